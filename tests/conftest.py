@@ -1,0 +1,31 @@
+"""What all tests share: Hypothesis profiles, and where the recordings are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# A plain `pytest` runs "quick"; choose another with `--hypothesis-profile=ci`. No deadlines: a law is not a benchmark.
+for profile, max_examples in {"quick": 100, "ci": 1_000, "long": 20_000}.items():
+    settings.register_profile(profile, max_examples=max_examples, deadline=None, print_blob=True)
+settings.load_profile("quick")
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """Return the folder of real recordings, which are not part of the project; skip where there is none."""
+    folder = Path(os.environ.get("ACCUMULATOR_RECORDINGS") or ROOT.parent / "shared" / "recordings")
+    if not folder.is_dir():
+        pytest.skip("no real recordings here: set ACCUMULATOR_RECORDINGS to their folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Path:
+    """Return the folder of the recordings that come with the project."""
+    return ROOT / "tests" / "recordings"
