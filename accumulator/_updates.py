@@ -1,0 +1,236 @@
+"""What an accumulator hands out: plain records, one for each fact.
+
+All are frozen, compared by value, picklable, and hold no reference to the accumulator. `event_number` says which of the
+server's events the fact comes from; it counts from 1, over all bodies that one accumulator was fed.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from accumulator._deltas import ToolCallDeltaEntry
+from accumulator._models import ErrorObject, RequiredAction, Run, RunStep, ToolCall
+
+ProblemKind: TypeAlias = Literal["undecodable", "shape", "index", "conflict", "contradiction", "late"]
+"""What may be wrong with an event.
+
+undecodable: its data is no JSON, or a torn block, or `done` with other data than `[DONE]`.
+shape: a value's JSON type is another than the fold needs there.
+index: an entry of a list has no usable `index`.
+conflict: an `id`, `name` or `type` came again with another value; the first was kept.
+contradiction: an ending's content differs from what was streamed before it.
+late: a delta came for a field that an ending has already held.
+"""
+
+
+class RunStepCreated(Struct, frozen=True):
+    """A run step was seen for the first time, by whatever event.
+
+    Attributes:
+        event_number: the event, counted from 1.
+        step_id: the step's id.
+        run_step: the step after the event.
+
+    """
+
+    event_number: int
+    step_id: str
+    run_step: RunStep
+
+
+class RunStepUpdated(Struct, frozen=True):
+    """A known run step was sent again, by an event that does not end it.
+
+    Attributes:
+        event_number: the event, counted from 1.
+        step_id: the step's id.
+        run_step: the step after the event.
+
+    """
+
+    event_number: int
+    step_id: str
+    run_step: RunStep
+
+
+class RunStepDone(Struct, frozen=True):
+    """A run step ended: completed, failed, cancelled or expired. Handed out once per step.
+
+    Attributes:
+        event_number: the event, counted from 1.
+        step_id: the step's id.
+        run_step: the step after the event.
+
+    """
+
+    event_number: int
+    step_id: str
+    run_step: RunStep
+
+
+class ToolCallCreated(Struct, frozen=True):
+    """A tool call was seen for the first time.
+
+    Attributes:
+        event_number: the event, counted from 1.
+        step_id: id of the step that calls.
+        index: key of the call within the step; None if the server sent none that can be used.
+        tool_call: the call after the event.
+
+    """
+
+    event_number: int
+    step_id: str
+    index: int | None
+    tool_call: ToolCall
+
+
+class ToolCallDelta(Struct, frozen=True):
+    """A tool call grew. Every fragment is handed out, the first included.
+
+    Attributes:
+        event_number: the event, counted from 1.
+        step_id: id of the step that calls.
+        index: key of the call within the step; None if the server sent none that can be used.
+        tool_call_id: the call's id, from the fragment that had it first on; None while none had.
+        delta: the fragment, as sent.
+
+    """
+
+    event_number: int
+    step_id: str
+    index: int | None
+    tool_call_id: str | None
+    delta: ToolCallDeltaEntry
+
+
+class ToolCallDone(Struct, frozen=True):
+    """A tool call is complete: its step's ending came. Handed out once per call.
+
+    That is so for a call that the ending does not hold too; for one that begins after the ending, at the next ending.
+
+    Attributes:
+        event_number: the event, counted from 1.
+        step_id: id of the step that calls.
+        index: key of the call within the step; None if the server sent none that can be used.
+        tool_call: the call after the event.
+
+    """
+
+    event_number: int
+    step_id: str
+    index: int | None
+    tool_call: ToolCall
+
+
+class RunUpdated(Struct, frozen=True):
+    """The run was sent, and waits for nothing.
+
+    Attributes:
+        event_number: the event, counted from 1.
+        run: the run, as sent.
+
+    """
+
+    event_number: int
+    run: Run
+
+
+class RequiresAction(Struct, frozen=True):
+    """The run was sent, and waits for tool outputs or an approval.
+
+    Attributes:
+        event_number: the event, counted from 1.
+        run: the run, as sent.
+        required_action: what it waits for.
+
+    """
+
+    event_number: int
+    run: Run
+    required_action: RequiredAction
+
+
+class ErrorReceived(Struct, frozen=True):
+    """The server sent an error.
+
+    Attributes:
+        event_number: the event, counted from 1.
+        error: the error; without any field where its data could not be read.
+        data: the event's data, as sent.
+
+    """
+
+    event_number: int
+    error: ErrorObject
+    data: str
+
+
+class Problem(Struct, frozen=True):
+    """Something in an event is wrong and was not folded as it came.
+
+    Attributes:
+        event_number: the event, counted from 1.
+        kind: what is wrong; see `ProblemKind`.
+        path: JSON path to it within the event's data, such as `$.delta.step_details.tool_calls[0].index`.
+        raw: the text of what is not in the snapshot.
+        message: what was expected, what came and where, without payload.
+        step_id: id of the run step; None if it is about none.
+
+    """
+
+    event_number: int
+    kind: ProblemKind
+    path: str
+    raw: str
+    message: str
+    step_id: str | None
+
+
+class UnknownEvent(Struct, frozen=True):
+    """An event that changes no run step and no run: its name is not known, or known and about something else.
+
+    Attributes:
+        event_number: the event, counted from 1.
+        event: its name.
+        data: its data, as sent.
+
+    """
+
+    event_number: int
+    event: str
+    data: str
+
+
+class BodyEnded(Struct, frozen=True):
+    """A body ended. Handed out once per body, last.
+
+    Attributes:
+        event_number: the last event of the body, counted from 1.
+        outcome: how the run stands: "completed", "requires_action", "error", "truncated" and so on.
+        open: ids of the run steps with something that no ending came for, in order of first sight.
+
+    """
+
+    event_number: int
+    outcome: str
+    open: tuple[str, ...]
+
+
+Update: TypeAlias = (
+    RunStepCreated
+    | RunStepUpdated
+    | RunStepDone
+    | ToolCallCreated
+    | ToolCallDelta
+    | ToolCallDone
+    | RunUpdated
+    | RequiresAction
+    | ErrorReceived
+    | Problem
+    | UnknownEvent
+    | BodyEnded
+)
+"""Everything that an accumulator hands out; a closed union, to `match` on."""

@@ -1,0 +1,75 @@
+"""Updates are plain data: frozen, compared by value, picklable, their fields in a fixed order."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import cast, get_args, get_type_hints
+
+import pytest
+from msgspec import structs
+
+from accumulator import _deltas as deltas
+from accumulator import _models as models
+from accumulator import _updates as updates
+
+STEP = models.RunStep.wrap({"id": "step_Kd81", "type": "tool_calls", "created_at": 1.0})
+CALL = models.FunctionToolCall.wrap({"id": "call_3", "type": "function"})
+DELTA = deltas.FunctionToolCallDelta.wrap({"index": 2, "type": "function", "function": {"arguments": "x"}})
+RUN = models.Run.wrap({"id": "run_1"})
+# One of each kind, as positional arguments: the order of the fields is part of what users match on.
+EVERY_UPDATE: list[updates.Update] = [
+    updates.RunStepCreated(1, "step_Kd81", STEP),
+    updates.RunStepUpdated(2, "step_Kd81", STEP),
+    updates.RunStepDone(3, "step_Kd81", STEP),
+    updates.ToolCallCreated(4, "step_Kd81", 2, CALL),
+    updates.ToolCallDelta(5, "step_Kd81", None, "call_3", DELTA),
+    updates.ToolCallDone(6, "step_Kd81", 2, CALL),
+    updates.RunUpdated(7, RUN),
+    updates.RequiresAction(8, RUN, models.RequiredAction.wrap({"type": "submit_tool_outputs"})),
+    updates.ErrorReceived(9, models.ErrorObject.wrap({"message": "sorry", "code": None}), '{"message":"sorry"}'),
+    updates.Problem(10, "late", "$.delta", '"x"', "expected nothing more", "step_Kd81"),
+    updates.UnknownEvent(11, "thread.created", "{}"),
+    updates.BodyEnded(12, "truncated", ("step_Kd81",)),
+]
+FIELDS_OF_UPDATES = {
+    "RunStepCreated": ("event_number", "step_id", "run_step"),
+    "RunStepUpdated": ("event_number", "step_id", "run_step"),
+    "RunStepDone": ("event_number", "step_id", "run_step"),
+    "ToolCallCreated": ("event_number", "step_id", "index", "tool_call"),
+    "ToolCallDelta": ("event_number", "step_id", "index", "tool_call_id", "delta"),
+    "ToolCallDone": ("event_number", "step_id", "index", "tool_call"),
+    "RunUpdated": ("event_number", "run"),
+    "RequiresAction": ("event_number", "run", "required_action"),
+    "ErrorReceived": ("event_number", "error", "data"),
+    "Problem": ("event_number", "kind", "path", "raw", "message", "step_id"),
+    "UnknownEvent": ("event_number", "event", "data"),
+    "BodyEnded": ("event_number", "outcome", "open"),
+}
+
+
+def test_updates_are_a_closed_list_with_fields_in_order() -> None:
+    assert [type(update) for update in EVERY_UPDATE] == list(get_args(updates.Update))
+    assert FIELDS_OF_UPDATES == {type(update).__name__: update.__struct_fields__ for update in EVERY_UPDATE}
+    assert list(range(1, 13)) == [update.event_number for update in EVERY_UPDATE]
+
+
+@pytest.mark.parametrize("update", EVERY_UPDATE, ids=lambda update: type(update).__name__)
+def test_an_update_is_frozen_compared_by_value_and_pickles(update: updates.Update) -> None:
+    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+        assert update == pickle.loads(pickle.dumps(update, protocol))  # noqa: S301
+    assert update == copy.deepcopy(update)
+    assert update != structs.replace(update, event_number=99)
+    assert update == structs.replace(structs.replace(update, event_number=99), event_number=update.event_number)
+    for name in update.__struct_fields__:
+        with pytest.raises(AttributeError, match="immutable"):
+            setattr(update, name, None)
+
+
+def test_updates_of_two_kinds_are_never_equal() -> None:
+    assert updates.RunStepCreated(1, "step_1", STEP) != cast("object", updates.RunStepDone(1, "step_1", STEP))
+
+
+def test_annotations_of_updates_can_be_read_at_run_time() -> None:
+    assert {"event_number": int, "run": models.Run} == get_type_hints(updates.RunUpdated)
+    assert deltas.ToolCallDeltaEntry == get_type_hints(updates.ToolCallDelta)["delta"]
