@@ -1,0 +1,218 @@
+"""The sans-I/O core: bytes or events in, updates out, snapshots to read, and the whole state as bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from accumulator._bodies import Pending
+from accumulator._checkpoint import Checkpoint, dump_pending
+from accumulator._checkpoint import decode as decode_checkpoint
+from accumulator._checkpoint import encode as encode_checkpoint
+from accumulator._dispatch import Dispatcher, required_action
+from accumulator._errors import AccumulatorError, CheckpointError
+from accumulator._intake import Intake
+from accumulator._models import ErrorObject
+from accumulator._sse import DEFAULT_MAX_EVENT_SIZE, SSEParser
+from accumulator._steps import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Self
+
+    from accumulator._models import RequiredAction, RunStep, ToolCall
+    from accumulator._updates import Problem, Update
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds on what a server can make an accumulator hold; None turns one off.
+
+    Attributes:
+        max_event_size: bytes of one server-sent event, with its comments and unknown fields. 32 MiB by default: an
+            event with one image in it passed 8 MiB in the field.
+
+    """
+
+    max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE
+
+    def __post_init__(self) -> None:
+        """Hold the limits to what can be one."""
+        size: object = self.max_event_size
+        if size is not None and (not isinstance(size, int) or isinstance(size, bool)):
+            message = f"max_event_size must be an int or None, got {type(size).__name__}"
+            raise TypeError(message)
+        if size is not None and size < 1:
+            message = f"max_event_size must be at least 1, got {size}"
+            raise ValueError(message)
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class Accumulator:
+    """Fold the events of one run into complete run steps. Does no I/O, and is not thread-safe.
+
+    A run may come in several HTTP bodies: one ends at `requires_action`, the next begins when tool outputs are
+    submitted. Feed them all to the same accumulator.
+
+    Attributes:
+        strict: whether a problem raises `MergeError` after its event was treated as ever.
+        limits: the bounds it keeps.
+
+    """
+
+    def __init__(self, *, strict: bool = False, limits: Limits = DEFAULT_LIMITS) -> None:
+        """Begin a run of which nothing has come."""
+        self.strict = strict
+        self.limits = limits
+        self._dispatcher = Dispatcher()
+        self._own = self._intake()
+
+    def _intake(self) -> Intake:
+        """Return a new source of this run, with a parser of its own; `_stream` makes one for each stream."""
+        return Intake(self._dispatcher, strict=self.strict, max_event_size=self.limits.max_event_size)
+
+    # What goes in.
+
+    def feed(self, chunk: bytes) -> list[Update]:
+        """Fold bytes of an event stream, cut anywhere, and return the updates in order.
+
+        Costs the bytes, whatever was folded before. Events after a `done` belong to the next body.
+
+        Raises:
+            MergeError: strict, and an event had a problem.
+            LimitError: an event is larger than `limits` allow; it is left out.
+            TypeError: no bytes.
+
+        After either of the first two, `error.updates` holds the updates of this call up to there; the rest of the chunk
+        is pending and `feed(b"")` goes on with it.
+
+        """
+        self._own.push(chunk)
+        return self._drain([])
+
+    def apply(self, event: str, data: bytes | str) -> list[Update]:
+        """Fold one event that is framed already: its name, "message" or "" for none, and its data. Raises as `feed`."""
+        if not isinstance(event, str) or not isinstance(data, (bytes, str)):
+            message = f"expected a str and bytes or str, got {type(event).__name__} and {type(data).__name__}"
+            raise TypeError(message)
+        self._own.push_event(event, data)
+        return self._drain([])
+
+    def end(self) -> list[Update]:
+        """End the body: the source has no more bytes.
+
+        A last block without its blank line is applied if its data is whole, which WHATWG's parser would discard: a
+        quarter of stored recordings end so. `BodyEnded` comes unless `done` brought it. Without any event it is a body
+        cut short. Raises as `feed`.
+        """
+        updates = self._drain([])
+        try:
+            return updates + self._own.end()
+        except AccumulatorError as error:
+            self._complete(error, updates)
+            raise
+
+    def _drain(self, updates: list[Update]) -> list[Update]:
+        try:
+            while (more := self._own.step()) is not None:
+                updates += more
+        except AccumulatorError as error:
+            self._complete(error, updates)
+            raise
+        return updates
+
+    def _complete(self, error: AccumulatorError, updates: list[Update]) -> None:
+        error.updates = [*updates, *error.updates]
+        error.accumulator = self
+
+    # What comes out.
+
+    def run_steps(self) -> list[RunStep]:
+        """Return every run step as it is now, in order of first sight. Costs what changed since they were last read."""
+        return [step.snapshot() for step in self._dispatcher.steps.values()]
+
+    def run_step(self, step_id: str) -> RunStep | None:
+        """Return a run step as it is now, None if no event spoke of it. Costs what changed since it was last read."""
+        step = self._dispatcher.steps.get(step_id)
+        return None if step is None else step.snapshot()
+
+    def tool_call(self, step_id: str, index: int) -> ToolCall | None:
+        """Return the tool call at an index of a run step as it is now, None if there is none."""
+        step = self._dispatcher.steps.get(step_id)
+        return None if step is None else step.tool_call(index)
+
+    @property
+    def outcome(self) -> str | None:
+        """How the last body ended; None while it is open or before there is one.
+
+        "error" if it had an error event, else the run's last status in it if that is final or "requires_action", else
+        "unknown" if it had `done`, else "truncated", which a body is also whose source broke.
+        """
+        return self._dispatcher.body.outcome
+
+    @property
+    def error(self) -> ErrorObject | None:
+        """The error of the last body, None if it had none."""
+        error = self._dispatcher.body.error
+        return None if error is None else ErrorObject.wrap(error)
+
+    @property
+    def required_action(self) -> RequiredAction | None:
+        """What the run waits for, by its last event: tool outputs or, on Azure, approvals; None if for nothing."""
+        return required_action(self._dispatcher.run)
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """Every problem so far, in order."""
+        return tuple(self._dispatcher.problems)
+
+    # What goes to another process.
+
+    def to_bytes(self) -> bytes:
+        """Return the whole state, to be continued by `from_bytes` in this process or another.
+
+        Everything is in it: steps, problems, the body in hand, half a block that `feed` has seen, `strict` and
+        `limits`. It is JSON text with a version, not pickle; its layout is no part of the interface. Costs what was
+        folded.
+        """
+        own, seen = self._own, self._dispatcher
+        return encode_checkpoint(
+            Checkpoint(
+                strict=self.strict,
+                max_event_size=self.limits.max_event_size,
+                count=seen.count,
+                steps=[step.dump() for step in seen.steps.values()],
+                problems=seen.problems,
+                run=seen.run,
+                body=seen.body,
+                own=None if own.body is seen.body else own.body,
+                parser=own.parser.state(),
+                pending=[dump_pending(item if isinstance(item, Pending) else None) for item in own.pending],
+            )
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Return the accumulator that `to_bytes` was called on, as it was.
+
+        Raises:
+            CheckpointError: the bytes are no checkpoint, or one of a version that this release does not read.
+
+        """
+        saved = decode_checkpoint(data)
+        try:
+            run = cls(strict=saved.strict, limits=Limits(max_event_size=saved.max_event_size))
+            seen = run._dispatcher
+            seen.steps = {dump.id: Step.load(dump) for dump in saved.steps}
+            own = run._own
+            own.parser = SSEParser.from_state(saved.parser, max_event_size=saved.max_event_size)
+        except (TypeError, ValueError) as exc:
+            message = f"expected the state of an accumulator: {exc}"
+            raise CheckpointError(message) from exc
+        seen.count, seen.problems, seen.run, seen.body = saved.count, saved.problems, saved.run, saved.body
+        own.body = saved.body if saved.own is None else saved.own
+        for item in saved.pending:
+            own.pending.append(own.parser.too_large() if item.too_large else Pending(item.name, item.data, item.torn))
+        return run

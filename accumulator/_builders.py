@@ -1,0 +1,312 @@
+"""What grows behind a snapshot: text, objects and keyed lists, and the snapshots read from them.
+
+A node is one of three builders or a plain JSON value:
+
+- `Text`: fragments of a text, joined in blocks as they come and to one text when read.
+- `Object`: a JSON object whose fields are nodes. `Entry` is the one in a keyed list.
+- `Keyed`: a list whose entries have a key, their index, that sorts them and is no part of them.
+- anything else: a JSON value that is replaced as a whole and never changed in place.
+
+A snapshot is plain JSON, kept at its builder until that changes, shared by later snapshots, and never changed: where a
+parent keeps one, all of its descendants do.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, Union, cast
+
+import msgspec
+
+from accumulator._json import MAX_DEPTH, dump_json, parse_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
+Node: TypeAlias = Union["Text", "Object", "Keyed", Json]
+
+_BLOCK = 256
+"""Fragments joined at a time: few enough that those not joined yet are small change, enough that a block outweighs the
+some fifty bytes that a Python string costs by itself."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Text:
+    """A text in fragments. Appending costs the fragment; reading costs the text once, and again after it has grown."""
+
+    __slots__ = ("_blocks", "_recent")
+
+    def __init__(self, text: str = "") -> None:
+        """Begin with `text`."""
+        self._blocks: list[str] = []
+        self._recent: list[str] = [text] if text else []
+
+    def __bool__(self) -> bool:
+        """Tell whether there is any text."""
+        return bool(self._recent or self._blocks)
+
+    def append(self, fragment: str) -> None:
+        """Add a fragment that is not empty."""
+        recent = self._recent
+        recent.append(fragment)
+        if len(recent) >= _BLOCK:
+            self._blocks.append(_join(recent))
+            recent.clear()
+
+    def read(self) -> str:
+        """Return the whole text, the halves of a surrogate pair that came in two fragments put together."""
+        if not self._recent and len(self._blocks) == 1:
+            return self._blocks[0]
+        text = _join([*self._blocks, *self._recent])
+        self._blocks = [text] if text else []
+        self._recent = []
+        return text
+
+
+def _join(fragments: list[str]) -> str:
+    text = "".join(fragments)
+    if not text.isascii() and _SURROGATE.search(text):
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+    return text
+
+
+class Object:
+    """A JSON object that grows.
+
+    Attributes:
+        fields: its nodes by name.
+        held: names of the fields that an ending held a value for; what comes later for them is late.
+        conflicts: names of the fields whose conflict has been reported.
+        snap: its snapshot while that is current.
+
+    """
+
+    __slots__ = ("conflicts", "fields", "held", "snap")
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self.fields: dict[str, Node] = {}
+        self.held: set[str] = set()
+        self.conflicts: set[str] = set()
+        self.snap: dict[str, Json] | None = None
+
+
+class Entry(Object):
+    """An object in a keyed list.
+
+    Attributes:
+        index: its key, or None in the space of the entries that came without a usable one.
+        place: its position in the last ending that held it, None before one did.
+        done: whether an ending came for it.
+
+    """
+
+    __slots__ = ("done", "index", "place")
+
+    def __init__(self, index: int | None) -> None:
+        """Begin empty under its key."""
+        super().__init__()
+        self.index = index
+        self.place: int | None = None
+        self.done = False
+
+
+class Loose:
+    """The open entries of a list that came without a usable index, to be found by type."""
+
+    __slots__ = ("_all", "_by_type", "_types")
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._all: dict[int, Entry] = {}
+        self._types: dict[int, str] = {}
+        self._by_type: dict[str, dict[int, Entry]] = {}
+
+    def put(self, entry: Entry, kind: str | None) -> str | None:
+        """Have an entry under a type, "" for a missing one, or not at all; return what it was under."""
+        before = self._types.pop(id(entry), None)
+        if before is not None:
+            del self._by_type[before][id(entry)], self._all[id(entry)]
+        if kind is not None:
+            self._types[id(entry)] = kind
+            self._all[id(entry)] = self._by_type.setdefault(kind, {})[id(entry)] = entry
+        return before
+
+    def refresh(self, entry: Entry) -> None:
+        """Have an entry that is among them under the type that it has by now."""
+        if id(entry) in self._all:
+            self.put(entry, entry_type(entry))
+
+    def fitting(self, kind: str) -> list[Entry]:
+        """Return the entries that a type fits, the first two at most; a missing type, on either side, fits all."""
+        found = [self._by_type.get(kind, {}), self._by_type.get("", {})] if kind else [self._all]
+        return list(islice(chain.from_iterable(entries.values() for entries in found), 2))
+
+
+class Keyed:
+    """A list of entries by key.
+
+    Attributes:
+        entries: by index.
+        others: those without a usable index, in order of arrival; they come after all indexes.
+        loose: those of them that are open.
+        ids: the first entry of each id, by the id's JSON text.
+        snap: its snapshot while that is current.
+
+    """
+
+    __slots__ = ("entries", "ids", "loose", "others", "snap")
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self.entries: dict[int, Entry] = {}
+        self.others: list[Entry] = []
+        self.loose = Loose()
+        self.ids: dict[str, Entry] = {}
+        self.snap: list[Json] | None = None
+
+    def ordered(self) -> list[Entry]:
+        """Return the entries by index, then the others; those that an ending held keep its order among themselves."""
+        entries = [self.entries[index] for index in sorted(self.entries)] + self.others
+        held = sorted((entry for entry in entries if entry.place is not None), key=lambda entry: entry.place or 0)
+        in_order = iter(held)
+        return [entry if entry.place is None else next(in_order) for entry in entries]
+
+    def register(self, entries: Iterable[Entry]) -> None:
+        """Note the ids that the entries have by now."""
+        for entry in entries:
+            ident = entry.fields.get("id")
+            if not is_nothing(ident):
+                self.ids.setdefault(id_key(ident), entry)
+
+
+def is_nothing(value: Node) -> bool:
+    """Tell whether a JSON value is one that never erases another: null, an empty text, an empty list."""
+    return value is None or value == "" or value == []  # noqa: PLR1714 - a list has no hash
+
+
+def has_content(node: Node) -> bool:
+    """Tell whether anything but emptiness was folded into a node."""
+    if isinstance(node, Text):
+        return bool(node)
+    if isinstance(node, Object):
+        return any(map(has_content, node.fields.values()))
+    if isinstance(node, Keyed):
+        return bool(node.entries or node.others)
+    return not is_nothing(node)
+
+
+def id_key(ident: Node) -> str:
+    """Return what an id is found by: texts as they are, anything else apart from every text."""
+    return ident if isinstance(ident, str) else "\0" + dump_json(snapshot(ident))
+
+
+def snapshot(node: Node) -> Json:
+    """Return a node as JSON. Costs what changed since the last call; the result is shared and must not be changed."""
+    if isinstance(node, Text):
+        return node.read()
+    if isinstance(node, Object):
+        return snapshot_object(node)
+    if isinstance(node, Keyed):
+        if node.snap is None:
+            node.snap = [snapshot_object(entry) for entry in node.ordered()]
+        return node.snap
+    return node
+
+
+def snapshot_object(node: Object) -> dict[str, Json]:
+    """Return an object as JSON, as `snapshot` does."""
+    if node.snap is None:
+        node.snap = {key: snapshot(value) for key, value in node.fields.items()}
+    return node.snap
+
+
+class Dump(msgspec.Struct, omit_defaults=True):
+    """A node in a checkpoint: `json` is the text of a value or a `Text`, the rest that of an object or a list."""
+
+    kind: Literal["text", "json", "object", "keyed"]
+    json: str = ""
+    fields: dict[str, Dump] = {}
+    held: list[str] = []
+    conflicts: list[str] = []
+    entries: list[Dump] = []
+    ids: dict[str, int] = {}
+    index: int | None = None
+    place: int | None = None
+    done: bool = False
+
+
+def dump_node(node: Node) -> Dump:
+    """Return all that a node is, as plain data."""
+    if isinstance(node, Object):
+        fields = {key: dump_node(value) for key, value in node.fields.items()}
+        dump = Dump("object", fields=fields, held=sorted(node.held), conflicts=sorted(node.conflicts))
+        if isinstance(node, Entry):
+            dump.index, dump.place, dump.done = node.index, node.place, node.done
+        return dump
+    if isinstance(node, Keyed):
+        entries = [*node.entries.values(), *node.others]
+        places = {id(entry): place for place, entry in enumerate(entries)}
+        ids = {ident: places[id(entry)] for ident, entry in node.ids.items()}
+        return Dump("keyed", entries=[dump_node(entry) for entry in entries], ids=ids)
+    return Dump("text" if isinstance(node, Text) else "json", dump_json(snapshot(node)))
+
+
+def load_node(dump: Dump, depth: int = 0) -> Node:
+    """Build what `dump_node` took apart; `ValueError` where it took nothing of the kind apart."""
+    if depth > MAX_DEPTH:
+        message = f"expected at most {MAX_DEPTH} levels, got more"
+        raise ValueError(message)
+    if dump.kind == "object":
+        return load_object(dump, Object(), depth)
+    if dump.kind == "keyed":
+        return _load_keyed(dump, depth)
+    value = cast("Json", parse_json(dump.json))
+    if dump.kind == "json":
+        return value
+    if not isinstance(value, str):
+        message = "expected a text, got another value"
+        raise ValueError(message)  # noqa: TRY004 - the value is wrong, not the call
+    return Text(value)
+
+
+_AnObject = TypeVar("_AnObject", bound=Object)
+
+
+def load_object(dump: Dump, into: _AnObject, depth: int = 0) -> _AnObject:
+    """Fill a new object with what a dump holds."""
+    into.fields = {key: load_node(value, depth + 1) for key, value in dump.fields.items()}
+    into.held = set(dump.held)
+    into.conflicts = set(dump.conflicts)
+    return into
+
+
+def _load_keyed(saved: Dump, depth: int) -> Keyed:
+    keyed = Keyed()
+    for dump in saved.entries:
+        entry = load_object(dump, Entry(dump.index), depth + 1)
+        entry.place, entry.done = dump.place, dump.done
+        if entry.index is None:
+            keyed.others.append(entry)
+            if entry.place is None and not entry.done:
+                keyed.loose.put(entry, entry_type(entry))
+        elif entry.index < 0 or entry.index in keyed.entries:
+            message = "expected indexes of 0 or more, each once"
+            raise ValueError(message)
+        else:
+            keyed.entries[entry.index] = entry
+    entries = [*keyed.entries.values(), *keyed.others]
+    if not all(0 <= place < len(entries) for place in saved.ids.values()):
+        message = "expected ids of the entries, got one of another"
+        raise ValueError(message)
+    keyed.ids = {ident: entries[place] for ident, place in saved.ids.items()}
+    return keyed
+
+
+def entry_type(entry: Object | Mapping[str, Json]) -> str:
+    """Return the `type` of an entry or of the JSON of one, "" where it has none."""
+    kind = entry.fields.get("type") if isinstance(entry, Object) else entry.get("type")
+    return kind if isinstance(kind, str) else ""

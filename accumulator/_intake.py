@@ -1,0 +1,122 @@
+"""One source of a run: its parser, the events that are not applied yet, and the body that it is in."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from accumulator._bodies import Body, Pending
+from accumulator._errors import LimitError, MergeError
+from accumulator._sse import Frame, SSEParser
+from accumulator._updates import Problem
+
+if TYPE_CHECKING:
+    from accumulator._dispatch import Dispatcher
+    from accumulator._updates import Update
+
+
+class Intake:
+    """Bytes or framed events of one source, applied one at a time; it reads one body after the other.
+
+    Attributes:
+        parser: the source's own.
+        body: the body in hand.
+        pending: what came and is not applied yet.
+
+    """
+
+    def __init__(self, dispatcher: Dispatcher, *, strict: bool, max_event_size: int | None) -> None:
+        """Begin with nothing read."""
+        self.parser = SSEParser(max_event_size=max_event_size)
+        self.body = Body()
+        self.pending: deque[Pending | LimitError] = deque()
+        self._dispatcher = dispatcher
+        self._strict = strict
+        self._max_event_size = max_event_size
+
+    @property
+    def finished(self) -> bool:
+        """Whether the body in hand has ended and no event of another came."""
+        return self.body.ended
+
+    def push(self, chunk: bytes) -> None:
+        """Take bytes; the events that they complete become pending."""
+        for item in self.parser.push(chunk):
+            if isinstance(item, Frame):
+                self.pending.append(Pending(item.event.decode("utf-8", "replace") or "message", item.data))
+            else:
+                self.pending.append(item)
+
+    def push_event(self, event: str, data: bytes | str) -> None:
+        """Take an event that is framed already."""
+        self.pending.append(Pending(event or "message", data))
+
+    def step(self) -> list[Update] | None:
+        """Apply one pending event and return its updates; None where none is pending.
+
+        Raises:
+            LimitError: the event was too large, and is left out.
+            MergeError: the accumulator is strict and the event, now applied, had a problem.
+
+        """
+        if not self.pending:
+            return None
+        item = self.pending.popleft()
+        if isinstance(item, LimitError):
+            self._begin()
+            raise self._dispatcher.counted(item)
+        return self._hold_to_strict(self._apply(item))
+
+    def end(self) -> list[Update]:
+        """End the source: apply what its last block holds, and end the body unless it has ended."""
+        return self._hold_to_strict(self._end(broken=False))
+
+    def fail(self) -> list[Update]:
+        """End the source because it broke: as `end`, with the outcome "truncated" unless the body has ended."""
+        return self._hold_to_strict(self._end(broken=True))
+
+    def abandon(self) -> None:
+        """End the source because nobody will read on: what is pending or half there is dropped, an open body ends."""
+        self.pending.clear()
+        self.parser = SSEParser(max_event_size=self._max_event_size)
+        if self.body.began:
+            self.body.ended = True
+
+    def _apply(self, item: Pending) -> list[Update]:
+        self._begin()
+        updates = self._dispatcher.apply(self.body, item)
+        if self.body.done:
+            updates.append(self._dispatcher.end_body(self.body))
+        return updates
+
+    def _begin(self) -> None:
+        if self.body.ended:
+            self.body = Body()
+        if not self.body.began:
+            self.body.began = True
+            self._dispatcher.body = self.body
+
+    def _end(self, *, broken: bool) -> list[Update]:
+        updates: list[Update] = []
+        rest = self.parser.rest()
+        if isinstance(rest, Frame):
+            name = rest.event.decode("utf-8", "replace") or "message"
+            updates += self._apply(Pending(name, rest.data, torn=True))
+        elif rest is not None:
+            self._begin()
+            updates.append(self._dispatcher.torn(rest))
+        if not self.body.ended:
+            self._begin()
+            self.body.broken = broken
+            updates.append(self._dispatcher.end_body(self.body))
+        return updates
+
+    def _hold_to_strict(self, updates: list[Update]) -> list[Update]:
+        """Return the updates of one event, or raise its first problem if that is asked for."""
+        problem = next((update for update in updates if isinstance(update, Problem)), None) if self._strict else None
+        if problem is None:
+            return updates
+        at = f"event {problem.event_number}" + (f", {problem.step_id}" if problem.step_id else "")
+        error = MergeError(f"{problem.kind} at {problem.path} ({at}): {problem.message}", problem)
+        error.updates = updates
+        raise error

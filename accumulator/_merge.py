@@ -1,0 +1,363 @@
+"""The fold of deltas into what is there.
+
+One table of field names says what a delta does to a field that has a value:
+
+- *append*: text goes behind text; what is no text replaces what is none.
+- *keep first*: the first value that is not empty stays; another one later is a conflict.
+- *replace*: everything else takes the last value that is not null. Objects merge key by key, but for *whole* ones.
+
+Lists are keyed where the reference has them so (`STEP`), and wherever all entries are objects with a usable `index`;
+any other list is a value. Null never overwrites; an empty list, or an empty text where text is appended, erases
+nothing.
+
+A delta is planned first: the plan reads what is there, finds every fault, and either is dropped as a whole (`Misfit`)
+or carried out by a few loops that cannot fail.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, Union, cast
+
+from accumulator._builders import (
+    Entry,
+    Keyed,
+    Object,
+    Text,
+    entry_type,
+    id_key,
+    is_nothing,
+    snapshot,
+)
+from accumulator._json import dump_json, same_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from accumulator._builders import (
+        Json,
+        Loose,
+        Node,
+    )
+    from accumulator._updates import ProblemKind
+
+APPEND = frozenset({"arguments", "input", "logs", "output", "refusal", "requesturl", "response_metadata", "value"})
+KEEP_FIRST = frozenset({"file_id", "id", "name", "server_label", "type"})
+WHOLE = frozenset({"ranking_options"})
+
+
+class Shape(NamedTuple):
+    """Where the reference has an object, or a keyed list of such objects: the shapes of the fields that matter."""
+
+    fields: Mapping[str, Shape]
+    keyed: bool = False
+
+
+ANY = Shape({})
+"""What the reference leaves open: nothing is needed there."""
+
+CALLS = Shape({"code_interpreter": Shape({"outputs": Shape({}, keyed=True)})}, keyed=True)
+STEP = Shape({"step_details": Shape({"tool_calls": CALLS})})
+
+Path: TypeAlias = Union["tuple[Path, str | int]", None]
+"""A JSON path from its end: the parent's path and a key or position; None is the root."""
+
+
+class Misfit(Exception):  # noqa: N818 - no error of the library: it never leaves it
+    """A wrong JSON type where the fold needs another: the whole event stays out."""
+
+    def __init__(self, path: Path, message: str) -> None:
+        """Keep where, and what was expected and came."""
+        super().__init__(message)
+        self.path = path
+        self.message = message
+
+
+class Fault(NamedTuple):
+    """Something that stayed out of the fold, or was replaced in it; `raw` is its JSON."""
+
+    kind: ProblemKind
+    path: Path
+    message: str
+    raw: str
+
+
+class Change(NamedTuple):
+    """A tool call that an event spoke of: its entry, whether it is new, and the entry as sent."""
+
+    entry: Entry
+    created: bool
+    sent: dict[str, Json]
+
+
+class Changes:
+    """What merging one event did."""
+
+    __slots__ = ("calls", "faults")
+
+    def __init__(self) -> None:
+        """Begin with nothing done."""
+        self.calls: list[Change] = []
+        self.faults: list[Fault] = []
+
+
+def render(path: Path) -> str:
+    """Return a path as JSONPath (RFC 9535): `$.step_details.tool_calls[2].type`."""
+    parts: list[str] = []
+    while path is not None:
+        path, key = path
+        if isinstance(key, int):
+            parts.append(f"[{key}]")
+        else:
+            parts.append(f".{key}" if key.isidentifier() and key.isascii() else f"[{dump_json(key)}]")
+    return "$" + "".join(reversed(parts))
+
+
+def json_type(value: object) -> str:
+    """Return the JSON name of a value's type, for messages."""
+    if value is None:
+        return "null"
+    names: dict[type, str] = {
+        bool: "a boolean",
+        int: "a number",
+        float: "a number",
+        str: "a text",
+        list: "a list",
+        dict: "an object",
+    }
+    return names.get(type(value), type(value).__name__)
+
+
+def check(value: Json, shape: Shape, path: Path) -> None:
+    """Raise `Misfit` where a value lacks the objects and lists that the fold needs."""
+    if not shape.keyed:
+        _check_object(value, shape, path)
+        return
+    if not isinstance(value, list):
+        raise Misfit(path, f"expected a list, got {json_type(value)}")
+    for position, entry in enumerate(value):
+        kind = _check_object(entry, shape, (path, position)).get("type")
+        if kind is not None and not isinstance(kind, str):
+            raise Misfit(((path, position), "type"), f"expected a text, got {json_type(kind)}")
+
+
+def _check_object(value: Json, shape: Shape, path: Path) -> dict[str, Json]:
+    if not isinstance(value, dict):
+        raise Misfit(path, f"expected an object, got {json_type(value)}")
+    for key, inner in shape.fields.items():
+        if value.get(key) is not None:
+            check(value[key], inner, (path, key))
+    return value
+
+
+def usable_index(entry: Json) -> int | None:
+    """Return the key that the JSON of an entry names, None unless that is an integer of 0 or more."""
+    index = entry.get("index") if isinstance(entry, dict) else None
+    return index if type(index) is int and index >= 0 else None
+
+
+def fold_delta(root: Object, delta: dict[str, Json], shape: Shape, path: Path) -> Changes:
+    """Merge a delta into `root`, or raise `Misfit` with nothing merged. Costs the delta, whatever was folded before."""
+    check(delta, shape, path)
+    plan = _Plan()
+    try:
+        plan.merge_object(root, delta, shape, path)
+    except Misfit:
+        plan.drop()
+        raise
+    return plan.carry_out()
+
+
+class _Plan:
+    """What a delta will do.
+
+    `_new` holds what is to be set, by the identity of its container and its key, for later entries of the same event.
+    """
+
+    def __init__(self) -> None:
+        self._new: dict[tuple[int, str | int], object] = {}
+        self._fields: list[tuple[Object, str, Node]] = []
+        self._entries: list[tuple[Keyed, Entry]] = []
+        self._ids: list[tuple[Keyed, str, Entry]] = []
+        self._texts: list[tuple[Text, str]] = []
+        self._conflicts: dict[tuple[int, str], Object] = {}
+        self._loose: list[tuple[Loose, Entry, str | None]] = []
+        self._touched: list[Object | Keyed] = []
+        self._changes = Changes()
+
+    def drop(self) -> None:
+        """Put back the one thing that planning changes, the index of open entries by type."""
+        for loose, entry, before in reversed(self._loose):
+            loose.put(entry, before)
+
+    def carry_out(self) -> Changes:
+        for target, key, node in self._fields:
+            target.fields[key] = node
+        for keyed, entry in self._entries:
+            if entry.index is None:
+                keyed.others.append(entry)
+            else:
+                keyed.entries[entry.index] = entry
+        for keyed, ident, entry in self._ids:
+            keyed.ids[ident] = entry
+        for text, fragment in self._texts:
+            text.append(fragment)
+        for (_, key), target in self._conflicts.items():
+            target.conflicts.add(key)
+        for node in self._touched:
+            node.snap = None
+        return self._changes
+
+    def merge_object(
+        self, target: Object, delta: dict[str, Json], shape: Shape, path: Path, *, keyed: bool = False
+    ) -> None:
+        self._touched.append(target)
+        for key, value in delta.items():
+            if keyed and key == "index":
+                continue
+            here = (path, key)
+            node = self._node(target, key)
+            if value is None:
+                if node is None:
+                    self._set(target, key, None)
+            elif key in KEEP_FIRST:
+                self._keep_first(target, key, node, value, here)
+            elif key in target.held:
+                self._late(key, node, value, here)
+            elif key in APPEND:
+                self._append(target, key, node, value, here)
+            elif isinstance(value, dict) and key not in WHOLE:
+                self._merge_nested(target, key, node, value, shape.fields.get(key, ANY), here)
+            elif isinstance(value, list):
+                self._merge_list(target, key, node, value, shape.fields.get(key, ANY), here)
+            else:
+                self._replace(target, key, node, value, here)
+
+    def _node(self, target: Object, key: str) -> Node:
+        if (id(target), key) in self._new:
+            return self._new[id(target), key]  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+        return target.fields.get(key)
+
+    def _set(self, target: Object, key: str, node: Node) -> None:
+        self._new[id(target), key] = node
+        self._fields.append((target, key, node))
+
+    def _fault(self, kind: ProblemKind, path: Path, message: str, raw: Json) -> None:
+        self._changes.faults.append(Fault(kind, path, message, dump_json(raw)))
+
+    def _keep_first(self, target: Object, key: str, node: Node, value: Json, path: Path) -> None:
+        if is_nothing(node):
+            if not is_nothing(value) or node is None:
+                self._set(target, key, value)
+        elif not is_nothing(value) and not same_json(snapshot(node), value) and not self._reported(target, key):
+            self._conflicts[id(target), key] = target
+            self._fault("conflict", path, f"expected {key!r} as first sent, got another", value)
+
+    def _reported(self, target: Object, key: str) -> bool:
+        return key in target.conflicts or (id(target), key) in self._conflicts
+
+    def _late(self, key: str, node: Node, value: Json, path: Path) -> None:
+        if is_nothing(value) or (key not in APPEND and same_json(snapshot(node), value)):
+            return
+        self._fault("late", path, f"expected no more of {key!r}: an ending held its value", value)
+
+    def _append(self, target: Object, key: str, node: Node, value: Json, path: Path) -> None:
+        if is_nothing(value):
+            if node is None:
+                self._set(target, key, Text() if isinstance(value, str) else value)
+        elif isinstance(value, str):
+            if isinstance(node, Text) and node:
+                self._texts.append((node, value))
+            elif isinstance(node, Text) or is_nothing(node):
+                self._set(target, key, Text(value))
+            else:
+                raise Misfit(path, f"expected {json_type(snapshot(node))} as before, got a text")
+        elif isinstance(node, Text) and node:
+            raise Misfit(path, f"expected a text to append, got {json_type(value)}")
+        else:
+            self._set(target, key, value)
+
+    def _merge_nested(  # noqa: PLR0913, PLR0917 - a field, what it has and what it gets
+        self, target: Object, key: str, node: Node, value: dict[str, Json], shape: Shape, path: Path
+    ) -> None:
+        if isinstance(node, Keyed):
+            raise Misfit(path, "expected a list as before, got an object")
+        if not isinstance(node, Object):
+            node = Object()
+            self._set(target, key, node)
+        self.merge_object(node, value, shape, path)
+
+    def _merge_list(  # noqa: PLR0913, PLR0917 - a field, what it has and what it gets
+        self, target: Object, key: str, node: Node, value: list[Json], shape: Shape, path: Path
+    ) -> None:
+        keyed = shape.keyed or (value and all(usable_index(entry) is not None for entry in value))
+        if not keyed and not value:
+            if node is None:
+                self._set(target, key, value)
+            return
+        if isinstance(node, Object):
+            raise Misfit(path, "expected an object as before, got a list")
+        if isinstance(node, Keyed) and not keyed:
+            raise Misfit(path, "expected entries with an index as before, got others")
+        if not keyed:
+            self._set(target, key, value)
+            return
+        if not isinstance(node, Keyed):
+            node = Keyed()
+            self._set(target, key, node)
+        self._merge_entries(node, value, shape, path)
+
+    def _replace(self, target: Object, key: str, node: Node, value: Json, path: Path) -> None:
+        if isinstance(node, (Object, Keyed)):
+            was = "an object" if isinstance(node, Object) else "a list"
+            raise Misfit(path, f"expected {was} as before, got {json_type(value)}")
+        self._set(target, key, value)
+
+    def _merge_entries(self, keyed: Keyed, sent: list[Json], shape: Shape, path: Path) -> None:
+        self._touched.append(keyed)
+        for position, delta in enumerate(cast("list[dict[str, Json]]", sent)):  # `check` or its indexes say so
+            here = (path, position)
+            entry, created = self._find(keyed, delta, here)
+            kind, known = entry_type(delta), self._node(entry, "type")
+            if kind and isinstance(known, str) and known not in {"", kind}:
+                message = f"expected an entry of type {known[:80]!r} as before, got {kind[:80]!r}"
+                self._fault("conflict", (here, "type"), message, delta)
+                continue
+            ident = delta.get("id")
+            if not is_nothing(ident) and is_nothing(self._node(entry, "id")):
+                self._name(keyed, id_key(ident), entry)
+            if entry.index is None and (created or (kind and not known and not entry.done and entry.place is None)):
+                self._loose.append((keyed.loose, entry, keyed.loose.put(entry, kind)))
+            self.merge_object(entry, delta, shape, here, keyed=True)
+            if shape is CALLS:
+                self._changes.calls.append(Change(entry, created, delta))
+
+    def _name(self, keyed: Keyed, ident: str, entry: Entry) -> None:
+        if ident not in keyed.ids and (id(keyed), ident) not in self._new:
+            self._new[id(keyed), ident] = entry
+            self._ids.append((keyed, ident, entry))
+
+    def _find(self, keyed: Keyed, delta: dict[str, Json], path: Path) -> tuple[Entry, bool]:
+        """Return the entry that a delta is for, and whether it was opened for it."""
+        index = usable_index(delta)
+        if index is not None:
+            known = self._new.get((id(keyed), index)) or keyed.entries.get(index)
+        else:
+            came = dump_json(delta["index"])[:40] if "index" in delta else "none"
+            self._fault("index", (path, "index"), f"expected an integer of 0 or more as index, got {came}", delta)
+            ident = delta.get("id")
+            if is_nothing(ident):
+                known = self._continued(keyed, entry_type(delta))
+            else:
+                known = self._new.get((id(keyed), id_key(ident))) or keyed.ids.get(id_key(ident))
+        if isinstance(known, Entry):
+            return known, False
+        entry = Entry(index)
+        if index is not None:
+            self._new[id(keyed), index] = entry
+        self._entries.append((keyed, entry))
+        return entry, True
+
+    def _continued(self, keyed: Keyed, kind: str) -> Entry | None:
+        """Return the one open entry of those without an index that a type fits."""
+        fitting = keyed.loose.fitting(kind)
+        return fitting[0] if len(fitting) == 1 else None

@@ -1,0 +1,286 @@
+"""Whole objects merged into what is there: repeated ones, which fill, and endings, which decide.
+
+Both need another JSON type only where the reference has objects and keyed lists; `check` decides that before anything
+is merged, so merging cannot fail half way. Their lists carry no index: `_pair` finds the entry that each one is.
+
+In an ending each value replaces the folded one, and where they differ that is a contradiction whose `raw` is what was
+folded. Where the ending is empty (null, "", [] or no such field) folded content stays; a folded field without content
+that the ending lacks goes, so that the result is what the server sent.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from accumulator._builders import (
+    Entry,
+    Keyed,
+    Loose,
+    Object,
+    Text,
+    entry_type,
+    has_content,
+    id_key,
+    is_nothing,
+    snapshot,
+)
+from accumulator._json import dump_json, same_json
+from accumulator._merge import (
+    ANY,
+    APPEND,
+    CALLS,
+    KEEP_FIRST,
+    WHOLE,
+    Change,
+    Changes,
+    Fault,
+    check,
+    usable_index,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from accumulator._builders import (
+        Json,
+        Node,
+    )
+    from accumulator._merge import (
+        Path,
+        Shape,
+    )
+
+
+def fold_fields(root: Object, sent: dict[str, Json], shape: Shape, *, keep: Collection[str] = ()) -> Changes:
+    """Merge an object that is no ending: update its own fields but those in `keep`, fill the empty in `shape`d ones.
+
+    Raise `Misfit` with nothing merged. Costs the object, and a list of it the entries that are there.
+    """
+    check(sent, shape, None)
+    merging = _Merging()
+    root.snap = None
+    for key, value in sent.items():
+        path: Path = (None, key)
+        if key in shape.fields:
+            merging.fill(root, {key: value}, shape, None)
+        elif value is None:
+            root.fields.setdefault(key, None)
+        elif key in KEEP_FIRST:
+            merging.keep_first(root, key, value, path)
+        elif key not in keep:
+            _update(root, key, value)
+    return merging.changes
+
+
+def fold_ending(root: Object, sent: dict[str, Json], shape: Shape) -> Changes:
+    """Merge an ending: its own fields as sent, null too, and in its `shape`d ones each value that it holds.
+
+    Raise `Misfit` with nothing merged. Costs the object and what was folded.
+    """
+    check(sent, shape, None)
+    merging = _Merging()
+    root.snap = None
+    for key, value in sent.items():
+        if key not in shape.fields:
+            root.fields[key] = grow(value, key)
+            if value is not None:
+                root.held.add(key)
+        else:
+            merging.settle_field(root, key, value, shape.fields[key], (None, key))
+    return merging.changes
+
+
+def grow(value: Json, key: str, *, held: bool = False) -> Node:
+    """Build the node of a whole value; `held` marks what an ending said in it."""
+    if isinstance(value, str) and key in APPEND:
+        return Text(value)
+    if not isinstance(value, dict) or key in WHOLE or key in APPEND:
+        return value
+    target = Object()
+    for name, item in value.items():
+        node = target.fields[name] = grow(item, name, held=held)
+        if held and not isinstance(node, Object) and not is_nothing(item):
+            target.held.add(name)
+    return target
+
+
+def _update(target: Object, key: str, value: Json) -> None:
+    node = target.fields.get(key)
+    if isinstance(node, Object) and isinstance(value, dict):
+        node.snap = None
+        for name, item in value.items():
+            if item is not None or name not in node.fields:
+                _update(node, name, item)
+    elif value != [] or node is None:
+        target.fields[key] = grow(value, key)
+
+
+def _pair(keyed: Keyed, sent: list[dict[str, Json]]) -> list[Entry | None]:
+    """Return which folded entry each of a whole list is: by id, by an index it names, then in order by type."""
+    free = {id(entry): entry for entry in keyed.ordered()}
+    found: list[Entry | None] = []
+    for item in sent:
+        ident, index = item.get("id"), usable_index(item)
+        entry = None if is_nothing(ident) else keyed.ids.get(id_key(ident))
+        if entry is None and index is not None:
+            entry = keyed.entries.get(index)
+        found.append(free.pop(id(entry), None) if entry else None)
+    rest = _Rest(free.values())
+    return [entry or rest.take(entry_type(item)) for item, entry in zip(sent, found, strict=True)]
+
+
+class _Rest:
+    """Entries in order, to be taken by type; a missing type, on either side, fits all. Each take costs the same."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._all = deque(enumerate(entries))
+        self._by_type: dict[str, deque[tuple[int, Entry]]] = {}
+        self._taken: set[int] = set()
+        for rank, entry in self._all:
+            self._by_type.setdefault(entry_type(entry), deque()).append((rank, entry))
+
+    def take(self, kind: str) -> Entry | None:
+        queues = [self._by_type.get(kind), self._by_type.get("")] if kind else [self._all]
+        fitting = [queue for queue in queues if queue and self._skip_taken(queue)]
+        if not fitting:
+            return None
+        rank, entry = min(fitting, key=lambda queue: queue[0][0]).popleft()
+        self._taken.add(rank)
+        return entry
+
+    def _skip_taken(self, queue: deque[tuple[int, Entry]]) -> bool:
+        while queue and queue[0][0] in self._taken:
+            queue.popleft()
+        return bool(queue)
+
+
+class _Merging:
+    """The changes of one whole object, gathered while it is merged."""
+
+    def __init__(self) -> None:
+        self.changes = Changes()
+
+    def _contradiction(self, path: Path, message: str, node: Node) -> None:
+        self.changes.faults.append(Fault("contradiction", path, message, dump_json(snapshot(node))))
+
+    def keep_first(self, target: Object, key: str, value: Json, path: Path) -> None:
+        node = target.fields.get(key)
+        if not has_content(node):
+            if node is None or not is_nothing(value):
+                target.fields[key] = value
+        elif not is_nothing(value) and not same_json(snapshot(node), value) and key not in target.conflicts:
+            target.conflicts.add(key)
+            message = f"expected {key!r} as first sent, got another"
+            self.changes.faults.append(Fault("conflict", path, message, dump_json(value)))
+
+    def _entries(self, keyed: Keyed, sent: list[Json]) -> Iterator[tuple[int, dict[str, Json], Entry, bool]]:
+        """Yield each entry of a whole list with the one it is, opened where there is none.
+
+        A new one's index is one that it names, else its position, else the lowest that is free.
+        """
+        items = [item for item in sent if isinstance(item, dict)]
+        lowest = 0
+        for position, (item, entry) in enumerate(zip(items, _pair(keyed, items), strict=True)):
+            if entry is not None:
+                yield position, item, entry, False
+                continue
+            named = usable_index(item)
+            index = position if named is None or named in keyed.entries else named
+            while index in keyed.entries:
+                index, lowest = lowest, lowest + 1
+            opened = keyed.entries[index] = Entry(index)
+            yield position, item, opened, True
+
+    def fill(self, target: Object, sent: dict[str, Json], shape: Shape, path: Path) -> None:
+        """Take from `sent` what is empty in `target`."""
+        target.snap = None
+        for key, value in sent.items():
+            node, here = target.fields.get(key), (path, key)
+            wanted = shape.fields.get(key, ANY)
+            if key in KEEP_FIRST:
+                self.keep_first(target, key, value, here)
+            elif value is None:
+                target.fields.setdefault(key, None)
+            elif isinstance(value, list) and wanted.keyed:
+                keyed = node if isinstance(node, Keyed) else Keyed()
+                target.fields[key] = keyed
+                self._fill_entries(keyed, value, wanted, here)
+            elif isinstance(value, dict) and (isinstance(node, Object) or wanted is not ANY):
+                nested = node if isinstance(node, Object) else Object()
+                target.fields[key] = nested
+                self.fill(nested, value, wanted, here)
+            elif not has_content(node) and (node is None or not is_nothing(value)):
+                target.fields[key] = grow(value, key)
+
+    def _fill_entries(self, keyed: Keyed, sent: list[Json], shape: Shape, path: Path) -> None:
+        keyed.snap = None
+        for position, item, entry, created in self._entries(keyed, sent):
+            here = (path, position)
+            known, kind = entry_type(entry), entry_type(item)
+            if known and kind and known != kind:
+                message = f"expected an entry of type {known[:80]!r} as before, got {kind[:80]!r}"
+                self.changes.faults.append(Fault("conflict", (here, "type"), message, dump_json(item)))
+                continue
+            self.fill(entry, _without_index(item), shape, here)
+            keyed.register([entry])
+            keyed.loose.refresh(entry)
+            if created and shape is CALLS:
+                self.changes.calls.append(Change(entry, created, item))
+
+    def _settle(self, target: Object, sent: dict[str, Json], shape: Shape, path: Path) -> None:
+        target.snap = None
+        for key, value in sent.items():
+            self.settle_field(target, key, value, shape.fields.get(key, ANY), (path, key))
+        for key in [key for key, node in target.fields.items() if key not in sent and not has_content(node)]:
+            del target.fields[key]
+
+    def settle_field(self, target: Object, key: str, value: Json, shape: Shape, path: Path) -> None:
+        """Give one field what an ending says of it."""
+        node = target.fields.get(key)
+        if is_nothing(value):
+            if not has_content(node):
+                target.fields[key] = Keyed() if shape.keyed and value == [] else grow(value, key)
+        elif isinstance(value, dict) and (isinstance(node, Object) or shape is not ANY):
+            nested = node if isinstance(node, Object) else Object()
+            target.fields[key] = nested
+            self._settle(nested, value, shape, path)
+        elif isinstance(value, list) and (shape.keyed or _entries_of(node, value)):
+            keyed = node if isinstance(node, Keyed) else Keyed()
+            target.fields[key] = keyed
+            self._settle_entries(keyed, value, shape, path)
+        else:
+            if has_content(node) and not same_json(snapshot(node), value):
+                self._contradiction(path, "expected what was streamed, got another value in the ending", node)
+            grown = target.fields[key] = grow(value, key, held=True)
+            if not isinstance(grown, Object):
+                target.held.add(key)
+
+    def _settle_entries(self, keyed: Keyed, sent: list[Json], shape: Shape, path: Path) -> None:
+        keyed.snap = None
+        settled = list(self._entries(keyed, sent))
+        everyone = {id(entry): entry for entry in (*keyed.entries.values(), *keyed.others)}
+        for entry in everyone.values():
+            entry.place = None
+        for position, item, entry, created in settled:
+            entry.place = position
+            self._settle(entry, _without_index(item), shape, (path, position))
+            if created and shape is CALLS:
+                self.changes.calls.append(Change(entry, created, item))
+        keyed.ids, keyed.loose = {}, Loose()
+        keyed.register(entry for _, _, entry, _ in settled)
+        missing = [entry for entry in everyone.values() if entry.place is None]
+        keyed.register(missing)
+        for entry in missing:
+            if entry.index is None and not entry.done:
+                keyed.loose.put(entry, entry_type(entry))
+            self._contradiction(path, "expected every streamed entry in the ending, one is missing", entry)
+
+
+def _entries_of(node: Node, value: list[Json]) -> bool:
+    """Tell whether a whole list can be the entries of a list that was keyed by the indexes it came with."""
+    return isinstance(node, Keyed) and all(isinstance(item, dict) for item in value)
+
+
+def _without_index(item: dict[str, Json]) -> dict[str, Json]:
+    return {key: value for key, value in item.items() if key != "index"} if "index" in item else item
