@@ -1,0 +1,562 @@
+"""Every client whose answers are taken, against a real server: the same updates, each as soon as its event is there."""
+
+# openai-python marks the API as deprecated, and azure-ai-agents leaves its handlers' parameter open.
+# pyright: reportDeprecated=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import io
+import ssl
+import urllib.request
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, cast
+
+import aiohttp
+import httpx
+import httpx2
+import httpx_sse
+import openai
+import pytest
+import requests
+import urllib3
+from azure.ai.agents import AgentsClient
+from azure.ai.agents.aio import AgentsClient as AsyncAgentsClient
+from azure.core.credentials import AzureKeyCredential
+from azure.core.pipeline.policies import SansIOHTTPPolicy
+from azure.core.pipeline.transport import AioHttpTransport, RequestsTransport
+from azure.core.rest import HttpRequest
+
+from accumulator import ResponseError, TruncatedError, aaccumulate, accumulate
+from tests.bodies import DONE, FIRST, FIRST_EVENTS, STEP_AFTER_FIRST
+from tests.loopback import PATIENCE, Loopback
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Generator
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
+
+    from azure.core.credentials import TokenCredential
+    from azure.core.credentials_async import AsyncTokenCredential
+
+    from accumulator import Update
+    from tests.loopback import Exchange
+
+    Client = Callable[[Loopback], AbstractContextManager[object]]
+    AsyncClient = Callable[[Loopback], AbstractAsyncContextManager[object]]
+
+# openai-python says at every call that the Assistants API is deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore:The Assistants API is deprecated:DeprecationWarning")
+
+EXPECTED = list(accumulate([FIRST]))
+# Never used, and dear to make: the clients would make one each.
+TLS = ssl.create_default_context()
+
+
+@contextmanager
+def by_httpx(server: Loopback) -> Generator[object]:
+    with httpx.Client(verify=TLS) as client, client.stream("POST", server.url) as response:
+        yield response
+
+
+@contextmanager
+def by_httpx_sse(server: Loopback) -> Generator[object]:
+    with httpx.Client(verify=TLS) as client, httpx_sse.connect_sse(client, "POST", server.url) as source:
+        yield source
+
+
+@contextmanager
+def by_httpx2(server: Loopback) -> Generator[object]:
+    with httpx2.Client(verify=TLS) as client, client.stream("POST", server.url) as response:
+        yield response
+
+
+@contextmanager
+def by_httpx2_sse(server: Loopback) -> Generator[object]:
+    with httpx2.Client(verify=TLS) as client, client.sse(server.url, method="POST") as source:
+        yield source
+
+
+@contextmanager
+def by_requests(server: Loopback) -> Generator[object]:
+    with requests.post(server.url, stream=True, timeout=PATIENCE) as response:
+        yield response
+
+
+@contextmanager
+def by_urllib(server: Loopback) -> Generator[object]:
+    with urllib.request.urlopen(server.url, b"{}", PATIENCE) as response:
+        yield response
+
+
+@contextmanager
+def by_urllib3(server: Loopback) -> Generator[object]:
+    with urllib3.PoolManager() as pool:
+        response = pool.request("POST", server.url, preload_content=False)
+        yield response
+        response.close()
+
+
+def openai_client(server: Loopback) -> openai.OpenAI:
+    return openai.OpenAI(
+        base_url=f"{server.origin}/v1", api_key="none", max_retries=0, http_client=httpx2.Client(verify=TLS)
+    )
+
+
+@contextmanager
+def by_openai_stream(server: Loopback) -> Generator[object]:
+    with (
+        openai_client(server) as client,
+        client.beta.threads.runs.create("thread_1", assistant_id="asst_1", stream=True) as stream,
+    ):
+        yield stream
+
+
+@contextmanager
+def by_openai_response(server: Loopback) -> Generator[object]:
+    with openai_client(server) as client:
+        runs = client.beta.threads.runs.with_streaming_response
+        with runs.create("thread_1", assistant_id="asst_1", stream=True) as response:
+            yield response
+
+
+@contextmanager
+def by_azure_core(server: Loopback) -> Generator[object]:
+    with RequestsTransport() as transport, transport.send(HttpRequest("POST", server.url), stream=True) as response:
+        yield response
+
+
+# Never asked: the policy that would ask is replaced, since it insists on TLS.
+CREDENTIAL = AzureKeyCredential("none")
+
+
+@contextmanager
+def by_azure_agents(server: Loopback) -> Generator[object]:
+    with (
+        AgentsClient(
+            server.origin, cast("TokenCredential", CREDENTIAL), authentication_policy=SansIOHTTPPolicy()
+        ) as client,
+        client.runs.stream("thread_1", agent_id="asst_1") as handler,
+    ):
+        yield handler.response_iterator
+
+
+@asynccontextmanager
+async def by_async_httpx(server: Loopback) -> AsyncGenerator[object]:
+    async with httpx.AsyncClient(verify=TLS) as client, client.stream("POST", server.url) as response:
+        yield response
+
+
+@asynccontextmanager
+async def by_async_httpx_sse(server: Loopback) -> AsyncGenerator[object]:
+    async with httpx.AsyncClient(verify=TLS) as client, httpx_sse.aconnect_sse(client, "POST", server.url) as source:
+        yield source
+
+
+@asynccontextmanager
+async def by_async_httpx2(server: Loopback) -> AsyncGenerator[object]:
+    async with httpx2.AsyncClient(verify=TLS) as client, client.stream("POST", server.url) as response:
+        yield response
+
+
+@asynccontextmanager
+async def by_async_httpx2_sse(server: Loopback) -> AsyncGenerator[object]:
+    async with httpx2.AsyncClient(verify=TLS) as client, client.sse(server.url, method="POST") as source:
+        yield source
+
+
+@asynccontextmanager
+async def by_aiohttp(server: Loopback) -> AsyncGenerator[object]:
+    async with aiohttp.ClientSession() as session, session.post(server.url) as response:
+        yield response
+
+
+@asynccontextmanager
+async def by_aiohttp_content(server: Loopback) -> AsyncGenerator[object]:
+    async with aiohttp.ClientSession() as session, session.post(server.url) as response:
+        yield response.content
+
+
+def async_openai_client(server: Loopback) -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(
+        base_url=f"{server.origin}/v1", api_key="none", max_retries=0, http_client=httpx2.AsyncClient(verify=TLS)
+    )
+
+
+@asynccontextmanager
+async def by_async_openai_stream(server: Loopback) -> AsyncGenerator[object]:
+    async with (
+        async_openai_client(server) as client,
+        await client.beta.threads.runs.create("thread_1", assistant_id="asst_1", stream=True) as stream,
+    ):
+        yield stream
+
+
+@asynccontextmanager
+async def by_async_openai_response(server: Loopback) -> AsyncGenerator[object]:
+    async with async_openai_client(server) as client:
+        runs = client.beta.threads.runs.with_streaming_response
+        async with runs.create("thread_1", assistant_id="asst_1", stream=True) as response:
+            yield response
+
+
+@asynccontextmanager
+async def by_async_azure_core(server: Loopback) -> AsyncGenerator[object]:
+    async with (
+        AioHttpTransport() as transport,
+        await transport.send(HttpRequest("POST", server.url), stream=True) as response,
+    ):
+        yield response
+
+
+@asynccontextmanager
+async def by_async_azure_agents(server: Loopback) -> AsyncGenerator[object]:
+    async with (
+        AsyncAgentsClient(
+            server.origin, cast("AsyncTokenCredential", CREDENTIAL), authentication_policy=SansIOHTTPPolicy()
+        ) as client,
+        await client.runs.stream("thread_1", agent_id="asst_1") as handler,
+    ):
+        yield handler.response_iterator
+
+
+@asynccontextmanager
+async def by_asyncio(server: Loopback) -> AsyncGenerator[object]:
+    host, _, port = server.origin.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET / HTTP/1.0\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    yield reader
+    writer.close()
+    await writer.wait_closed()
+
+
+RESPONSES: list[Client] = [
+    by_httpx,
+    by_httpx_sse,
+    by_httpx2,
+    by_httpx2_sse,
+    by_requests,
+    by_urllib,
+    by_urllib3,
+    by_openai_stream,
+    by_openai_response,
+    by_azure_core,
+]
+ASYNC_RESPONSES: list[AsyncClient] = [
+    by_async_httpx,
+    by_async_httpx_sse,
+    by_async_httpx2,
+    by_async_httpx2_sse,
+    by_aiohttp,
+    by_async_openai_stream,
+    by_async_openai_response,
+    by_async_azure_core,
+]
+# azure.core reads a body that is not chunked 4,096 bytes at a time, and its clients hand out only that.
+OWN_PACE: list[Client] = [by_azure_core, by_azure_agents]
+SOURCES = [*RESPONSES, by_azure_agents]
+ASYNC_SOURCES = [*ASYNC_RESPONSES, by_aiohttp_content, by_async_azure_agents]
+
+
+def whole(exchange: Exchange) -> None:
+    exchange.head()
+    exchange.chunk(FIRST)
+    exchange.end()
+
+
+def one_by_one(*, chunked: bool) -> Callable[[Exchange], None]:
+    """Send each event only when the test has all updates of the one before."""
+
+    def script(exchange: Exchange) -> None:
+        exchange.head(chunked=chunked)
+        for block in [*FIRST_EVENTS, DONE]:
+            exchange.chunk(block)
+            exchange.wait()
+        exchange.end()
+
+    return script
+
+
+class Prompt:
+    """Collects updates and lets the server send the next event at the last update of each."""
+
+    def __init__(self, server: Loopback) -> None:
+        self.updates: list[Update] = []
+        self._server = server
+
+    def take(self, update: Update) -> None:
+        self.updates.append(update)
+        expected = EXPECTED[len(self.updates) :]
+        if not expected or expected[0].event_number != update.event_number:
+            self._server.go_on()
+
+
+@pytest.mark.parametrize(
+    ("client", "chunked"),
+    [*((client, True) for client in SOURCES), *((client, False) for client in SOURCES if client not in OWN_PACE)],
+)
+def test_updates_come_as_soon_as_their_event(client: Client, chunked: bool) -> None:  # noqa: FBT001 - a parameter
+    with Loopback(one_by_one(chunked=chunked)) as server, client(server) as source:
+        prompt = Prompt(server)
+        for update in accumulate(source):
+            prompt.take(update)
+        assert EXPECTED == prompt.updates
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+@pytest.mark.parametrize("client", ASYNC_SOURCES)
+def test_async_updates_come_as_soon_as_their_event(client: AsyncClient, chunked: bool) -> None:  # noqa: FBT001
+    async def read(server: Loopback) -> list[Update]:
+        prompt = Prompt(server)
+        async with client(server) as source:
+            async for update in aaccumulate(source):
+                prompt.take(update)
+        return prompt.updates
+
+    with Loopback(one_by_one(chunked=chunked)) as server:
+        assert EXPECTED == asyncio.run(read(server))
+
+
+def test_async_updates_come_from_a_bare_reader_as_soon_as_their_event() -> None:
+    async def read(server: Loopback) -> list[Update]:
+        prompt = Prompt(server)
+        async with by_asyncio(server) as source:
+            async for update in aaccumulate(source):
+                prompt.take(update)
+        return prompt.updates
+
+    with Loopback(one_by_one(chunked=False)) as server:
+        assert EXPECTED == asyncio.run(read(server))
+
+
+def never_ending(exchange: Exchange) -> None:
+    exchange.head()
+    exchange.chunk(FIRST)
+    exchange.wait_closed()
+
+
+@pytest.mark.parametrize("client", RESPONSES)
+def test_a_response_is_not_read_after_done(client: Client) -> None:
+    with Loopback(never_ending) as server:
+        with client(server) as source:
+            assert EXPECTED == list(accumulate(source))
+        assert server.client_closed.wait(PATIENCE)
+
+
+@pytest.mark.parametrize("client", ASYNC_RESPONSES)
+def test_an_async_response_is_not_read_after_done(client: AsyncClient) -> None:
+    async def read(server: Loopback) -> list[Update]:
+        async with client(server) as source:
+            return [update async for update in aaccumulate(source)]
+
+    with Loopback(never_ending) as server:
+        assert EXPECTED == asyncio.run(read(server))
+        assert server.client_closed.wait(PATIENCE)
+
+
+def begun(exchange: Exchange) -> None:
+    exchange.head()
+    exchange.chunk(FIRST_EVENTS[0])
+    exchange.wait_closed()
+
+
+@pytest.mark.parametrize("client", SOURCES)
+def test_leaving_the_block_closes_what_was_given(client: Client) -> None:
+    with Loopback(begun) as server, client(server) as source:
+        with accumulate(source) as stream:
+            first = next(stream)
+        assert server.client_closed.wait(PATIENCE)
+        assert (EXPECTED[0], []) == (first, list(stream))
+
+
+@pytest.mark.parametrize("client", ASYNC_RESPONSES)
+def test_leaving_the_async_block_closes_what_was_given(client: AsyncClient) -> None:
+    async def read(server: Loopback) -> tuple[Update, list[Update]]:
+        async with client(server) as source:
+            async with aaccumulate(source) as stream:
+                first = await anext(stream)
+            assert await asyncio.to_thread(server.client_closed.wait, PATIENCE)
+            return first, [update async for update in stream]
+
+    with Loopback(begun) as server:
+        assert (EXPECTED[0], []) == asyncio.run(read(server))
+
+
+def dropped(exchange: Exchange) -> None:
+    exchange.head()
+    exchange.chunk(FIRST_EVENTS[0])
+
+
+@pytest.mark.parametrize("client", SOURCES)
+def test_a_dropped_connection_is_a_truncated_body(client: Client) -> None:
+    expected = list(accumulate(FIRST_EVENTS[:1]))
+    updates: list[Update] = []
+    with Loopback(dropped) as server, client(server) as source:
+        stream = accumulate(source)
+        with pytest.raises(TruncatedError) as caught:
+            updates.extend(stream)
+        assert expected == updates
+        assert isinstance(caught.value.__cause__, Exception)
+        assert caught.value.accumulator is stream.accumulator
+
+
+@pytest.mark.parametrize("client", ASYNC_SOURCES)
+def test_a_dropped_connection_is_a_truncated_async_body(client: AsyncClient) -> None:
+    expected = list(accumulate(FIRST_EVENTS[:1]))
+
+    async def read(server: Loopback) -> None:
+        async with client(server) as source:
+            stream = aaccumulate(source)
+            updates = [await anext(stream) for _ in expected]
+            with pytest.raises(TruncatedError) as caught:
+                await anext(stream)
+        assert expected == updates
+        assert isinstance(caught.value.__cause__, Exception)
+        assert caught.value.accumulator is stream.accumulator
+
+    with Loopback(dropped) as server:
+        asyncio.run(read(server))
+
+
+def page(exchange: Exchange) -> None:
+    exchange.head(headers={"Content-Type": "text/html; charset=utf-8", "X-Request-Id": "req_1"})
+    exchange.chunk("<title>Größe</title>".encode() + b"." * 5_000)
+    exchange.end()
+
+
+PAGE = ("<title>Größe</title>" + "." * 5_000).encode()[:2_048].decode()
+
+
+@pytest.mark.parametrize("client", RESPONSES)
+def test_a_response_of_another_content_type_is_refused(client: Client) -> None:
+    with Loopback(page) as server, client(server) as source:
+        stream = accumulate(source)
+        with pytest.raises(ResponseError) as caught:
+            next(stream)
+        error = caught.value
+        assert (200, "text/html; charset=utf-8", "req_1", PAGE) == (
+            error.status,
+            error.content_type,
+            error.request_id,
+            error.body,
+        )
+        assert error.accumulator is stream.accumulator
+        assert ([], None) == (list(stream), stream.accumulator.outcome)
+
+
+@pytest.mark.parametrize("client", ASYNC_RESPONSES)
+def test_an_async_response_of_another_content_type_is_refused(client: AsyncClient) -> None:
+    async def read(server: Loopback) -> ResponseError:
+        async with client(server) as source:
+            with pytest.raises(ResponseError) as caught:
+                await anext(aaccumulate(source))
+        return caught.value
+
+    with Loopback(page) as server:
+        error = asyncio.run(read(server))
+        assert (200, "text/html; charset=utf-8", "req_1", PAGE) == (
+            error.status,
+            error.content_type,
+            error.request_id,
+            error.body,
+        )
+
+
+@pytest.mark.parametrize("client", SOURCES)
+def test_a_sync_response_in_the_async_twin_names_the_other(client: Client) -> None:
+    with Loopback(whole) as server, client(server) as source:
+        with pytest.raises(TypeError, match=r"use accumulate\(\)"):
+            aaccumulate(source)
+        assert EXPECTED == list(accumulate(source))
+
+
+@pytest.mark.parametrize("client", ASYNC_SOURCES)
+def test_an_async_response_in_the_sync_function_names_the_other(client: AsyncClient) -> None:
+    async def read(server: Loopback) -> list[Update]:
+        async with client(server) as source:
+            with pytest.raises(TypeError, match=r"use aaccumulate\(\)"):
+                accumulate(source)
+            return [update async for update in aaccumulate(source)]
+
+    with Loopback(whole) as server:
+        assert EXPECTED == asyncio.run(read(server))
+
+
+# openai-python ends its own iteration before `done`, so its typed events lack it.
+TYPED = list(accumulate(FIRST_EVENTS))
+
+
+def test_the_typed_events_of_openai_are_taken() -> None:
+    with Loopback(whole) as server, openai_client(server) as client:
+        with client.beta.threads.runs.create("thread_1", assistant_id="asst_1", stream=True) as stream:
+            assert TYPED == list(accumulate(iter(stream)))
+        with client.beta.threads.runs.stream(thread_id="thread_1", assistant_id="asst_1") as handler:
+            assert TYPED == list(accumulate(handler))
+
+
+def test_the_typed_events_of_async_openai_are_taken() -> None:
+    async def read(server: Loopback) -> None:
+        async with async_openai_client(server) as client:
+            runs = client.beta.threads.runs
+            async with await runs.create("thread_1", assistant_id="asst_1", stream=True) as stream:
+                assert TYPED == [update async for update in aaccumulate(aiter(stream))]
+            async with runs.stream(thread_id="thread_1", assistant_id="asst_1") as handler:
+                assert TYPED == [update async for update in aaccumulate(handler)]
+
+    with Loopback(whole) as server:
+        asyncio.run(read(server))
+
+
+def test_the_events_of_the_sse_libraries_are_taken() -> None:
+    with Loopback(whole) as server:
+        with httpx.Client(verify=TLS) as client, httpx_sse.connect_sse(client, "POST", server.url) as source:
+            assert EXPECTED == list(accumulate(source.iter_sse()))
+        with httpx2.Client(verify=TLS) as client2, client2.sse(server.url) as source2:
+            assert EXPECTED == list(accumulate(iter(source2)))
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+@pytest.mark.parametrize("client", [by_httpx, by_httpx2, by_requests, by_urllib3])
+def test_a_compressed_body_is_unpacked(client: Client, chunked: bool) -> None:  # noqa: FBT001 - a parameter
+    def script(exchange: Exchange) -> None:
+        exchange.head(headers={"Content-Type": "text/event-stream", "Content-Encoding": "gzip"}, chunked=chunked)
+        exchange.chunk(gzip.compress(FIRST))
+        exchange.end()
+
+    with Loopback(script) as server, client(server) as source:
+        assert EXPECTED == list(accumulate(source))
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_body_that_requests_has_read_already_is_taken(chunked: bool) -> None:  # noqa: FBT001 - a parameter
+    def script(exchange: Exchange) -> None:
+        exchange.head(chunked=chunked)
+        exchange.chunk(FIRST)
+        exchange.end()
+
+    with Loopback(script) as server:
+        response = requests.post(server.url, timeout=PATIENCE)
+        assert EXPECTED == list(accumulate(response))
+        assert STEP_AFTER_FIRST == accumulate(response).final_run_steps()[0].to_dict()
+
+
+class OldRaw(io.BytesIO):
+    """urllib3 before `read1`."""
+
+    chunked = False
+    read1 = None  # type: ignore[assignment]
+
+    def stream(self, size: int, *, decode_content: bool) -> Generator[bytes]:
+        assert (1, True) == (size, decode_content)
+        while chunk := self.read(size):
+            yield chunk
+
+
+@pytest.mark.parametrize("raw", [io.BytesIO, OldRaw])
+def test_requests_without_a_prompt_reader_beneath_is_read_by_the_byte(raw: type[io.BytesIO]) -> None:
+    response = requests.Response()
+    response.status_code = 200
+    response.headers["Content-Type"] = "text/event-stream"
+    response.raw = raw(FIRST)
+    assert EXPECTED == list(accumulate(response))

@@ -1,0 +1,586 @@
+"""What can be given to read besides responses, and what each misuse is told."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import io
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+import anyio
+import pydantic
+import pytest
+from azure.ai.agents.models import RunStepToolCall
+
+from accumulator import BodyEnded, Problem, ResponseError, TruncatedError, aaccumulate, accumulate
+from tests.bodies import DONE, FIRST, FIRST_EVENTS, SECOND, STEP_AFTER_FIRST, delta, step
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+
+    from accumulator import Update
+
+EXPECTED = list(accumulate([FIRST]))
+
+
+async def chunked(*chunks: object) -> AsyncIterator[object]:
+    for chunk in chunks:
+        yield chunk
+
+
+def read_async(make: Callable[[], object]) -> list[Update]:
+    async def read() -> list[Update]:
+        return [update async for update in aaccumulate(make())]
+
+    return asyncio.run(read())
+
+
+# Files, pipes, iterables
+
+
+def test_a_binary_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "run.sse"
+    path.write_bytes(FIRST)
+    with path.open("rb") as file:
+        assert EXPECTED == list(accumulate(file))
+    with path.open("rb", buffering=0) as raw:
+        assert EXPECTED == list(accumulate(raw))
+    with gzip.open(path.with_suffix(".gz"), "wb") as packed:
+        packed.write(FIRST)
+    with gzip.open(path.with_suffix(".gz"), "rb") as packed:
+        assert EXPECTED == list(accumulate(packed))
+    assert EXPECTED == list(accumulate(io.BytesIO(FIRST)))
+
+
+def test_a_pipe_is_read_as_it_is_written() -> None:
+    receiver, sender = os.pipe()
+    updates: list[Update] = []
+    with open(receiver, "rb") as reader, open(sender, "wb", buffering=0) as writer:  # noqa: PTH123 - no path
+        stream = accumulate(reader)
+        for block, count in zip([*FIRST_EVENTS, DONE], (1, 1, 2, 1, 1, 1, 1), strict=True):
+            writer.write(block)
+            updates += (next(stream) for _ in range(count))
+        writer.close()
+        updates += stream
+    assert EXPECTED == updates
+
+
+def test_a_child_s_output_is_read() -> None:
+    code = f"import sys; sys.stdout.buffer.write({FIRST!r})"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as child:
+        assert EXPECTED == list(accumulate(child.stdout))
+
+
+def test_a_file_may_hold_several_bodies() -> None:
+    assert ["requires_action", "completed"] == [
+        update.outcome for update in accumulate(io.BytesIO(FIRST + SECOND)) if isinstance(update, BodyEnded)
+    ]
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_chunks_are_anything_like_bytes(kind: Callable[[bytes], object]) -> None:
+    chunks = [kind(block) for block in [*FIRST_EVENTS, b"", DONE]]
+    assert EXPECTED == list(accumulate(chunks))
+    assert EXPECTED == list(accumulate(chunk for chunk in chunks))
+    assert EXPECTED == read_async(lambda: chunked(*chunks))
+
+
+def test_what_is_folded_does_not_hang_on_the_caller_s_buffer() -> None:
+    buffer = bytearray(FIRST)
+
+    def chunks() -> Iterator[bytearray]:
+        yield buffer
+        buffer[:] = b"x" * len(buffer)
+
+    assert EXPECTED == list(accumulate(chunks()))
+
+
+def test_asynchronous_files_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "run.sse"
+    path.write_bytes(FIRST)
+
+    async def read() -> None:
+        async with await anyio.open_file(path, "rb") as file:
+            assert EXPECTED == [update async for update in aaccumulate(file)]
+        async with await anyio.open_file(path, "rb") as file:
+            async with aaccumulate(file) as stream:
+                await anext(stream)
+            assert file.wrapped.closed
+        async with await anyio.open_file(path) as text:
+            with pytest.raises(TypeError, match='use open\\(path, "rb"\\)'):
+                aaccumulate(text)
+
+    asyncio.run(read())
+
+
+def test_an_asyncio_reader_takes_lines_of_any_length() -> None:
+    long = delta({"index": 0, "type": "function", "function": {"arguments": "x" * 200_000}})
+
+    async def read() -> list[Update]:
+        reader = asyncio.StreamReader(limit=1_024)
+        reader.feed_data(FIRST_EVENTS[1] + FIRST_EVENTS[2] + long)
+        reader.feed_eof()
+        return [update async for update in aaccumulate(reader)]
+
+    assert list(accumulate([FIRST_EVENTS[1] + FIRST_EVENTS[2] + long])) == asyncio.run(read())
+
+
+class Reader:
+    """A reader without `read1`, closed by no method, whose `read` gives what it was made with."""
+
+    def __init__(self, *results: object) -> None:
+        self._results = iter(results)
+
+    def read(self, _size: int) -> object:
+        return next(self._results)
+
+
+class AsyncReader(Reader):
+    async def read(self, size: int) -> object:
+        return super().read(size)
+
+
+def test_a_reader_ends_with_an_empty_chunk() -> None:
+    results = [FIRST[:100], bytearray(FIRST[100:]), bytearray()]
+    with accumulate(Reader(*results)) as stream:
+        assert EXPECTED == list(stream)
+    assert EXPECTED == read_async(lambda: AsyncReader(*results))
+
+
+@pytest.mark.parametrize(("result", "came"), [(None, "NoneType"), ("", "text"), ("event: done", "text")])
+def test_a_reader_that_gives_no_bytes_is_misused(result: object, came: str) -> None:
+    with pytest.raises(TypeError, match=f"came {came}"):
+        accumulate(Reader(result)).until_done()
+    with pytest.raises(TypeError, match=f"came {came}"):
+        read_async(lambda: AsyncReader(result))
+
+
+# Events
+
+
+def framed(data: Callable[[object], object]) -> list[object]:
+    """Return the events of the first body with their data in some form."""
+    import json
+
+    items: list[object] = []
+    for block in FIRST_EVENTS:
+        name, _, text = block.decode().removeprefix("event: ").strip().partition("\ndata: ")
+        items.append(SimpleNamespace(event=name, data=data(json.loads(text))))
+    return [*items, SimpleNamespace(event="done", data="[DONE]")]
+
+
+class Loose(pydantic.BaseModel, extra="allow"):
+    """A model that knows no field."""
+
+
+class Typed(pydantic.BaseModel, extra="allow"):
+    """A model with a field that the payload may lack and one by another name; its warnings are no news."""
+
+    never_sent: int | None = None
+    ident: int = pydantic.Field(alias="id")
+
+
+class ToDict:
+    """A model that offers only `to_dict`."""
+
+    def __init__(self, payload: object) -> None:
+        self._payload = payload
+
+    def to_dict(self) -> object:
+        return self._payload
+
+
+class AsDict(ToDict):
+    """A model that offers only `as_dict`."""
+
+    to_dict = None  # type: ignore[assignment]
+
+    def as_dict(self) -> object:
+        return self._payload
+
+
+def text(payload: object) -> str:
+    import json
+
+    return json.dumps(payload)
+
+
+FORMS: dict[str, Callable[[object], object]] = {
+    "str": text,
+    "bytes": lambda payload: text(payload).encode(),
+    "bytearray": lambda payload: bytearray(text(payload).encode()),
+    "memoryview": lambda payload: memoryview(text(payload).encode()),
+    "dict": lambda payload: payload,
+    "pydantic": Loose.model_validate,
+    "pydantic unset": lambda payload: Typed.model_construct(None, **payload),  # type: ignore[arg-type]
+    "to_dict": ToDict,
+    "as_dict": AsDict,
+    "nested": lambda payload: {
+        key: ToDict(cast("object", value)) if isinstance(value, dict) else value
+        for key, value in cast("dict[str, object]", payload).items()
+    },
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_events_are_taken_in_any_form_of_data(form: Callable[[object], object]) -> None:
+    items = framed(form)
+    stream = accumulate(items)
+    kinds = [(type(update).__name__, update.event_number) for update in EXPECTED]
+    assert kinds == [(type(update).__name__, update.event_number) for update in stream]
+    assert ([STEP_AFTER_FIRST], ()) == (
+        [step.to_dict() for step in accumulate(items).final_run_steps()],
+        stream.accumulator.problems,
+    )
+    assert kinds == [(type(update).__name__, update.event_number) for update in read_async(lambda: chunked(*items))]
+
+
+def test_a_model_of_azure_is_taken() -> None:
+    call = RunStepToolCall({"type": "mcp", "id": "call_1", "arguments": "{}", "new": [1, 1.0, None]})
+    payload = {**step("in_progress", []), "step_details": {"type": "tool_calls", "tool_calls": [call]}}
+    stream = accumulate([SimpleNamespace(event="thread.run.step.created", data=payload)])
+    expected = {**payload, "step_details": {"type": "tool_calls", "tool_calls": [call.as_dict()]}}
+    assert [expected] == [step.to_dict() for step in stream.until_done().run_steps()]
+
+
+def test_an_event_without_a_name_is_a_message() -> None:
+    enveloped = '{"event": "thread.run.step.created", "data": ' + text(STEP_AFTER_FIRST) + "}"
+    for name in (None, "message", ""):
+        run = accumulate([SimpleNamespace(event=name, data=enveloped)]).until_done()
+        assert [STEP_AFTER_FIRST] == [step.to_dict() for step in run.run_steps()]
+
+
+def test_a_mapping_is_written_as_it_is() -> None:
+    halves = ["\ud83c", "\udfd4"]
+    events = [
+        SimpleNamespace(
+            event="thread.run.step.delta",
+            data={
+                "id": "step_1",
+                "delta": {
+                    "step_details": {
+                        "type": "tool_calls",
+                        "tool_calls": [{"index": 0, "type": "function", "function": {"arguments": half}}],
+                    }
+                },
+            },
+        )
+        for half in halves
+    ]
+    call = accumulate(events).until_done().tool_call("step_1", 0)
+    assert call is not None
+    assert {"arguments": "🏔"} == call.to_dict()["function"]
+    nan = accumulate([SimpleNamespace(event="thread.run.created", data={"id": math.nan})])
+    assert ["undecodable"] == [update.kind for update in nan if isinstance(update, Problem)]
+
+
+def circle() -> dict[str, object]:
+    data: dict[str, object] = {}
+    data["self"] = data
+    return data
+
+
+def deep() -> dict[str, object]:
+    data: dict[str, object] = {}
+    for _ in range(100_000):
+        data = {"a": data}
+    return data
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ("event: done", "expected chunks of bytes, came text"),
+        (1, "expected chunks of bytes, or events with .event and .data, came int"),
+        (("event", "data"), "came tuple"),
+        (SimpleNamespace(event=1, data=""), "came SimpleNamespace"),
+        (SimpleNamespace(event="ping"), "came SimpleNamespace"),
+        (SimpleNamespace(event="ping", data=None), "expected an event's data to be text, bytes, .* came NoneType"),
+        (SimpleNamespace(event="ping", data=[]), "came list"),
+        (
+            SimpleNamespace(event="ping", data={"a": {1}}),
+            "expected an event's data to hold only what JSON can, came set",
+        ),
+        (SimpleNamespace(event="ping", data=circle()), "expected an event's data to be writable as JSON, came dict"),
+        (SimpleNamespace(event="ping", data=deep()), "expected an event's data to be writable as JSON, came dict"),
+        (SimpleNamespace(event="ping", data={(1, 2): 3}), "keys must be"),
+    ],
+)
+def test_an_item_that_is_no_chunk_and_no_event_is_misuse(item: object, message: str) -> None:
+    stream = accumulate([FIRST_EVENTS[0], item, DONE])
+    updates: list[Update] = []
+    with pytest.raises(TypeError, match=message):
+        updates.extend(stream)
+    assert list(accumulate([FIRST_EVENTS[0]])) == updates
+    assert ([], "truncated") == (list(stream), stream.accumulator.outcome)
+    with pytest.raises(TypeError, match=message):
+        stream.final_run_steps()
+    with pytest.raises(TypeError, match=message):
+        read_async(lambda: chunked(FIRST_EVENTS[0], item, DONE))
+
+
+# Misuse that is told when the stream is made
+
+
+class Iterates:
+    """An iterable of either kind, or of both."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter([FIRST])
+
+    def __aiter__(self) -> AsyncIterator[object]:
+        return chunked(FIRST)
+
+
+class Entered:
+    """A context manager that was not entered."""
+
+    def __enter__(self) -> None:
+        raise AssertionError
+
+    def __exit__(self, *_exc_info: object) -> None:
+        raise AssertionError
+
+
+class AsyncEntered:
+    """An async context manager that was not entered."""
+
+    async def __aenter__(self) -> None:
+        raise AssertionError
+
+    async def __aexit__(self, *_exc_info: object) -> None:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("function", [accumulate, aaccumulate])
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("run.sse", r'came str: for a file give open\(path, "rb"\), for text \[text.encode\(\)\]'),
+        (Path("run.sse"), r'Path: for a file give open\(path, "rb"\)'),
+        (FIRST, r"came bytes: for a whole body give \[data\]"),
+        (bytearray(FIRST), r"came bytearray: for a whole body give \[data\]"),
+        (memoryview(FIRST), r"came memoryview: for a whole body give \[data\]"),
+        (io.StringIO("event: done"), r'came StringIO, a text file: use open\(path, "rb"\) or sys.stdin.buffer'),
+        (None, "takes a response, a binary file, or an iterable of bytes or of events; came NoneType"),
+        (7, "came int"),
+        (object(), "came object"),
+        (list, "came type"),
+        (Entered(), "came Entered, a context manager: enter it and give what it yields"),
+        (AsyncEntered(), "came AsyncEntered, a context manager: enter it and give what it yields"),
+    ],
+)
+def test_what_cannot_be_read_is_told_the_right_spelling(
+    function: Callable[[object], object], given: object, message: str
+) -> None:
+    with pytest.raises(TypeError, match=message):
+        function(given)
+
+
+def test_a_text_file_in_a_wrapper_is_told_the_right_spelling() -> None:
+    with tempfile.NamedTemporaryFile("w+", encoding="utf-8") as file, pytest.raises(TypeError, match="a text file"):
+        accumulate(file)
+
+
+def test_a_coroutine_is_to_be_awaited() -> None:
+    async def request() -> None:
+        return
+
+    coroutine = request()
+    with pytest.raises(TypeError, match="came coroutine: await it and give its result"):
+        aaccumulate(coroutine)
+    coroutine.close()
+
+
+def test_a_source_of_the_other_kind_is_told_the_other_function() -> None:
+    async def asynchronous() -> None:
+        with pytest.raises(
+            TypeError, match=r"accumulate\(\) got an async source, async_generator: use aaccumulate\(\)"
+        ):
+            accumulate(chunked())
+        with pytest.raises(TypeError, match=r"StreamReader: use aaccumulate\(\)"):
+            accumulate(asyncio.StreamReader())
+
+    asyncio.run(asynchronous())
+    for source in ([FIRST], io.BytesIO(FIRST), iter([FIRST])):
+        with pytest.raises(
+            TypeError, match=r"aaccumulate\(\) got a source that is read without await, .*: use accumulate"
+        ):
+            aaccumulate(source)
+
+
+def test_an_iterable_of_both_kinds_is_read_either_way() -> None:
+    assert EXPECTED == list(accumulate(Iterates()))
+    assert EXPECTED == read_async(Iterates)
+
+
+# Things with `.response`, and answers
+
+
+class Answer:
+    """An answer with whatever head; `iter_bytes` gives what it was made with."""
+
+    def __init__(self, chunks: Iterable[bytes], *, status: object = 200, headers: object = None) -> None:
+        self._chunks = chunks
+        self.status = status
+        self.headers = {"content-TYPE": "text/event-stream"} if headers is None else headers
+        self.closed = 0
+
+    def iter_bytes(self) -> Iterator[bytes]:
+        return iter(self._chunks)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class AsyncAnswer(Answer):
+    """One whose only method is `aiter_bytes`."""
+
+    iter_bytes = None  # type: ignore[assignment]
+
+    def aiter_bytes(self) -> AsyncIterator[object]:
+        return chunked(*self._chunks)
+
+
+def test_closing_closes_the_response_where_its_holder_cannot_be_closed() -> None:
+    answer = Answer([FIRST])
+    with accumulate(SimpleNamespace(response=answer)) as stream:
+        assert EXPECTED == list(stream)
+    assert 1 == answer.closed
+
+
+def test_closing_closes_the_holder_of_a_response() -> None:
+    answer, closed = Answer([FIRST]), list[str]()
+    with accumulate(SimpleNamespace(response=answer, close=lambda: closed.append("holder"))) as stream:
+        assert EXPECTED == list(stream)
+    assert (["holder"], 0) == (closed, answer.closed)
+
+
+def test_closing_closes_an_iterator_that_was_made_here() -> None:
+    ended: list[str] = []
+
+    class Owner:
+        def __iter__(self) -> Iterator[bytes]:
+            try:
+                yield from FIRST_EVENTS
+            finally:
+                ended.append("iterator")
+
+        def close(self) -> None:
+            ended.append("given")
+
+    with accumulate(Owner()) as stream:
+        next(stream)
+    assert ["iterator", "given"] == ended
+
+
+def test_an_attribute_named_response_that_is_none_is_passed_over() -> None:
+    class Numbered(list[bytes]):
+        response = 7
+
+    assert EXPECTED == list(accumulate(Numbered([FIRST])))
+
+
+def test_an_async_answer_that_offers_only_aiter_bytes_is_read() -> None:
+    assert EXPECTED == read_async(lambda: AsyncAnswer([FIRST]))
+    with pytest.raises(TypeError, match="use aaccumulate"):
+        accumulate(AsyncAnswer([FIRST]))
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "expected"),
+    [
+        (404, {"Content-Type": "application/json", "apim-request-id": "b"}, (404, "application/json", "b")),
+        (503, {"Content-Type": "text/event-stream", "X-MS-Request-Id": "c"}, (503, "text/event-stream", "c")),
+        (302, {}, (302, "", None)),
+        (200, {"Content-Type": "text/event-streams"}, (200, "text/event-streams", None)),
+        (200, {}, (200, "", None)),
+        (200, 7, (200, "", None)),
+    ],
+)
+def test_an_answer_that_is_no_event_stream_is_refused(
+    status: int, headers: object, expected: tuple[int, str, str | None]
+) -> None:
+    error_body = b'{"error": "\xff"}'
+    answers = (
+        Answer([error_body], status=status, headers=headers),
+        AsyncAnswer([error_body], status=status, headers=headers),
+    )
+    with pytest.raises(ResponseError, match="expected a 2xx answer of content type text/event-stream, came") as caught:
+        accumulate(answers[0]).final_run_steps()
+    with pytest.raises(ResponseError) as caught_async:
+        read_async(lambda: answers[1])
+    for error in (caught.value, caught_async.value):
+        assert (*expected, '{"error": "\ufffd"}') == (error.status, error.content_type, error.request_id, error.body)
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/event-stream", "Text/Event-Stream;charset=utf-8", "text/event-stream ;x=y"]
+)
+def test_a_content_type_may_be_written_in_any_way(content_type: str) -> None:
+    assert EXPECTED == list(accumulate(Answer([FIRST], headers={"Content-Type": content_type})))
+
+
+@pytest.mark.parametrize("status", ["completed", None, True])
+def test_a_status_that_is_not_http_s_is_not_checked(status: object) -> None:
+    assert EXPECTED == list(accumulate(Answer([FIRST], status=status, headers={})))
+
+
+def test_a_refused_body_that_cannot_be_read_gives_what_it_has() -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"No"
+        raise OSError
+
+    async def abroken() -> AsyncIterator[object]:
+        yield b"No"
+        raise OSError
+
+    class AsyncBroken(AsyncAnswer):
+        def aiter_bytes(self) -> AsyncIterator[object]:
+            return abroken()
+
+    with pytest.raises(ResponseError) as caught:
+        accumulate(Answer(broken(), status=500)).until_done()
+    with pytest.raises(ResponseError) as caught_async:
+        read_async(lambda: AsyncBroken([], status=500))
+    assert ("No", "No") == (caught.value.body, caught_async.value.body)
+
+
+def test_a_refused_body_is_read_only_at_its_start() -> None:
+    read: list[int] = []
+
+    def endless() -> Iterator[bytes]:
+        while True:
+            read.append(1_000)
+            yield b"x" * 1_000
+
+    async def aendless() -> AsyncIterator[object]:
+        for chunk in endless():
+            yield chunk
+
+    class AsyncEndless(AsyncAnswer):
+        def aiter_bytes(self) -> AsyncIterator[object]:
+            return aendless()
+
+    with pytest.raises(ResponseError) as caught:
+        accumulate(Answer(endless(), status=500)).until_done()
+    with pytest.raises(ResponseError) as caught_async:
+        read_async(lambda: AsyncEndless([], status=500))
+    assert ("x" * 2_048, "x" * 2_048, [1_000] * 6) == (caught.value.body, caught_async.value.body, read)
+
+
+def test_what_opening_a_source_raises_is_a_broken_source() -> None:
+    class Unopenable:
+        def __iter__(self) -> Iterator[bytes]:
+            raise OSError("gone")
+
+    stream = accumulate(Unopenable())
+    with pytest.raises(TruncatedError, match="OSError: gone"):
+        stream.until_done()
