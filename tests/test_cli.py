@@ -1,0 +1,706 @@
+"""The command line, in processes of its own: what it prints, where, its status, and what no input can make it do."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import unicodedata
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+import accumulator
+from accumulator import Problem
+from accumulator.__main__ import commands, run
+from tests import bodies
+
+if TYPE_CHECKING:
+    import click
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMAND = [sys.executable, "-m", "accumulator"]
+NO_CLICK = "import sys; sys.modules['click'] = None; from accumulator.__main__ import main; main()"
+# Outputs are buffered and encoded as they are where nobody asked for anything else.
+ENV = {
+    name: value
+    for name, value in os.environ.items()
+    if name not in {"PYTHONUNBUFFERED", "PYTHONIOENCODING", "PYTHONUTF8"}
+}
+POSIX = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell, signals or terminals")
+BAD = b"event: thread.run.step.created\ndata: {\n\n"
+BAD_LINE = "event 1: undecodable at $: expected JSON text:"
+
+
+class Result(NamedTuple):
+    """What a process left behind."""
+
+    status: int
+    out: bytes
+    err: str
+
+    @property
+    def lines(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+def cli(*arguments: str | Path, stdin: bytes = b"") -> Result:
+    """Run the command line in this process, with streams like those of a process."""
+    streams = [
+        io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", errors="backslashreplace", newline="\n")
+        for content in (stdin, b"", b"")
+    ]
+    kept = sys.stdin, sys.stdout, sys.stderr
+    sys.stdin, sys.stdout, sys.stderr = streams
+    try:
+        status = run([str(argument) for argument in arguments])
+    finally:
+        sys.stdin, sys.stdout, sys.stderr = kept
+    out, err = (stream.detach().getvalue() for stream in streams[1:])
+    return Result(status, out, err.decode())
+
+
+def process(*arguments: str | bytes | Path, stdin: bytes = b"", env: dict[str, str] | None = None) -> Result:
+    """Run the command line in a process of its own."""
+    done = subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=ROOT,
+        input=stdin,
+        capture_output=True,
+        check=False,
+        env={**ENV, **(env or {})},
+    )
+    return Result(done.returncode, done.stdout, done.stderr.decode())
+
+
+def shell(script: str, *arguments: str | Path) -> Result:
+    """Run a line of shell in which "$@" is the command with these arguments."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", script, "sh", *COMMAND, *arguments], cwd=ROOT, env=ENV, capture_output=True, check=False
+    )
+    return Result(done.returncode, done.stdout, done.stderr.decode())
+
+
+def recorded(folder: Path, content: bytes, name: str = "run.sse") -> Path:
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+def line(file: str | Path, outcome: str, step: dict[str, object]) -> dict[str, object]:
+    return {"file": str(file), "run_id": "run_1", "outcome": outcome, "step": step}
+
+
+# ---- What it prints.
+
+
+def test_replay_prints_the_steps_and_tells_the_outcome(tmp_path: Path) -> None:
+    file = recorded(tmp_path, bodies.FIRST + bodies.SECOND)
+    result = process("replay", file)
+    expected = json.dumps(line(file, "completed", bodies.STEP_AFTER_SECOND), ensure_ascii=False, separators=(",", ":"))
+    assert (0, f"{expected}\n", f"{file}: outcome completed, 1 run step\n") == (
+        result.status,
+        result.out.decode(),
+        result.err,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome", "status"),
+    [
+        ("code_interpreter.sse", "completed", 0),
+        ("parallel_functions_1.sse", "requires_action", 0),
+        ("truncated.sse", "truncated", 1),
+        ("error.sse", "error", 1),
+    ],
+)
+def test_a_recording_gives_what_the_library_gives(shipped: Path, name: str, outcome: str, status: int) -> None:
+    folded = accumulator.accumulate([(shipped / name).read_bytes()]).until_done()
+    expected = [
+        {"file": str(shipped / name), "run_id": step.run_id, "outcome": outcome, "step": step.to_dict()}
+        for step in folded.run_steps()
+    ]
+    result = cli("replay", shipped / name)
+    assert (status, expected) == (result.status, result.lines)
+    assert len(expected) > 0
+
+
+def test_each_file_is_a_run_of_its_own(tmp_path: Path) -> None:
+    first, second = recorded(tmp_path, bodies.FIRST, "first"), recorded(tmp_path, bodies.SECOND, "second")
+    result = cli("replay", first, second)
+    assert [
+        line(first, "requires_action", bodies.STEP_AFTER_FIRST),
+        line(second, "completed", bodies.STEP_AFTER_SECOND),
+    ] == result.lines
+    assert f"{first}: outcome requires_action, 1 run step\n{second}: outcome completed, 1 run step\n" == result.err
+    assert result.status == 0
+
+
+def test_standard_input_may_hold_both_bodies_of_a_run() -> None:
+    result = process("replay", "-", stdin=bodies.FIRST + bodies.SECOND)
+    assert [line("-", "completed", bodies.STEP_AFTER_SECOND)] == result.lines
+    assert (0, "-: outcome completed, 1 run step\n") == (result.status, result.err)
+
+
+def test_a_problem_is_told_with_its_place(tmp_path: Path) -> None:
+    wrong = bodies.delta({"index": "0", **bodies.call("", None)})
+    file = recorded(tmp_path, wrong + bodies.DONE)
+    problem = next(update for update in accumulator.accumulate([wrong]) if isinstance(update, Problem))
+    result = cli("replay", file)
+    assert (
+        f"{file}: event 1, step_1: index at {problem.path}: {problem.message}\n"
+        f"{file}: outcome unknown, 1 run step\n" == result.err
+    )
+    assert (0, 1) == (result.status, len(result.lines))
+
+
+def test_a_problem_without_a_step_names_none() -> None:
+    result = cli("replay", "-", stdin=BAD + bodies.DONE)
+    assert result.err.startswith(f"-: {BAD_LINE}")
+    assert (0, b"") == (result.status, result.out)
+
+
+def test_the_outcome_of_an_error_comes_with_what_the_server_said() -> None:
+    stdin = bodies.FIRST_EVENTS[1] + bodies.event("error", {"error": {"message": "Try \x1b[31m again."}})
+    result = cli("replay", "-", stdin=stdin)
+    assert [line("-", "error", bodies.step("in_progress", []))] == result.lines
+    assert (1, "-: outcome error, 1 run step: Try \\u001b[31m again.\n") == (result.status, result.err)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("completed", 0),
+        ("requires_action", 0),
+        ("incomplete", 1),
+        ("failed", 1),
+        ("cancelled", 1),
+        ("expired", 1),
+    ],
+)
+def test_the_exit_status_is_the_outcomes(status: str, expected: int) -> None:
+    result = cli("replay", "-", stdin=bodies.event(f"thread.run.{status}", bodies.run(status)) + bodies.DONE)
+    assert (expected, b"", f"-: outcome {status}, 0 run steps\n") == result
+
+
+def test_a_step_without_a_run_has_a_null_run_id() -> None:
+    result = cli("replay", "-", stdin=bodies.event("thread.run.step.created", {"id": "step_1"}) + bodies.DONE)
+    assert [{"file": "-", "run_id": None, "outcome": "unknown", "step": {"id": "step_1"}}] == result.lines
+
+
+def test_long_pieces_of_a_message_are_cut() -> None:
+    step = {"id": "s" * 1_000_000, "step_details": {"type": "tool_calls", "tool_calls": 1}}
+    result = cli("replay", "-", stdin=bodies.event("thread.run.step.created", step) + bodies.DONE)
+    assert f"-: event 1, {'s' * 200}...: shape at " in result.err
+    assert len(result.err) < 1_000
+
+
+# ---- Input that cannot be used.
+
+
+def test_one_bad_file_keeps_no_other_from_being_read(tmp_path: Path) -> None:
+    file = recorded(tmp_path, bodies.SECOND)
+    missing = tmp_path / "missing"
+    result = process("replay", missing, tmp_path, file)
+    assert [line(file, "completed", bodies.STEP_AFTER_SECOND)] == result.lines
+    assert (
+        f"{missing}: expected a readable file: {os.strerror(errno.ENOENT)}\n"
+        f"{tmp_path}: expected a readable file: {os.strerror(errno.EISDIR)}\n"
+        f"{file}: outcome completed, 1 run step\n"
+    ) == result.err
+    assert result.status == 2
+
+
+def test_the_exit_status_is_the_highest(tmp_path: Path) -> None:
+    cut, missing = recorded(tmp_path, bodies.FIRST_EVENTS[0], "cut"), tmp_path / "missing"
+    whole = recorded(tmp_path, bodies.SECOND, "whole")
+    assert [1, 1, 2, 2] == [
+        cli("replay", *files).status for files in ([cut, whole], [whole, cut], [missing, cut], [cut, missing])
+    ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"\n\r\n\r: only a comment\n\n", id="no data"),
+        pytest.param(bytes(range(256)) * 64, id="binary"),
+        pytest.param(b'{"error": {"message": "no stream"}}\n', id="JSON"),
+        pytest.param(b"\xff\xfe" + "event: done\n".encode("utf-16-le"), id="UTF-16"),
+        pytest.param(b"data: {\n\n" * 3, id="only what cannot be decoded"),
+    ],
+)
+def test_a_file_without_an_event_is_unusable(tmp_path: Path, content: bytes) -> None:
+    file = recorded(tmp_path, content)
+    result = cli("replay", file)
+    *problems, verdict, outcome = result.err.splitlines()
+    assert (2, b"") == (result.status, result.out)
+    assert f"{file}: expected server-sent events, came none that can be decoded" == verdict
+    assert f"{file}: outcome truncated, 0 run steps" == outcome
+    assert [] == [problem for problem in problems if ": undecodable at $: " not in problem]
+
+
+def test_an_event_over_the_limit_is_left_out_and_the_rest_folded(tmp_path: Path) -> None:
+    first, last = bodies.SECOND_EVENTS
+    file = recorded(tmp_path, first + b"data: " + bytes(33 << 20) + b"\n\n" + last + bodies.DONE)
+    result = cli("replay", file)
+    assert [line(file, "completed", bodies.STEP_AFTER_SECOND)] == result.lines
+    assert (
+        f"{file}: event 2: expected events of at most {32 << 20} bytes (max_event_size), got a larger one; "
+        "it is left out\n"
+        f"{file}: outcome completed, 1 run step\n"
+    ) == result.err
+    assert result.status == 2
+
+
+@POSIX
+def test_an_input_that_breaks_while_it_is_read_is_unusable(tmp_path: Path) -> None:
+    result = shell(f"exec \"$@\" 0> '{tmp_path}/write only'", "replay", "-")
+    broken, outcome = result.err.splitlines()
+    assert broken.startswith("-: expected the stream to go on, its source raised OSError: ")
+    assert (2, b"", "-: outcome truncated, 0 run steps") == (result.status, result.out, outcome)
+
+
+@POSIX
+def test_steps_before_a_break_are_printed() -> None:
+    controller, terminal = os.openpty()  # reading from a terminal that was hung up fails
+    running = subprocess.Popen(
+        [*COMMAND, "replay", "-"], cwd=ROOT, env=ENV, stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert running.stdout is not None
+    assert running.stderr is not None
+    with running, running.stdout, running.stderr:
+        os.close(terminal)
+        os.write(controller, bodies.event("thread.run.step.created", {"id": "step_1"}) + BAD)
+        assert running.stderr.readline().startswith(b"-: event 2: undecodable")
+        os.close(controller)
+        out = running.stdout.read()
+        err = running.stderr.read()
+    # Linux ends a terminal that was hung up, other systems fail the read.
+    assert running.returncode in {1, 2}
+    assert [{"file": "-", "run_id": None, "outcome": "truncated", "step": {"id": "step_1"}}] == [json.loads(out)]
+    assert err.endswith(b"-: outcome truncated, 1 run step\n")
+
+
+@given(st.binary(max_size=200), st.integers(0, len(bodies.FIRST)))
+@example(b"data: \xff\xff\n\n", 0)
+def test_whatever_the_input_there_is_a_status_and_printable_text(junk: bytes, at: int) -> None:
+    result = cli("replay", "-", stdin=bodies.FIRST[:at] + junk + bodies.FIRST[at:])
+    assert result.status in {0, 1, 2}
+    assert [] == hostile((result.out.decode() + result.err).replace("\n", ""))
+    assert [] == [each for each in result.lines if each.keys() != {"file", "run_id", "outcome", "step"}]
+
+
+# ---- What a terminal gets to see.
+
+HOSTILE = "\x00\x07\x1b[2J\x7f\x9b31m\u00ad\u061c\u200b\u202e\u2028\u2029\u2066\ufeff\U000e0041"
+ESCAPED = (
+    "\\u0000\\u0007\\u001b[2J\\u007f\\u009b31m\\u00ad\\u061c\\u200b\\u202e\\u2028\\u2029\\u2066\\ufeff\\udb40\\udc41"
+)
+READABLE = "é 日本 \U0001f3d4 \u0301"
+
+
+def hostile(text: str) -> list[str]:
+    """Return the characters that a terminal may act on."""
+    return [character for character in text if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}]
+
+
+def test_no_control_character_of_a_stream_gets_out_raw() -> None:
+    payload = {"id": f"{HOSTILE}{READABLE}", "step_details": {"type": HOSTILE}}
+    result = process("replay", "-", stdin=bodies.event("thread.run.step.created", payload) + bodies.DONE)
+    assert [{"file": "-", "run_id": None, "outcome": "unknown", "step": payload}] == result.lines
+    assert [] == hostile(result.out.decode().rstrip("\n"))
+    # The JSON has the short forms that JSON has, and leaves what can be read.
+    assert f'{{"id":"{ESCAPED}{READABLE}",' in result.out.decode()
+
+
+def test_no_control_character_of_a_problem_gets_out_raw() -> None:
+    payload = {"id": HOSTILE, "step_details": {"type": "tool_calls", "tool_calls": 1}}
+    result = cli("replay", "-", stdin=bodies.event("thread.run.step.created", payload) + bodies.DONE)
+    assert f"-: event 1, {ESCAPED}: shape at " in result.err
+    assert [] == hostile(result.err.replace("\n", ""))
+
+
+def test_lone_surrogates_are_escaped() -> None:
+    stdin = b'event: thread.run.step.created\ndata: {"id":"\\ud83d","x":"\\udc00"}\n\n' + bodies.DONE
+    result = process("replay", "-", stdin=stdin)
+    assert b'"step":{"id":"\\ud83d","x":"\\udc00"}}\n' == result.out[-40:][result.out[-40:].index(b'"step"') :]
+    assert result.status == 0
+
+
+@POSIX
+def test_a_file_name_may_be_any_bytes(tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/\xff\x1b[31m\n\xe2\x80\xae.sse"
+    escaped = f"{tmp_path}/\\udcff\\u001b[31m\\u000a\\u202e.sse"
+    Path(os.fsdecode(name)).write_bytes(bodies.SECOND)
+    result = process("replay", name, name + b"?", env={"PYTHONUTF8": "1"})
+    assert [line(os.fsdecode(name), "completed", bodies.STEP_AFTER_SECOND)] == result.lines
+    assert (
+        f"{escaped}: outcome completed, 1 run step\n{escaped}?: expected a readable file: {os.strerror(errno.ENOENT)}\n"
+    ) == result.err
+
+
+def test_an_argument_is_no_way_around_it() -> None:
+    result = process("replay", f"--{HOSTILE[1:]}")
+    assert [] == hostile(result.err.replace("\n", ""))
+    assert (2, b"") == (result.status, result.out)
+    assert result.err.startswith("accumulator: No such option")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_the_encoding_of_the_locale_changes_nothing_in_the_json(encoding: str) -> None:
+    env = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    result = process("replay", "-", stdin=bodies.FIRST, env=env)
+    assert [line("-", "requires_action", bodies.STEP_AFTER_FIRST)] == result.lines
+    assert (0, "-: outcome requires_action, 1 run step\n") == (result.status, result.err)
+
+
+@POSIX
+def test_standard_error_escapes_what_its_encoding_lacks(tmp_path: Path) -> None:
+    result = process("replay", tmp_path / "日本", env={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "1"})
+    assert f"{tmp_path}/\\u65e5\\u672c: expected a readable file: {os.strerror(errno.ENOENT)}\n" == result.err
+
+
+@POSIX
+def test_on_a_terminal(tmp_path: Path) -> None:
+    file = recorded(tmp_path, bodies.event("thread.run.step.created", {"id": HOSTILE}) + BAD)
+    controller, terminal = os.openpty()
+    with subprocess.Popen(
+        [*COMMAND, "replay", file, "-"], cwd=ROOT, env=ENV, stdin=terminal, stdout=terminal, stderr=terminal
+    ) as running:
+        os.close(terminal)
+        # A line, and Ctrl-D, the end of what is typed; the terminal echoes the line.
+        os.write(controller, b"\n\x04")
+        shown = b""
+        while chunk := read_terminal(controller):
+            shown += chunk
+    os.close(controller)
+    text = shown.decode().replace("\r\n", "\n")
+    assert [] == hostile(text.replace("\n", "").replace("^D\b\b", ""))
+    assert f'"step":{{"id":"{ESCAPED}"}}' in text
+    assert f"{file}: outcome truncated, 1 run step\n" in text
+    assert text.endswith("-: outcome truncated, 0 run steps\n")
+    assert running.returncode == 2
+
+
+def read_terminal(controller: int) -> bytes:
+    try:
+        return os.read(controller, 65_536)
+    except OSError as error:  # Linux's way to say that the other end is closed
+        assert errno.EIO == error.errno  # noqa: PT017 - nothing else may go wrong
+        return b""
+
+
+# ---- Pipes, signals, and outputs that do not take it.
+
+
+def test_standard_input_is_read_as_it_comes() -> None:
+    running = subprocess.Popen(
+        [*COMMAND, "replay", "-"],
+        cwd=ROOT,
+        env=ENV,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert running.stdin is not None
+    assert running.stdout is not None
+    assert running.stderr is not None
+    with running, running.stdout, running.stderr:
+        for number in (1, 2, 3):
+            running.stdin.write(BAD)
+            running.stdin.flush()
+            # Were it to wait for more input, this would wait for ever.
+            assert running.stderr.readline().startswith(f"-: event {number}: undecodable at $: ".encode())
+        running.stdin.write(bodies.SECOND)
+        running.stdin.close()
+        assert [line("-", "completed", bodies.STEP_AFTER_SECOND)] == [json.loads(running.stdout.read())]
+        assert running.stderr.read() == b"-: outcome completed, 1 run step\n"
+    assert running.returncode == 0
+
+
+def test_the_steps_of_a_file_are_printed_before_the_next_is_read(tmp_path: Path) -> None:
+    file = recorded(tmp_path, bodies.SECOND)
+    running = subprocess.Popen(
+        [*COMMAND, "replay", file, "-"],
+        cwd=ROOT,
+        env=ENV,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert running.stdin is not None
+    assert running.stdout is not None
+    assert running.stderr is not None
+    with running, running.stdout, running.stderr:
+        first = running.stdout.readline()  # standard input is still open
+        running.stdin.write(bodies.FIRST)
+        running.stdin.close()
+        second, err = running.stdout.read(), running.stderr.read()
+    assert [
+        line(file, "completed", bodies.STEP_AFTER_SECOND),
+        line("-", "requires_action", bodies.STEP_AFTER_FIRST),
+    ] == [json.loads(first), json.loads(second)]
+    assert f"{file}: outcome completed, 1 run step\n-: outcome requires_action, 1 run step\n" == err.decode()
+
+
+@POSIX
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    # Much more than a pipe holds: the process is still writing when the first line is read.
+    steps = (bodies.event("thread.run.step.created", {"id": f"step_{n}", "x": "x" * 10_000}) for n in range(200))
+    file = recorded(tmp_path, b"".join(steps) + bodies.DONE)
+    running = subprocess.Popen(
+        [*COMMAND, "replay", file], cwd=ROOT, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
+    )
+    assert running.stdout is not None
+    assert running.stderr is not None
+    with running, running.stderr:
+        first = running.stdout.read(9)
+        running.stdout.close()
+        err = running.stderr.read()
+    assert (0, b'{"file":"', b"") == (running.returncode, first, err)
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("output", "arguments"),
+    [("stdout", ["replay", "-"]), ("stdout", ["--help"]), ("stdout", ["--version"]), ("stderr", ["replay", "-"])],
+)
+def test_a_reader_that_is_gone_from_the_start(output: str, arguments: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    outputs = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, output: writer}
+    done = subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=ROOT,
+        env=ENV,
+        input=bodies.SECOND,
+        stdout=outputs["stdout"],
+        stderr=outputs["stderr"],
+        check=False,
+    )
+    os.close(writer)
+    assert 0 == done.returncode
+    assert (done.stderr or b"") == b""
+
+
+@POSIX
+@pytest.mark.parametrize("wrong", [True, False])
+def test_an_output_that_is_full_is_told(tmp_path: Path, *, wrong: bool) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    file = recorded(tmp_path, bodies.SECOND)
+    result = shell('exec "$@" > /dev/full' + (" 2>&1" if wrong else ""), "replay", file)
+    said = f"accumulator: expected to be able to write the output: {os.strerror(errno.ENOSPC)}\n"
+    assert (2, b"", "" if wrong else said) == result
+
+
+@POSIX
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_output_that_would_block_is_told(tmp_path: Path, unbuffered: str) -> None:
+    steps = (bodies.event("thread.run.step.created", {"id": f"step_{n}", "x": "x" * 10_000}) for n in range(200))
+    file = recorded(tmp_path, b"".join(steps) + bodies.DONE)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    done = subprocess.run(
+        [*COMMAND, "replay", file],
+        cwd=ROOT,
+        env={**ENV, "PYTHONUNBUFFERED": unbuffered},
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writer)
+    os.close(reader)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"accumulator: expected to be able to write the output: ")
+    assert done.stderr.count(b"\n") == 1
+
+
+@POSIX
+def test_without_a_buffer_nothing_is_lost(tmp_path: Path) -> None:
+    steps = [{"id": f"step_{n}", "x": "x" * 200_000} for n in range(10)]
+    file = recorded(tmp_path, b"".join(bodies.event("thread.run.step.created", step) for step in steps) + bodies.DONE)
+    result = process("replay", file, env={"PYTHONUNBUFFERED": "1"})
+    assert steps == [printed["step"] for printed in result.lines]
+
+
+@POSIX
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_output_that_takes_only_a_part_is_told(tmp_path: Path, unbuffered: str) -> None:
+    # `ulimit -f 1` is 512 or 1,024 bytes; coverage could not save what it measured, and is left out.
+    env = {name: value for name, value in ENV.items() if not name.startswith("COVERAGE_")}
+    file = recorded(tmp_path, bodies.event("thread.run.step.created", {"id": "s" * 5_000}) + bodies.DONE)
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"ulimit -f 1; exec \"$@\" > '{tmp_path}/out'", "sh", *COMMAND, "replay", file],
+        cwd=ROOT,
+        env={**env, "PYTHONUNBUFFERED": unbuffered},
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    said = f"accumulator: expected to be able to write the output: {os.strerror(errno.EFBIG)}\n"
+    assert (2, said) == (done.returncode, done.stderr.decode())
+
+
+@POSIX
+def test_streams_that_are_closed_from_the_start(tmp_path: Path) -> None:
+    file = recorded(tmp_path, bodies.SECOND)
+    printed = json.dumps(line(file, "completed", bodies.STEP_AFTER_SECOND), ensure_ascii=False, separators=(",", ":"))
+    closed = os.strerror(errno.EBADF)
+    assert (2, b"", f"-: expected a readable file: {closed}\n") == shell('exec "$@" <&-', "replay", "-")
+    assert (0, f"{printed}\n".encode(), "") == shell('exec "$@" 2>&-', "replay", file)
+    assert (2, b"", f"accumulator: expected to be able to write the output: {closed}\n") == shell(
+        'exec "$@" >&-', "replay", file
+    )
+
+
+@POSIX
+def test_without_an_output_a_file_without_steps_is_still_told_about(tmp_path: Path) -> None:
+    file = recorded(tmp_path, bodies.DONE)
+    assert (0, b"", f"{file}: outcome unknown, 0 run steps\n") == shell('exec "$@" >&-', "replay", file)
+
+
+@POSIX
+def test_an_interrupt_ends_it_quietly() -> None:
+    running = subprocess.Popen(
+        [*COMMAND, "replay", "-"],
+        cwd=ROOT,
+        env=ENV,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert running.stdin is not None
+    assert running.stdout is not None
+    assert running.stderr is not None
+    with running, running.stdout, running.stderr:
+        running.stdin.write(BAD)
+        running.stdin.flush()
+        told = running.stderr.readline()  # it is reading now
+        running.send_signal(signal.SIGINT)
+        out, err = running.stdout.read(), running.stderr.read()
+    assert told.startswith(f"-: {BAD_LINE}".encode())
+    assert (128 + signal.SIGINT, b"", b"") == (running.returncode, out, err)
+
+
+@POSIX
+def test_an_interrupt_ends_it_where_nobody_reads_its_output(tmp_path: Path) -> None:
+    # Much more than a pipe holds: the process cannot write it all.
+    steps = (bodies.event("thread.run.step.created", {"id": f"step_{n}", "x": "x" * 10_000}) for n in range(200))
+    file = recorded(tmp_path, b"".join(steps) + bodies.DONE)
+    running = subprocess.Popen(
+        [*COMMAND, "replay", file], cwd=ROOT, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
+    )
+    assert running.stdout is not None
+    assert running.stderr is not None
+    with running, running.stdout, running.stderr:
+        first = running.stdout.read(1)  # it is writing now
+        running.send_signal(signal.SIGINT)
+        # Were it to write what is left before it ends, this would wait for ever.
+        status, err = running.wait(), running.stderr.read()
+    assert (128 + signal.SIGINT, b"{", b"") == (status, first, err)
+
+
+# ---- The command line itself.
+
+
+def every_command() -> dict[str, click.Command]:
+    found: dict[str, click.Command] = {}
+
+    def walk(name: str, command: click.Command) -> None:
+        found[name] = command
+        for inner, child in getattr(command, "commands", {}).items():
+            walk(f"{name} {inner}", child)
+
+    walk("accumulator", commands())
+    return found
+
+
+def test_the_commands() -> None:
+    assert ["accumulator", "accumulator replay"] == list(every_command())
+
+
+@pytest.mark.parametrize("name", every_command())
+def test_every_command_and_option_is_documented(name: str) -> None:
+    command = every_command()[name]
+    undocumented = [
+        parameter.name
+        for parameter in command.params
+        if parameter.param_type_name == "option" and not getattr(parameter, "help", None)
+    ]
+    assert [] == undocumented
+    arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
+    assert [] == [
+        each.name for each in arguments if (each.name or "?").removesuffix("s").upper() not in (command.help or "")
+    ]
+    shown = cli(*name.split()[1:], "--help")
+    assert (0, "") == (shown.status, shown.err)
+    assert f"Usage: {name} [OPTIONS] " in shown.out.decode()
+    assert (command.help or "?").partition("\n")[0] in shown.out.decode()
+
+
+def test_the_manual_has_every_command() -> None:
+    manual = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands_only = [name for name, command in every_command().items() if not hasattr(command, "commands")]
+    assert ["accumulator replay"] == commands_only
+    assert [] == [name for name in commands_only if name not in manual]
+
+
+def test_the_help_says_how_to_join_two_bodies_and_what_the_status_means() -> None:
+    shown = cli("replay", "--help").out.decode()
+    assert "cat first.sse second.sse | accumulator replay -" in shown
+    assert "\n    0  the outcome is completed, requires_action or unknown\n    1  any other outcome\n    2  " in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "Missing command."),
+        (["replay"], "Missing argument 'FILE...'."),
+        (["rewind"], "No such command 'rewind'."),
+    ],
+)
+def test_misuse_is_one_line(arguments: list[str], told: str) -> None:
+    result = process(*arguments)
+    assert (2, b"") == (result.status, result.out)
+    assert result.err.startswith(f"accumulator: {told}")
+    assert result.err.endswith(" Try 'accumulator --help'.\n")
+    assert result.err.count("\n") == 1
+
+
+def test_the_version_is_that_of_the_installed_distribution(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "delta_accumulator-9.8.7.dist-info").mkdir()
+    (tmp_path / "delta_accumulator-9.8.7.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.4\nName: delta-accumulator\nVersion: 9.8.7\n", encoding="utf-8"
+    )
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    importlib.invalidate_caches()
+    assert (0, "accumulator 9.8.7\n", "") == (run(["--version"]), *capsys.readouterr())
+
+
+def test_the_version_of_what_is_not_installed_is_not_made_up(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = [folder for folder in sys.path if not [*Path(folder).glob("delta_accumulator-*.dist-info")]]
+    monkeypatch.setattr(sys, "path", elsewhere)
+    importlib.invalidate_caches()
+    expected = "accumulator (delta-accumulator is not installed: its version is not known)\n"
+    assert (0, expected, "") == (run(["--version"]), *capsys.readouterr())
+
+
+def test_without_click_it_says_what_to_install() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NO_CLICK, "replay", "-"], cwd=ROOT, env=ENV, input=b"", capture_output=True, check=False
+    )
+    expected = b"accumulator: the command line needs click: pip install 'delta-accumulator[cli]'"
+    assert (2, b"", expected) == (done.returncode, done.stdout, done.stderr.rstrip(b"\r\n"))

@@ -1,0 +1,270 @@
+"""The public face as a whole: complete, documented, and made of values that travel."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import pickle
+from itertools import pairwise
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, get_args
+
+import pytest
+from msgspec.structs import replace
+
+import accumulator
+from accumulator import (
+    AccumulatorError,
+    BodyEnded,
+    CheckpointError,
+    DecodeError,
+    ErrorObject,
+    ErrorReceived,
+    Field,
+    FunctionToolCall,
+    FunctionToolCallDelta,
+    LimitError,
+    Limits,
+    MergeError,
+    Problem,
+    RequiredAction,
+    RequiresAction,
+    ResponseError,
+    Run,
+    RunError,
+    RunStep,
+    RunStepCreated,
+    RunStepDone,
+    RunStepUpdated,
+    RunUpdated,
+    ServerSentEvent,
+    ToolCallCreated,
+    ToolCallDelta,
+    ToolCallDone,
+    TruncatedError,
+    UnknownEvent,
+    Update,
+)
+from tests import bodies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PACKAGE = Path(accumulator.__file__).parent
+NAMES = [(name, getattr(accumulator, name)) for name in accumulator.__all__]
+CLASSES = [value for _, value in NAMES if isinstance(value, type)]
+# What a closed union or a set of literals stands for; not a class, so that its text stands below it in the source.
+ALIASES = [name for name, value in NAMES if not isinstance(value, (type, FunctionType))]
+
+RUN_STEP = RunStep.from_dict(bodies.STEP_AFTER_FIRST)
+CALL = FunctionToolCall.from_dict(bodies.call(bodies.ARGUMENTS, None))
+FRAGMENT = FunctionToolCallDelta.from_dict({"index": 0, "type": "function", "function": {"arguments": "{"}})
+RUN = Run.from_dict(bodies.run("requires_action", bodies.ACTION))
+ERROR = ErrorObject.from_dict({"message": "Try again.", "code": None})
+PROBLEM = Problem(7, "late", "$.delta", "{}", "expected nothing", "step_1")
+UPDATES: list[Update] = [
+    RunStepCreated(1, "step_1", RUN_STEP),
+    RunStepUpdated(1, "step_1", RUN_STEP),
+    RunStepDone(1, "step_1", RUN_STEP),
+    ToolCallCreated(1, "step_1", 0, CALL),
+    ToolCallDelta(1, "step_1", None, "call_1", FRAGMENT),
+    ToolCallDone(1, "step_1", 0, CALL),
+    RunUpdated(1, RUN),
+    RequiresAction(1, RUN, RequiredAction.from_dict(bodies.ACTION)),
+    ErrorReceived(1, ERROR, "{}"),
+    PROBLEM,
+    UnknownEvent(1, "thread.created", "{}"),
+    BodyEnded(9, "truncated", ("step_1",)),
+]
+ERRORS = [
+    AccumulatorError("root"),
+    DecodeError("no object"),
+    MergeError("late", PROBLEM),
+    LimitError("too large", limit="max_event_size", maximum=1),
+    TruncatedError("cut"),
+    RunError("failed", ERROR),
+    ResponseError("refused", status=503, content_type="text/html", request_id="req_1", body="<p>"),
+    CheckpointError("no checkpoint"),
+]
+
+
+# ---- Complete.
+
+
+def _defined(module: str) -> list[str]:
+    """Return the public names that a module defines at its top."""
+    tree = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+    names: list[str] = []
+    for node in tree.body:
+        match node:
+            case ast.ClassDef(name=name):
+                names.append(name)
+            case ast.AnnAssign(target=ast.Name(id=name), annotation=ast.Name(id="TypeAlias")):
+                names.append(name)
+            case _:
+                pass
+    return [name for name in names if not name.startswith("_")]
+
+
+def test_what_people_use_is_public() -> None:
+    used = {
+        "Accumulator",
+        "AsyncRunStream",
+        "Limits",
+        "RunStream",
+        "SSEParser",
+        "ServerSentEvent",
+        "aaccumulate",
+        "accumulate",
+        "aconnect",
+        "connect",
+    }
+    assert used - set(accumulator.__all__) == set()
+
+
+@pytest.mark.parametrize("module", ["_errors", "_updates", "_models", "_deltas"])
+def test_what_is_handed_out_is_public(module: str) -> None:
+    # A name for any JSON object, which is a plain dict, is nothing that a user needs.
+    assert set(_defined(module)) - set(accumulator.__all__) - {"JSONObject"} == set()
+    assert len(_defined(module)) > 5
+
+
+def test_every_member_of_a_public_union_is_public() -> None:
+    members = {member for name in ALIASES for member in get_args(getattr(accumulator, name))}
+    classes = {member for member in members if isinstance(member, type)}
+    assert {member.__name__ for member in classes if member not in CLASSES} == set()
+    assert len(classes) > 20
+
+
+def test_nothing_public_is_missing_in_all() -> None:
+    there = {
+        name
+        for name, value in vars(accumulator).items()
+        if not name.startswith("_")
+        and not isinstance(value, ModuleType)
+        and name not in {"annotations", "TYPE_CHECKING"}
+    }
+    assert there - set(accumulator.__all__) == set()
+
+
+def test_all_is_sorted_and_without_doubles() -> None:
+    # As ruff sorts it: classes and aliases before functions.
+    assert sorted(set(accumulator.__all__), key=lambda name: (name[0].islower(), name)) == list(accumulator.__all__)
+
+
+def test_star_import_gives_what_all_says() -> None:
+    namespace: dict[str, object] = {}
+    exec("from accumulator import *", namespace)  # noqa: S102 - the statement is allowed in a module's own scope only
+    assert set(namespace) - {"__builtins__"} == set(accumulator.__all__)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'accumulator' has no attribute 'nothing'") as caught:
+        _ = accumulator.nothing
+    assert caught.value.name == "nothing"
+
+
+# ---- Documented.
+
+
+def _members(cls: type) -> Iterator[tuple[str, object]]:
+    for name, member in vars(cls).items():
+        if not name.startswith("_"):
+            yield f"{cls.__name__}.{name}", member
+
+
+def _is_interface(member: object) -> bool:
+    return isinstance(member, (FunctionType, property, classmethod, staticmethod, Field))
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, value in NAMES if name not in ALIASES])
+def test_every_public_class_and_function_has_a_docstring_of_its_own(name: str, value: object) -> None:
+    own = vars(value).get("__doc__") if isinstance(value, type) else value.__doc__
+    text = (own or "").strip()
+    # A NamedTuple or a struct makes one up where there is none: its signature.
+    assert text
+    assert not text.startswith(f"{name}(")
+    assert text.partition("\n")[0].endswith(".")
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_every_public_method_and_field_has_a_docstring(cls: type) -> None:
+    assert [name for name, member in _members(cls) if _is_interface(member) and not inspect.getdoc(member)] == []
+
+
+def test_every_public_alias_has_its_text_below_it() -> None:
+    documented: list[str] = []
+    for path in PACKAGE.glob("*.py"):
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        for node, following in pairwise(body):
+            match node, following:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str())):
+                    documented.append(name)
+                case _:
+                    pass
+    assert [name for name in ALIASES if name not in documented] == []
+    assert "Update" in ALIASES
+
+
+@pytest.mark.parametrize("update", UPDATES, ids=lambda update: type(update).__name__)
+def test_every_field_of_an_update_is_described(update: Update) -> None:
+    fields = type(update).__struct_fields__
+    described = [field for field in fields if f"\n    {field}: " in inspect.cleandoc(type(update).__doc__ or "")]
+    assert list(fields) == described
+
+
+# ---- Values that travel.
+
+
+def test_there_is_a_sample_of_each_update_and_error() -> None:
+    assert set(get_args(Update)) == {type(update) for update in UPDATES}
+    classes = {cls for cls in CLASSES if issubclass(cls, AccumulatorError)}
+    assert classes == {type(error) for error in ERRORS}
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("update", UPDATES, ids=lambda update: type(update).__name__)
+def test_an_update_pickles(update: Update, protocol: int) -> None:
+    copy = pickle.loads(pickle.dumps(update, protocol))  # noqa: S301 - its own
+    assert (type(update), update) == (type(copy), copy)
+    assert copy is not update
+
+
+@pytest.mark.parametrize("update", UPDATES, ids=lambda update: type(update).__name__)
+def test_an_update_is_frozen(update: Update) -> None:
+    before = repr(update)
+    for field in type(update).__struct_fields__:
+        with pytest.raises(AttributeError):
+            setattr(update, field, None)
+    with pytest.raises(AttributeError):
+        setattr(update, "another", None)  # noqa: B010 - what type checkers refuse anyway
+    assert before == repr(update)
+
+
+@pytest.mark.parametrize("update", UPDATES, ids=lambda update: type(update).__name__)
+def test_updates_are_compared_by_value(update: Update) -> None:
+    assert replace(update) is not update
+    assert replace(update) == update
+    assert replace(update, event_number=99) != update
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_an_error_pickles_with_its_attributes_and_without_its_accumulator(
+    error: AccumulatorError, protocol: int
+) -> None:
+    error.updates, error.accumulator = UPDATES, accumulator.Accumulator()
+    copy = pickle.loads(pickle.dumps(error, protocol))  # noqa: S301 - its own
+    assert (type(error), str(error), error.args) == (type(copy), str(copy), copy.args)
+    assert {**vars(error), "accumulator": None} == vars(copy)
+
+
+def test_the_other_values_pickle() -> None:
+    values = [ServerSentEvent("a", "b", "c", 1), Limits(max_event_size=5), RUN_STEP, CALL, FRAGMENT, RUN, ERROR]
+    assert values == pickle.loads(pickle.dumps(values))  # noqa: S301 - its own
+
+
+def test_a_new_error_carries_neither_updates_nor_an_accumulator() -> None:
+    error = TruncatedError("cut")
+    assert ("cut", (), None) == (str(error), error.updates, error.accumulator)

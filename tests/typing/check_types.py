@@ -1,0 +1,248 @@
+"""What the public face promises to type checkers. Never run: mypy and pyright read it, each in strict mode.
+
+A line that must be refused carries an ignore comment with mypy's name for the error; pyright honours it too, and both
+report one that ignores nothing.
+"""
+
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=true
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, assert_never, assert_type
+
+import accumulator
+from accumulator import (
+    Accumulator,
+    AccumulatorError,
+    BodyEnded,
+    CodeInterpreterToolCall,
+    ErrorObject,
+    ErrorReceived,
+    FileSearchToolCall,
+    FunctionToolCall,
+    LimitError,
+    Limits,
+    MergeError,
+    MessageCreationStepDetails,
+    OtherStepDetails,
+    OtherToolCall,
+    Problem,
+    RequiredAction,
+    RequiresAction,
+    ResponseError,
+    RunError,
+    RunStep,
+    RunStepCreated,
+    RunStepDone,
+    RunStepUpdated,
+    RunUpdated,
+    ServerSentEvent,
+    SSEParser,
+    ToolCall,
+    ToolCallCreated,
+    ToolCallDelta,
+    ToolCallDeltaEntry,
+    ToolCallDone,
+    ToolCallsStepDetails,
+    UnknownEvent,
+    Update,
+    aaccumulate,
+    accumulate,
+    aconnect,
+    connect,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import httpx
+
+
+# ---- Streams.
+
+
+def streams(source: Iterable[bytes], run: Accumulator) -> None:
+    assert_type(accumulate(source).final_run_steps(), list[RunStep])
+    assert_type(accumulate(source, into=run).until_done(), Accumulator)
+    assert_type(accumulate(source).accumulator, Accumulator)
+    with accumulate(source, strict=True, limits=Limits(max_event_size=None)) as stream:
+        assert_type(stream, accumulator.RunStream)
+        for update in stream:
+            assert_type(update, Update)
+
+
+async def async_streams(source: object) -> None:
+    assert_type(await aaccumulate(source).final_run_steps(), list[RunStep])
+    assert_type(await aaccumulate(source).until_done(), Accumulator)
+    async with aaccumulate(source) as stream:
+        assert_type(stream, accumulator.AsyncRunStream)
+        async for update in stream:
+            assert_type(update, Update)
+
+
+async def connections(client: httpx.Client, other: httpx.AsyncClient) -> None:
+    with connect(client, "POST", "/runs", json={}) as stream:
+        assert_type(stream, accumulator.RunStream)
+    async with aconnect(other, "POST", "/runs", json={}) as async_stream:
+        assert_type(async_stream, accumulator.AsyncRunStream)
+
+
+def refused_arguments(source: Iterable[bytes]) -> None:
+    accumulate(source, None)  # type: ignore[call-arg]
+    accumulate(source, into=source)  # type: ignore[arg-type]
+    accumulate(source, limit=1)  # type: ignore[call-arg]
+    Limits(1)  # type: ignore[call-arg]
+    Limits(max_event_size="1")  # type: ignore[arg-type]
+
+
+async def refused_twins(source: Iterable[bytes]) -> None:
+    for _ in aaccumulate(source):  # type: ignore[attr-defined]
+        pass
+    async for _ in accumulate(source):  # type: ignore[attr-defined]
+        pass
+
+
+# ---- The core.
+
+
+def core(run: Accumulator) -> None:
+    assert_type(run.feed(b""), list[Update])
+    assert_type(run.apply("done", "[DONE]"), list[Update])
+    assert_type(run.end(), list[Update])
+    assert_type(run.run_steps(), list[RunStep])
+    assert_type(run.run_step("step_1"), RunStep | None)
+    assert_type(run.tool_call("step_1", 0), ToolCall | None)
+    assert_type(run.outcome, str | None)
+    assert_type(run.problems, Sequence[Problem])
+    assert_type(run.error, ErrorObject | None)
+    assert_type(run.required_action, RequiredAction | None)
+    assert_type(Accumulator.from_bytes(run.to_bytes()), Accumulator)
+
+
+def parser() -> None:
+    events = SSEParser(max_event_size=None)
+    assert_type(events.feed(b""), list[ServerSentEvent])
+    assert_type(events.end(), ServerSentEvent | None)
+    assert_type(events.feed(b"")[0].retry, int | None)
+
+
+def refused_by_the_core(run: Accumulator) -> None:
+    run.feed("text")  # type: ignore[arg-type]
+    run.outcome = "completed"  # type: ignore[misc]
+    run.problems.append  # type: ignore[attr-defined]  # noqa: B018
+    Accumulator(True)  # type: ignore[call-arg]  # noqa: FBT003
+
+
+# ---- Updates.
+
+
+def every_update(update: Update) -> object:
+    assert_type(update.event_number, int)
+    found: object
+    match update:
+        case RunStepCreated() | RunStepUpdated() | RunStepDone():
+            found = assert_type(update.run_step, RunStep)
+        case ToolCallCreated() | ToolCallDone():
+            found = assert_type(update.tool_call, ToolCall)
+        case ToolCallDelta(step_id=step_id, index=index, tool_call_id=call_id, delta=delta):
+            found = assert_type((step_id, index, call_id), tuple[str, int | None, str | None])
+            assert_type(delta, ToolCallDeltaEntry)
+        case RunUpdated() | RequiresAction():
+            found = assert_type(update.run.status, str | None)
+        case ErrorReceived():
+            found = assert_type(update.error, ErrorObject)
+        case Problem(step_id=step_id):
+            found = assert_type(step_id, str | None)
+        case UnknownEvent():
+            found = assert_type(update.data, str)
+        case BodyEnded():
+            found = assert_type(update.open, tuple[str, ...])
+        case _:
+            assert_never(update)
+    return found
+
+
+def an_update_left_out(update: RunStepDone | BodyEnded | Problem) -> None:
+    match update:
+        case RunStepDone() | BodyEnded():
+            pass
+        case _:
+            assert_never(update)  # type: ignore[arg-type]
+
+
+def refused_of_an_update(update: Update, done: RunStepDone) -> None:
+    _ = update.index  # type: ignore[union-attr]
+    done.event_number = 2  # type: ignore[misc]
+    Problem(1, "wrong", "$", "", "", None)  # type: ignore[arg-type]
+
+
+# ---- Models.
+
+
+def models(step: RunStep) -> object:
+    assert_type(step.id, str)
+    assert_type(step.status, str | None)
+    assert_type(step.tool_calls, tuple[ToolCall, ...])
+    assert_type(step.to_dict(), dict[str, object])
+    assert_type(step.to_json(), str)
+    assert_type(step.extra, dict[str, object])
+    assert_type(RunStep.from_dict({}), RunStep)
+    assert_type(RunStep.from_json("{}"), RunStep)
+    details = step.step_details
+    found: object
+    match details:
+        case None:
+            found = None
+        case MessageCreationStepDetails():
+            found = assert_type(details.type, str | None)
+        case ToolCallsStepDetails():
+            found = assert_type(details.tool_calls, tuple[ToolCall, ...])
+        case OtherStepDetails():
+            found = assert_type(details.extra, dict[str, object])
+        case _:
+            assert_never(details)
+    return found
+
+
+def tool_calls(call: ToolCall) -> object:
+    found: object
+    match call:
+        case CodeInterpreterToolCall():
+            found = call.code_interpreter and assert_type(call.code_interpreter.input, str | None)
+        case FileSearchToolCall():
+            found = call.file_search and assert_type(call.file_search.results, tuple[accumulator.FileSearchResult, ...])
+        case FunctionToolCall():
+            found = call.function and assert_type(call.function.arguments, str | None)
+        case OtherToolCall():
+            found = assert_type(call.type, str | None)
+        case _:
+            assert_never(call)
+    return found
+
+
+def refused_of_a_model(step: RunStep) -> None:
+    step.status = "completed"  # type: ignore[assignment]
+    _ = step.expire_at  # type: ignore[attr-defined]
+    step.tool_calls.append  # type: ignore[attr-defined]  # noqa: B018
+
+
+# ---- Errors.
+
+
+def errors(error: AccumulatorError) -> None:
+    assert_type(error.updates, Sequence[Update])
+    assert_type(error.accumulator, Accumulator | None)
+    match error:
+        case MergeError():
+            assert_type(error.problem, Problem)
+        case LimitError():
+            assert_type((error.limit, error.maximum), tuple[str, int])
+            assert_type(error.events, Sequence[ServerSentEvent])
+        case RunError():
+            assert_type(error.error, ErrorObject | None)
+        case ResponseError():
+            assert_type((error.status, error.content_type), tuple[int | None, str])
+            assert_type((error.request_id, error.body), tuple[str | None, str])
+        case _:
+            assert_type(error, AccumulatorError)
