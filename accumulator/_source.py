@@ -79,8 +79,8 @@ class _Opened:
         self._head = _head(response)
         self._given = given
         self._response = response
-        self.single = single or self._head.checked
-        self.refused = self._head.refused
+        self.single: bool = single or self._head.checked
+        self.refused: bool = self._head.refused
 
     def _closing(self, items: object, *names: str) -> list[Callable[..., object]]:
         """Give what closes what was given (its response where it has no such method), then the iterator made here."""
