@@ -222,8 +222,9 @@ def _drain(name: str, stream: RunStream) -> bool:
 
 
 def _problem(problem: Problem) -> str:
-    step = "" if problem.step_id is None else f", {_cut(problem.step_id)}"
-    return f"event {problem.event_number}{step}: {problem.kind} at {_cut(problem.path)}: {_cut(problem.message)}"
+    owner = problem.step_id or problem.message_id
+    place = "" if owner is None else f", {_cut(owner)}"
+    return f"event {problem.event_number}{place}: {problem.kind} at {_cut(problem.path)}: {_cut(problem.message)}"
 
 
 def _cut(text: str) -> str:

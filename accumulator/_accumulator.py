@@ -13,14 +13,15 @@ from accumulator._checkpoint import encode as encode_checkpoint
 from accumulator._dispatch import Dispatcher, required_action
 from accumulator._errors import AccumulatorError, CheckpointError
 from accumulator._intake import Intake
-from accumulator._models import ErrorObject
+from accumulator._lives import MessageLife, StepLife
+from accumulator._models import ErrorObject, Run, tool_call_view
 from accumulator._sse import DEFAULT_MAX_EVENT_SIZE, SSEParser
-from accumulator._steps import Step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Self
 
+    from accumulator._messages import Message
     from accumulator._models import RequiredAction, RunStep, ToolCall
     from accumulator._updates import Problem, Update
 
@@ -64,9 +65,13 @@ class Accumulator:
 
     def __init__(self, *, strict: bool = False, limits: Limits = DEFAULT_LIMITS) -> None:
         """Begin a run of which nothing has come."""
+        if not isinstance(strict, bool) or not isinstance(limits, Limits):
+            message = f"expected a bool and a Limits, got {type(strict).__name__} and {type(limits).__name__}"
+            raise TypeError(message)
         self.strict = strict
         self.limits = limits
         self._dispatcher = Dispatcher()
+        self._problems: tuple[Problem, ...] = ()
         self._own = self._intake()
 
     def _intake(self) -> Intake:
@@ -108,6 +113,8 @@ class Accumulator:
         cut short. Raises as `feed`.
         """
         updates = self._drain([])
+        if not self._own.used and self._dispatcher.body.began:
+            return updates  # all that came was read by streams, whose bodies end by themselves
         try:
             return updates + self._own.end()
         except AccumulatorError as error:
@@ -130,18 +137,31 @@ class Accumulator:
     # What comes out.
 
     def run_steps(self) -> list[RunStep]:
-        """Return every run step as it is now, in order of first sight. Costs what changed since they were last read."""
-        return [step.snapshot() for step in self._dispatcher.steps.values()]
+        """Return every run step as it is now, in order of first sight.
+
+        Costs what changed since they were last read; a text that grew counts whole.
+        """
+        return [step.view() for step in self._dispatcher.steps.values()]
 
     def run_step(self, step_id: str) -> RunStep | None:
-        """Return a run step as it is now, None if no event spoke of it. Costs what changed since it was last read."""
+        """Return a run step as it is now, None if no event spoke of it. Costs what `run_steps` costs for it."""
         step = self._dispatcher.steps.get(step_id)
-        return None if step is None else step.snapshot()
+        return None if step is None else step.view()
 
     def tool_call(self, step_id: str, index: int) -> ToolCall | None:
         """Return the tool call at an index of a run step as it is now, None if there is none."""
         step = self._dispatcher.steps.get(step_id)
-        return None if step is None else step.tool_call(index)
+        call = None if step is None else step.part_json(index)
+        return None if call is None else tool_call_view(call)
+
+    def messages(self) -> list[Message]:
+        """Return every message as it is now, in order of first sight. Costs as `run_steps`."""
+        return [message.view() for message in self._dispatcher.messages.values()]
+
+    def message(self, message_id: str) -> Message | None:
+        """Return a message as it is now, None if no event spoke of it. Costs as `run_steps`."""
+        message = self._dispatcher.messages.get(message_id)
+        return None if message is None else message.view()
 
     @property
     def outcome(self) -> str | None:
@@ -159,14 +179,21 @@ class Accumulator:
         return None if error is None else ErrorObject.wrap(error)
 
     @property
+    def current_run(self) -> Run | None:
+        """The run as its last event had it: status, usage, incomplete details and all; None before there was one."""
+        return None if self._dispatcher.run is None else Run.wrap(self._dispatcher.run)
+
+    @property
     def required_action(self) -> RequiredAction | None:
         """What the run waits for, by its last event: tool outputs or, on Azure, approvals; None if for nothing."""
         return required_action(self._dispatcher.run)
 
     @property
     def problems(self) -> Sequence[Problem]:
-        """Every problem so far, in order."""
-        return tuple(self._dispatcher.problems)
+        """Every problem so far, in order. The same object until there is another one."""
+        if len(self._problems) != len(self._dispatcher.problems):
+            self._problems = tuple(self._dispatcher.problems)
+        return self._problems
 
     # What goes to another process.
 
@@ -184,10 +211,12 @@ class Accumulator:
                 max_event_size=self.limits.max_event_size,
                 count=seen.count,
                 steps=[step.dump() for step in seen.steps.values()],
+                messages=[message.dump() for message in seen.messages.values()],
                 problems=seen.problems,
                 run=seen.run,
                 body=seen.body,
                 own=None if own.body is seen.body else own.body,
+                used=own.used,
                 parser=own.parser.state(),
                 pending=[dump_pending(item if isinstance(item, Pending) else None) for item in own.pending],
             )
@@ -205,7 +234,12 @@ class Accumulator:
         try:
             run = cls(strict=saved.strict, limits=Limits(max_event_size=saved.max_event_size))
             seen = run._dispatcher
-            seen.steps = {dump.id: Step.load(dump) for dump in saved.steps}
+            for dump in saved.steps:
+                seen.steps[dump.id] = StepLife(dump.id)
+                seen.steps[dump.id].restore(dump)
+            for dump in saved.messages:
+                seen.messages[dump.id] = MessageLife(dump.id)
+                seen.messages[dump.id].restore(dump)
             own = run._own
             own.parser = SSEParser.from_state(saved.parser, max_event_size=saved.max_event_size)
         except (TypeError, ValueError) as exc:
@@ -213,6 +247,7 @@ class Accumulator:
             raise CheckpointError(message) from exc
         seen.count, seen.problems, seen.run, seen.body = saved.count, saved.problems, saved.run, saved.body
         own.body = saved.body if saved.own is None else saved.own
+        own.used = saved.used
         for item in saved.pending:
             own.pending.append(own.parser.too_large() if item.too_large else Pending(item.name, item.data, item.torn))
         return run

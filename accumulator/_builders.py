@@ -101,10 +101,11 @@ class Entry(Object):
         index: its key, or None in the space of the entries that came without a usable one.
         place: its position in the last ending that held it, None before one did.
         done: whether an ending came for it.
+        missed: whether an ending without it has been reported.
 
     """
 
-    __slots__ = ("done", "index", "place")
+    __slots__ = ("done", "index", "missed", "place")
 
     def __init__(self, index: int | None) -> None:
         """Begin empty under its key."""
@@ -112,6 +113,7 @@ class Entry(Object):
         self.index = index
         self.place: int | None = None
         self.done = False
+        self.missed = False
 
 
 class Loose:
@@ -237,6 +239,7 @@ class Dump(msgspec.Struct, omit_defaults=True):
     index: int | None = None
     place: int | None = None
     done: bool = False
+    missed: bool = False
 
 
 def dump_node(node: Node) -> Dump:
@@ -245,7 +248,7 @@ def dump_node(node: Node) -> Dump:
         fields = {key: dump_node(value) for key, value in node.fields.items()}
         dump = Dump("object", fields=fields, held=sorted(node.held), conflicts=sorted(node.conflicts))
         if isinstance(node, Entry):
-            dump.index, dump.place, dump.done = node.index, node.place, node.done
+            dump.index, dump.place, dump.done, dump.missed = node.index, node.place, node.done, node.missed
         return dump
     if isinstance(node, Keyed):
         entries = [*node.entries.values(), *node.others]
@@ -288,7 +291,7 @@ def _load_keyed(saved: Dump, depth: int) -> Keyed:
     keyed = Keyed()
     for dump in saved.entries:
         entry = load_object(dump, Entry(dump.index), depth + 1)
-        entry.place, entry.done = dump.place, dump.done
+        entry.place, entry.done, entry.missed = dump.place, dump.done, dump.missed
         if entry.index is None:
             keyed.others.append(entry)
             if entry.place is None and not entry.done:

@@ -9,7 +9,7 @@ import msgspec
 
 from accumulator._bodies import Body
 from accumulator._errors import CheckpointError
-from accumulator._steps import StepDump
+from accumulator._lives import LifeDump
 from accumulator._updates import Problem
 
 if TYPE_CHECKING:
@@ -37,11 +37,13 @@ class Checkpoint(msgspec.Struct):
     strict: bool
     max_event_size: int | None
     count: int
-    steps: list[StepDump]
+    steps: list[LifeDump]
+    messages: list[LifeDump]
     problems: list[Problem]
     run: dict[str, object] | None
     body: Body
     own: Body | None
+    used: bool
     parser: dict[str, object]
     pending: list[PendingDump]
 

@@ -6,6 +6,7 @@ this library. Its two functions only ask a client for `stream`, so that httpx2's
 
 from __future__ import annotations
 
+import time
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -13,6 +14,8 @@ import httpx
 import httpx_sse
 
 from accumulator._accumulator import DEFAULT_LIMITS
+from accumulator._coalesce import coalescing
+from accumulator._hooks import checked
 from accumulator._source import open_async_source, open_source
 from accumulator._stream import AsyncRunStream, RunStream, new_or_given
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     from accumulator._accumulator import Accumulator, Limits
+    from accumulator._hooks import Callback
 
 
 class Client(Protocol):
@@ -48,6 +52,9 @@ def connect(  # noqa: PLR0913 - the request's three, and accumulate's keywords
     url: str,
     *,
     into: Accumulator | None = None,
+    handler: Callback | None = None,
+    min_interval: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
     strict: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     **kwargs: object,
@@ -59,23 +66,29 @@ def connect(  # noqa: PLR0913 - the request's three, and accumulate's keywords
         method: such as "POST".
         url: what the client takes.
         into: the accumulator that goes on, as in `accumulate`.
+        handler: what is called with each update, as in `accumulate`.
+        min_interval: seconds between two deltas of one tool call or content part, as in `accumulate`.
+        clock: what that is measured with, as in `accumulate`.
         strict: as in `accumulate`.
         limits: as in `accumulate`.
         **kwargs: what the client's `stream` takes: `json`, `headers`, `timeout`, ...
 
     Raises:
         ResponseError: on entering: the status is not 2xx or the content type no event stream.
-        TypeError: on entering: an async client; or `strict` or `limits` beside `into`.
+        TypeError: on entering, before anything is sent: an async client; a handler that cannot be called so; an
+            interval or a clock that is none; or `strict` or `limits` beside `into`.
+        ValueError: on entering, before anything is sent: the interval is not more than 0, or not finite.
 
     What httpx raises before there is a response passes unchanged.
 
     """
     if hasattr(client, "aclose"):
         raise TypeError(f"connect() takes a sync client, came {type(client).__name__}: use aconnect()")
+    hears, coalescer = checked(handler, twin="aconnect"), coalescing(min_interval, clock)
     accumulator = new_or_given(into, strict=strict, limits=limits)
     with (
         httpx_sse.connect_sse(cast("httpx.Client", client), method, url, **_own_headers(kwargs)) as event_source,
-        RunStream(source := open_source(event_source), accumulator) as stream,
+        RunStream(source := open_source(event_source), accumulator, hears, coalescer) as stream,
     ):
         if source.refused:
             stream.until_done()  # raises what was refused
@@ -89,6 +102,9 @@ async def aconnect(  # noqa: PLR0913 - as connect
     url: str,
     *,
     into: Accumulator | None = None,
+    handler: Callback | None = None,
+    min_interval: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
     strict: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     **kwargs: object,
@@ -96,10 +112,11 @@ async def aconnect(  # noqa: PLR0913 - as connect
     """Send a request with an async client and give the stream of its answer: `connect`'s twin."""
     if not hasattr(client, "aclose"):
         raise TypeError(f"aconnect() takes an async client, came {type(client).__name__}: use connect()")
+    hears, coalescer = checked(handler), coalescing(min_interval, clock)
     accumulator = new_or_given(into, strict=strict, limits=limits)
     async with (
         httpx_sse.aconnect_sse(cast("httpx.AsyncClient", client), method, url, **_own_headers(kwargs)) as event_source,
-        AsyncRunStream(source := open_async_source(event_source), accumulator) as stream,
+        AsyncRunStream(source := open_async_source(event_source), accumulator, hears, coalescer) as stream,
     ):
         if source.refused:
             await stream.until_done()

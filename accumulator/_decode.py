@@ -1,8 +1,8 @@
 """One event, framed, to what the fold takes.
 
 `decode` is the general way: any name, any data. `decode_fragment` is the lane beside it, a decoder for the one event
-that a stream is full of: a later fragment of a tool call's text in the canonical form, every key required and no other
-allowed. What passes it means one thing only; what does not takes the general way.
+that a stream is full of: a later fragment of a text, a tool call's or a message's, in the canonical form, every key
+required and no other allowed. What passes it means one thing only; what does not takes the general way.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 
     from accumulator._builders import Json
 
-DELTA: Final = "thread.run.step.delta"
+STEP_DELTA: Final = "thread.run.step.delta"
+MESSAGE_DELTA: Final = "thread.message.delta"
 _DONE: Final = "[DONE]"
+DONE: Final = _DONE.encode()
 
-Kind: TypeAlias = Literal["done", "error", "delta", "step", "run", "message", "unknown", "undecodable"]
+Kind: TypeAlias = Literal["done", "error", "step", "run", "message", "unknown", "undecodable"]
 
 _NAMES: dict[Kind, str] = {
-    "delta": DELTA,
-    "step": "thread.run.step. created in_progress completed failed cancelled expired",
+    "step": "thread.run.step. created in_progress delta completed failed cancelled expired",
     "run": "thread.run. created queued in_progress requires_action cancelling"
     " completed incomplete failed cancelled expired",
     "message": "thread.message. created in_progress delta completed incomplete",
@@ -72,7 +73,7 @@ def decode(name: str, data: bytes | str, *, torn: bool = False) -> Decoded:
         torn: its block lacked the blank line, so that data of no known form counts as cut off.
 
     """
-    if data in {_DONE, _DONE.encode()}:
+    if data in {_DONE, DONE}:
         return Decoded("done", name)
     kind = KINDS.get(name, "unknown")
     if kind == "done":
@@ -144,35 +145,68 @@ class _Details(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     tool_calls: tuple[_Entry]
 
 
-class _Delta(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class _StepDelta(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     step_details: _Details
 
 
-class _Event(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class _StepEvent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     id: str
     object: Literal["thread.run.step.delta"]
-    delta: _Delta
+    delta: _StepDelta
 
 
-_decoder = msgspec.json.Decoder(_Event)
+class _Text(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    value: str
+
+
+class _Part(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    index: int
+    type: Literal["text"]
+    text: _Text
+
+
+class _MessageDelta(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    content: tuple[_Part]
+
+
+class _MessageEvent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    id: str
+    object: Literal["thread.message.delta"]
+    delta: _MessageDelta
+
+
+_step_decoder = msgspec.json.Decoder(_StepEvent)
+_message_decoder = msgspec.json.Decoder(_MessageEvent)
 
 
 class Fragment(msgspec.Struct, frozen=True, gc=False):
-    """A later fragment of the text that a tool call grows: `arguments` of a function, `input` of a code interpreter."""
+    """A later fragment of a text: a function's `arguments`, a code interpreter's `input`, a message's `value`.
 
-    step_id: str
+    `id` is that of the step or message, `index` that of the call or content part, `type` the part's.
+    """
+
+    id: str
     index: int
     type: str
     field: str
     text: str
 
 
-def decode_fragment(data: bytes | str) -> Fragment | None:
-    """Decode the data of a delta event that is a canonical later fragment; None where it is anything else."""
+def decode_fragment(name: str, data: bytes | str) -> Fragment | None:
+    """Decode the data of an event that is a canonical later fragment; None where it is anything else."""
     try:
-        event = _decoder.decode(data)
+        if name == STEP_DELTA:
+            return _step_fragment(_step_decoder.decode(data))
+        if name == MESSAGE_DELTA:
+            event = _message_decoder.decode(data)
+            part = event.delta.content[0]
+            return Fragment(event.id, part.index, "text", "value", part.text.value)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
+        pass
+    return None
+
+
+def _step_fragment(event: _StepEvent) -> Fragment | None:
     entry = event.delta.step_details.tool_calls[0]
     function, code = entry.function, entry.code_interpreter
     if isinstance(function, _Function) and code is msgspec.UNSET and entry.type == "function":

@@ -1,14 +1,15 @@
-"""Which event goes where: to a step, to the run, to the body that it came in, or into a problem."""
+"""Which event goes where: to a step, a message, the run, the body that it came in, or into a problem."""
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Literal, assert_never, cast
 
 from accumulator._bodies import Body
-from accumulator._decode import DELTA, decode, decode_fragment, error_json, text_of
+from accumulator._decode import MESSAGE_DELTA, STEP_DELTA, decode, decode_fragment, error_json, text_of
+from accumulator._lives import ENDINGS, MessageLife, StepLife
 from accumulator._merge import Misfit, json_type, render
 from accumulator._models import ErrorObject, RequiredAction, Run
-from accumulator._steps import ENDINGS, Step
 from accumulator._updates import (
     BodyEnded,
     ErrorReceived,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from accumulator._builders import Json
     from accumulator._decode import Decoded
     from accumulator._errors import LimitError
-    from accumulator._steps import Lane
+    from accumulator._lives import Lane, Life
     from accumulator._updates import Update
 
 
@@ -32,6 +33,7 @@ class Dispatcher:
 
     Attributes:
         steps: the run steps by id, in order of first sight.
+        messages: the messages, the same.
         run: the run as its last event had it.
         problems: every problem so far.
         count: the events so far.
@@ -42,19 +44,23 @@ class Dispatcher:
 
     def __init__(self) -> None:
         """Begin with nothing seen."""
-        self.steps: dict[str, Step] = {}
+        self.steps: dict[str, StepLife] = {}
+        self.messages: dict[str, MessageLife] = {}
         self.run: dict[str, object] | None = None
         self.problems: list[Problem] = []
         self.count = 0
         self.body = Body()
         self.use_lanes = True
-        self._lanes: dict[str, dict[tuple[int, str], Lane]] = {}
+        self._open: tuple[str, ...] | None = None
+        self._lanes: dict[str, dict[str, dict[tuple[int, str], Lane]]] = {STEP_DELTA: {}, MESSAGE_DELTA: {}}
 
     def end_body(self, body: Body) -> BodyEnded:
         """End a body."""
         body.ended = True
-        still_open = tuple(step.id for step in self.steps.values() if step.is_open)
-        return BodyEnded(self.count, body.outcome or "unknown", still_open)
+        if self._open is None:
+            lives: chain[Life] = chain(self.steps.values(), self.messages.values())
+            self._open = tuple(life.id for life in lives if life.is_open)
+        return BodyEnded(self.count, body.outcome or "unknown", self._open)
 
     def counted(self, error: LimitError) -> LimitError:
         """Return the error of an event that was too large with the event's number in its message."""
@@ -65,59 +71,65 @@ class Dispatcher:
     def torn(self, rest: bytes) -> Problem:
         """Return the problem of a last block that is cut off before its data."""
         self.count += 1
-        return self._problem("undecodable", "$", text_of(rest), "expected a whole event, got the beginning of one")
+        return self._undecodable(text_of(rest), "expected a whole event, got the beginning of one")
 
     def apply(self, body: Body, item: Pending) -> list[Update]:
         """Apply one event of a body."""
         self.count += 1
-        fragment = decode_fragment(item.data) if item.name == DELTA and self.use_lanes else None
-        if fragment is not None:
-            lanes = self._lanes.get(fragment.step_id)
-            if lanes is not None and (lane := lanes.get((fragment.index, fragment.type))) is not None:
+        lanes = self._lanes.get(item.name) if self.use_lanes else None
+        fragment = decode_fragment(item.name, item.data) if lanes is not None else None
+        if lanes is not None and fragment is not None:
+            of_one = lanes.get(fragment.id)
+            if of_one is not None and (lane := of_one.get((fragment.index, fragment.type))) is not None:
                 return [lane.append(self.count, fragment)]
         decoded = decode(item.name, item.data, torn=item.torn)
         try:
             updates = self._dispatch(body, decoded, item)
         except Misfit as misfit:
-            return [self._problem("shape", render(misfit.path), text_of(item.data), misfit.message, _step_id(decoded))]
-        if fragment is not None and (lane := self.steps[fragment.step_id].lane(fragment)) is not None:
-            self._lanes.setdefault(fragment.step_id, {})[fragment.index, fragment.type] = lane
+            return [self._misfit(misfit, decoded, item)]
+        if lanes is not None and fragment is not None:
+            life = self.steps[fragment.id] if item.name == STEP_DELTA else self.messages[fragment.id]
+            if (lane := life.lane(fragment)) is not None:
+                lanes.setdefault(fragment.id, {})[fragment.index, fragment.type] = lane
         return updates
 
-    def _dispatch(self, body: Body, decoded: Decoded, item: Pending) -> list[Update]:  # noqa: PLR0911 - a row a kind
+    def _dispatch(self, body: Body, decoded: Decoded, item: Pending) -> list[Update]:
         data = item.data if decoded.text is None else decoded.text
         match decoded.kind:
             case "done":
                 body.done = True
                 return []
-            case "delta" | "step":
-                return self._apply_to_step(decoded.name.rpartition(".")[2], _object(decoded.payload))
+            case "step" | "message":
+                return self._apply_to_life(decoded.kind, decoded.name.rpartition(".")[2], _object(decoded.payload))
             case "run":
                 return [self._apply_to_run(body, _object(decoded.payload))]
-            case "message":
-                _object(decoded.payload)
-                return []
             case "error":
                 body.error = cast("dict[str, object]", error_json(decoded.payload))
                 return [ErrorReceived(self.count, ErrorObject.wrap(body.error), text_of(data))]
             case "unknown":
                 return [UnknownEvent(self.count, decoded.name, text_of(data))]
             case "undecodable":
-                return [self._problem("undecodable", "$", text_of(data), decoded.message)]
+                return [self._undecodable(text_of(data), decoded.message)]
             case _:
                 assert_never(decoded.kind)
 
-    def _apply_to_step(self, event: str, payload: dict[str, Json]) -> list[Update]:
-        step_id = payload.get("id")
-        if not isinstance(step_id, str) or not step_id:
-            came = "an empty one" if step_id == "" else json_type(step_id)
+    def _apply_to_life(self, kind: Literal["step", "message"], event: str, payload: dict[str, Json]) -> list[Update]:
+        ident = payload.get("id")
+        if not isinstance(ident, str) or not ident:
+            came = "an empty one" if ident == "" else json_type(ident)
             raise Misfit((None, "id"), f"expected a text that is not empty, got {came}")
-        step = self.steps.get(step_id) or Step(step_id)
-        updates = step.apply(self.count, event, payload)
-        self.steps[step_id] = step
+        self._open = None
+        if kind == "step":
+            step = self.steps.get(ident) or StepLife(ident)
+            updates = step.apply(self.count, event, payload)
+            self.steps[ident] = step
+        else:
+            message = self.messages.get(ident) or MessageLife(ident)
+            updates = message.apply(self.count, event, payload)
+            self.messages[ident] = message
         self.problems += (update for update in updates if isinstance(update, Problem))
         if event in ENDINGS:
-            self._lanes.pop(step_id, None)
+            self._lanes[STEP_DELTA if kind == "step" else MESSAGE_DELTA].pop(ident, None)
         return updates
 
     def _apply_to_run(self, body: Body, payload: dict[str, Json]) -> Update:
@@ -130,17 +142,24 @@ class Dispatcher:
             return RequiresAction(self.count, run, action)
         return RunUpdated(self.count, run)
 
-    def _problem(
-        self, kind: Literal["undecodable", "shape"], path: str, raw: str, message: str, step_id: str | None = None
-    ) -> Problem:
-        problem = Problem(self.count, kind, path, raw, message, step_id)
+    def _misfit(self, misfit: Misfit, decoded: Decoded, item: Pending) -> Problem:
+        ident = decoded.payload.get("id") if isinstance(decoded.payload, dict) else None
+        ident = ident if isinstance(ident, str) else None
+        of_step, of_message = (ident if decoded.kind == kind else None for kind in ("step", "message"))
+        raw = text_of(item.data)
+        problem = Problem(self.count, "shape", render(misfit.path), raw, misfit.message, of_step, of_message)
+        self.problems.append(problem)
+        return problem
+
+    def _undecodable(self, raw: str, message: str) -> Problem:
+        problem = Problem(self.count, "undecodable", "$", raw, message, None)
         self.problems.append(problem)
         return problem
 
 
 def required_action(run: dict[str, object] | None) -> RequiredAction | None:
     """Return what a run waits for, by its last event, None if for nothing."""
-    action = run.get("required_action") if run is not None else None
+    action = run.get("required_action") if run is not None and run.get("status") == "requires_action" else None
     return RequiredAction.wrap(cast("dict[str, object]", action)) if isinstance(action, dict) else None
 
 
@@ -148,8 +167,3 @@ def _object(payload: Json) -> dict[str, Json]:
     if not isinstance(payload, dict):
         raise Misfit(None, f"expected an object, got {json_type(payload)}")
     return payload
-
-
-def _step_id(decoded: Decoded) -> str | None:
-    step_id = decoded.payload.get("id") if isinstance(decoded.payload, dict) else None
-    return step_id if isinstance(step_id, str) and decoded.kind in {"delta", "step"} else None

@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from accumulator._bodies import Body, Pending
+from accumulator._decode import DONE
 from accumulator._errors import LimitError, MergeError
 from accumulator._sse import Frame, SSEParser
 from accumulator._updates import Problem
@@ -13,6 +14,10 @@ from accumulator._updates import Problem
 if TYPE_CHECKING:
     from accumulator._dispatch import Dispatcher
     from accumulator._updates import Update
+
+_GLUED = DONE + b"\n"
+"""How the data begins of an event that stands right behind a `done` without its blank line: two recordings in one file,
+of which the first was cut there, as a quarter of the stored ones are. No event has data that begins so."""
 
 
 class Intake:
@@ -22,6 +27,7 @@ class Intake:
         parser: the source's own.
         body: the body in hand.
         pending: what came and is not applied yet.
+        used: whether anything came.
 
     """
 
@@ -30,6 +36,7 @@ class Intake:
         self.parser = SSEParser(max_event_size=max_event_size)
         self.body = Body()
         self.pending: deque[Pending | LimitError] = deque()
+        self.used = False
         self._dispatcher = dispatcher
         self._strict = strict
         self._max_event_size = max_event_size
@@ -41,15 +48,22 @@ class Intake:
 
     def push(self, chunk: bytes) -> None:
         """Take bytes; the events that they complete become pending."""
+        self.used = True
         for item in self.parser.push(chunk):
-            if isinstance(item, Frame):
-                self.pending.append(Pending(item.event.decode("utf-8", "replace") or "message", item.data))
-            else:
+            if isinstance(item, LimitError):
                 self.pending.append(item)
+                continue
+            data = item.data
+            if data.startswith(_GLUED):
+                self.pending.append(Pending("done", DONE))
+                data = data.removeprefix(_GLUED)
+            self.pending.append(Pending(item.event.decode("utf-8", "replace") or "message", data))
 
     def push_event(self, event: str, data: bytes | str) -> None:
-        """Take an event that is framed already."""
-        self.pending.append(Pending(event or "message", data))
+        """Take an event that is framed already; its size is that of its data, in bytes or characters."""
+        self.used = True
+        too_large = self._max_event_size is not None and len(data) > self._max_event_size
+        self.pending.append(self.parser.too_large() if too_large else Pending(event or "message", data))
 
     def step(self) -> list[Update] | None:
         """Apply one pending event and return its updates; None where none is pending.
@@ -103,7 +117,7 @@ class Intake:
             name = rest.event.decode("utf-8", "replace") or "message"
             updates += self._apply(Pending(name, rest.data, torn=True))
         elif rest is not None:
-            self._begin()
+            # Not an event: after `done` it begins no body.
             updates.append(self._dispatcher.torn(rest))
         if not self.body.ended:
             self._begin()
@@ -116,7 +130,8 @@ class Intake:
         problem = next((update for update in updates if isinstance(update, Problem)), None) if self._strict else None
         if problem is None:
             return updates
-        at = f"event {problem.event_number}" + (f", {problem.step_id}" if problem.step_id else "")
+        owner = problem.step_id or problem.message_id
+        at = f"event {problem.event_number}" + (f", {owner}" if owner else "")
         error = MergeError(f"{problem.kind} at {problem.path} ({at}): {problem.message}", problem)
         error.updates = updates
         raise error

@@ -6,9 +6,9 @@ One table of field names says what a delta does to a field that has a value:
 - *keep first*: the first value that is not empty stays; another one later is a conflict.
 - *replace*: everything else takes the last value that is not null. Objects merge key by key, but for *whole* ones.
 
-Lists are keyed where the reference has them so (`STEP`), and wherever all entries are objects with a usable `index`;
-any other list is a value. Null never overwrites; an empty list, or an empty text where text is appended, erases
-nothing.
+Lists are keyed where the reference has them so (`STEP`, `MESSAGE`), and wherever all entries are objects with a usable
+`index`; any other list is a value. Null never overwrites; an empty list, or an empty text where text is appended,
+erases nothing.
 
 A delta is planned first: the plan reads what is there, finds every fault, and either is dropped as a whole (`Misfit`)
 or carried out by a few loops that cannot fail.
@@ -46,17 +46,27 @@ WHOLE = frozenset({"ranking_options"})
 
 
 class Shape(NamedTuple):
-    """Where the reference has an object, or a keyed list of such objects: the shapes of the fields that matter."""
+    """Where the reference has an object, or a keyed list of such objects: the shapes of the fields that matter.
+
+    `parts` marks the keyed list whose entries are handed out one by one: tool calls, content parts.
+    """
 
     fields: Mapping[str, Shape]
     keyed: bool = False
+    parts: bool = False
 
 
 ANY = Shape({})
 """What the reference leaves open: nothing is needed there."""
 
-CALLS = Shape({"code_interpreter": Shape({"outputs": Shape({}, keyed=True)})}, keyed=True)
-STEP = Shape({"step_details": Shape({"tool_calls": CALLS})})
+_CALLS = Shape({"code_interpreter": Shape({"outputs": Shape({}, keyed=True)})}, keyed=True, parts=True)
+STEP = Shape({"step_details": Shape({"tool_calls": _CALLS})})
+
+_CONTENT = Shape({"text": Shape({"annotations": Shape({}, keyed=True)})}, keyed=True, parts=True)
+MESSAGE = Shape({"content": _CONTENT})
+
+_LONGEST_KEY = 200
+"""Characters of a key in a rendered path: one as long as its event may have a fault for each of a thousand entries."""
 
 Path: TypeAlias = Union["tuple[Path, str | int]", None]
 """A JSON path from its end: the parent's path and a key or position; None is the root."""
@@ -82,7 +92,7 @@ class Fault(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A tool call that an event spoke of: its entry, whether it is new, and the entry as sent."""
+    """A tool call or content part that an event spoke of: its entry, whether it is new, and the entry as sent."""
 
     entry: Entry
     created: bool
@@ -92,22 +102,23 @@ class Change(NamedTuple):
 class Changes:
     """What merging one event did."""
 
-    __slots__ = ("calls", "faults")
+    __slots__ = ("faults", "parts")
 
     def __init__(self) -> None:
         """Begin with nothing done."""
-        self.calls: list[Change] = []
+        self.parts: list[Change] = []
         self.faults: list[Fault] = []
 
 
 def render(path: Path) -> str:
-    """Return a path as JSONPath (RFC 9535): `$.step_details.tool_calls[2].type`."""
+    """Return a path as JSONPath (RFC 9535): `$.step_details.tool_calls[2].type`; very long keys are cut."""
     parts: list[str] = []
     while path is not None:
         path, key = path
         if isinstance(key, int):
             parts.append(f"[{key}]")
         else:
+            key = key if len(key) <= _LONGEST_KEY else key[:_LONGEST_KEY] + "..."
             parts.append(f".{key}" if key.isidentifier() and key.isascii() else f"[{dump_json(key)}]")
     return "$" + "".join(reversed(parts))
 
@@ -161,7 +172,7 @@ def fold_delta(root: Object, delta: dict[str, Json], shape: Shape, path: Path) -
     plan = _Plan()
     try:
         plan.merge_object(root, delta, shape, path)
-    except Misfit:
+    except BaseException:  # also an interrupt, or a stack that the caller left too small
         plan.drop()
         raise
     return plan.carry_out()
@@ -328,8 +339,8 @@ class _Plan:
             if entry.index is None and (created or (kind and not known and not entry.done and entry.place is None)):
                 self._loose.append((keyed.loose, entry, keyed.loose.put(entry, kind)))
             self.merge_object(entry, delta, shape, here, keyed=True)
-            if shape is CALLS:
-                self._changes.calls.append(Change(entry, created, delta))
+            if shape.parts:
+                self._changes.parts.append(Change(entry, created, delta))
 
     def _name(self, keyed: Keyed, ident: str, entry: Entry) -> None:
         if ident not in keyed.ids and (id(keyed), ident) not in self._new:

@@ -6,13 +6,16 @@ for null as well as for a key that is not there. `Model` says what all these cla
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast
 
-from accumulator._json import copy_json
+from accumulator._errors import DecodeError
+from accumulator._json import copy_json, parse_json, parse_partial_json
 from accumulator._model import Field, ListField, Model, view_by_type, view_entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+_T = TypeVar("_T")
 
 JSONObject: TypeAlias = dict[str, object]
 """A JSON object that has no class: a dict of the reader's own, copied deeply each time that it is read."""
@@ -146,7 +149,45 @@ class FileSearchToolCall(Model):
     file_search: Field[FileSearch | None] = Field("Options and results.", FileSearch.wrap)
 
 
-class Function(Model):
+class _Arguments:
+    """What models with the arguments of a call have in common."""
+
+    __slots__ = ()
+    _json: JSONObject
+
+    def parse_arguments(self, *, partial: bool = False) -> object:
+        """Return the value of the arguments' text: parsed by this call and not before, at the cost of its length.
+
+        Arguments that a server sent as a JSON value, not as its text, are returned as they are.
+
+        Args:
+            partial: read text that is still streaming, as far as it goes: a string as far as it came, a number by its
+                digits so far, no key without a value, no half literal; None where nothing can be read yet, as for no
+                arguments at all. A surrogate left alone reads as U+FFFD while the text is not whole, and what stands
+                behind a value where it should not is not looked at. Needs jiter, the extra `partial`. The arguments
+                of a delta are a fragment of the text: what came so far is in `Accumulator.tool_call`.
+
+        Raises:
+            DecodeError: the text is no JSON, nor, with `partial`, the beginning of any. Without `partial` that is so
+                for "" and for no arguments at all. NaN, a float past the largest double, an integer of more than 4,300
+                digits and more than 128 levels of nesting are no JSON. The message has the place, and no payload.
+            ImportError: `partial`, and jiter is not installed.
+
+        """
+        arguments = self._arguments()
+        if arguments is not None and not isinstance(arguments, str):
+            return copy_json(arguments)
+        parse = parse_partial_json if partial else parse_json
+        try:
+            return parse(arguments or "")
+        except ValueError as exc:
+            raise DecodeError(f"arguments of {type(self).__name__}: {exc}") from exc
+
+    def _arguments(self) -> object:
+        return self._json.get("arguments")
+
+
+class Function(_Arguments, Model):
     """Which function to call, with what, and what the caller's code answered."""
 
     __slots__ = ()
@@ -166,14 +207,21 @@ class FunctionToolCall(Model):
     function: Field[Function | None] = Field("Name, arguments and output.", Function.wrap)
 
 
-class OtherToolCall(Model):
-    """A call of a tool that the API's reference does not have, such as Azure's "mcp"; its content is in `extra`."""
+class OtherToolCall(_Arguments, Model):
+    """A call of a tool that the API's reference does not have, such as Azure's "mcp"; its content is in `extra`.
+
+    Its `arguments` are its own, as those of "mcp" are, or else those of the first object in it that has some.
+    """
 
     __slots__ = ()
     id: Field[str | None] = Field("Id of the call.")
     type: Field[str | None] = Field(
         'The type, as sent. It need not be the key of the content: Azure\'s "openapi" has its own under `function`.'
     )
+
+    def _arguments(self) -> object:
+        holders = [self._json, *(cast("JSONObject", value) for value in self._json.values() if isinstance(value, dict))]
+        return next((holder["arguments"] for holder in holders if "arguments" in holder), None)
 
 
 ToolCall: TypeAlias = CodeInterpreterToolCall | FileSearchToolCall | FunctionToolCall | OtherToolCall
@@ -261,21 +309,41 @@ class RunStep(Model):
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """The step's tool calls, in the order of their indexes; () for a step that has none."""
-        return _tool_calls_in(self._json.get("step_details"))
+        return _tool_calls_in(self._json.get("step_details"), tool_call_view)
+
+
+class RequiredMCPToolCall(_Arguments, Model):
+    """A call of a tool of an MCP server that waits for an approval; Azure only."""
+
+    __slots__ = ()
+    id: Field[str | None] = Field('Id of the call, "call_...": an approval is submitted for it.')
+    type: Field[str | None] = Field('"mcp".')
+    name: Field[str | None] = Field("Name of the server's tool.")
+    server_label: Field[str | None] = Field("Which of the assistant's MCP servers has the tool.")
+    arguments: Field[str | None] = Field("The arguments as the model wrote them: JSON text, if the model got it right.")
+
+
+RequiredToolCall: TypeAlias = FunctionToolCall | RequiredMCPToolCall | OtherToolCall
+"""A call that a run waits for, told apart by `type`: run a function, approve an MCP server's tool."""
+
+
+def required_tool_call_view(json: dict[str, object]) -> RequiredToolCall:
+    """Make the view that fits a call that a run waits for; takes the JSON without a copy, as `Model.wrap` does."""
+    return view_by_type(json, _REQUIRED_TOOL_CALLS, OtherToolCall.wrap)
 
 
 class SubmitToolOutputs(Model):
     """Function calls that wait for their outputs."""
 
     __slots__ = ()
-    tool_calls: ListField[ToolCall] = ListField("The calls, with complete arguments.", tool_call_view)
+    tool_calls: ListField[RequiredToolCall] = ListField("The calls, with complete arguments.", required_tool_call_view)
 
 
 class SubmitToolApproval(Model):
     """Tool calls that wait for an approval; Azure only, for MCP servers."""
 
     __slots__ = ()
-    tool_calls: ListField[ToolCall] = ListField('The calls, of type "mcp".', tool_call_view)
+    tool_calls: ListField[RequiredToolCall] = ListField('The calls, of type "mcp".', required_tool_call_view)
 
 
 class RequiredAction(Model):
@@ -287,10 +355,10 @@ class RequiredAction(Model):
     submit_tool_approval: Field[SubmitToolApproval | None] = Field("Calls to approve.", SubmitToolApproval.wrap)
 
     @property
-    def tool_calls(self) -> tuple[ToolCall, ...]:
+    def tool_calls(self) -> tuple[RequiredToolCall, ...]:
         """The calls that the run waits for: those to answer, then those to approve."""
         waiting = (self._json.get("submit_tool_outputs"), self._json.get("submit_tool_approval"))
-        return tuple(call for json in waiting for call in _tool_calls_in(json))
+        return tuple(call for json in waiting for call in _tool_calls_in(json, required_tool_call_view))
 
 
 class Run(Model):
@@ -331,9 +399,9 @@ class ErrorObject(Model):
     code: Field[str | None] = Field("The error's code; servers send null with a `server_error`.")
 
 
-def _tool_calls_in(json: object) -> tuple[ToolCall, ...]:
+def _tool_calls_in(json: object, view: Callable[[JSONObject], _T]) -> tuple[_T, ...]:
     calls = cast("JSONObject", json).get("tool_calls") if isinstance(json, dict) else None
-    return view_entries(cast("list[object]", calls), tool_call_view) if isinstance(calls, list) else ()
+    return view_entries(cast("list[object]", calls), view) if isinstance(calls, list) else ()
 
 
 _OUTPUTS: Mapping[str, Callable[[JSONObject], CodeInterpreterOutput]] = {
@@ -344,6 +412,10 @@ _TOOL_CALLS: Mapping[str, Callable[[JSONObject], ToolCall]] = {
     "code_interpreter": CodeInterpreterToolCall.wrap,
     "file_search": FileSearchToolCall.wrap,
     "function": FunctionToolCall.wrap,
+}
+_REQUIRED_TOOL_CALLS: Mapping[str, Callable[[JSONObject], RequiredToolCall]] = {
+    "function": FunctionToolCall.wrap,
+    "mcp": RequiredMCPToolCall.wrap,
 }
 _STEP_DETAILS: Mapping[str, Callable[[JSONObject], StepDetails]] = {
     "message_creation": MessageCreationStepDetails.wrap,

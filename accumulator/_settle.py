@@ -29,7 +29,6 @@ from accumulator._json import dump_json, same_json
 from accumulator._merge import (
     ANY,
     APPEND,
-    CALLS,
     KEEP_FIRST,
     WHOLE,
     Change,
@@ -55,21 +54,23 @@ if TYPE_CHECKING:
 def fold_fields(root: Object, sent: dict[str, Json], shape: Shape, *, keep: Collection[str] = ()) -> Changes:
     """Merge an object that is no ending: update its own fields but those in `keep`, fill the empty in `shape`d ones.
 
-    Raise `Misfit` with nothing merged. Costs the object, and a list of it the entries that are there.
+    Raise `Misfit` with nothing merged. Costs the object, and a list of it the entries that are there, unless it is
+    empty. What says nothing new leaves the snapshots current.
     """
     check(sent, shape, None)
     merging = _Merging()
-    root.snap = None
+    changed = False
     for key, value in sent.items():
-        path: Path = (None, key)
         if key in shape.fields:
-            merging.fill(root, {key: value}, shape, None)
+            changed |= merging.fill(root, {key: value}, shape, None)
         elif value is None:
-            root.fields.setdefault(key, None)
+            changed |= _open_null(root, key)
         elif key in KEEP_FIRST:
-            merging.keep_first(root, key, value, path)
+            changed |= merging.keep_first(root, key, value, (None, key))
         elif key not in keep:
-            _update(root, key, value)
+            changed |= _update(root, key, value)
+    if changed:
+        root.snap = None
     return merging.changes
 
 
@@ -105,15 +106,27 @@ def grow(value: Json, key: str, *, held: bool = False) -> Node:
     return target
 
 
-def _update(target: Object, key: str, value: Json) -> None:
+def _open_null(target: Object, key: str) -> bool:
+    """Have a field that is not there as null; tell whether that changed anything, as the functions below do."""
+    if key in target.fields:
+        return False
+    target.fields[key] = None
+    return True
+
+
+def _update(target: Object, key: str, value: Json) -> bool:
     node = target.fields.get(key)
     if isinstance(node, Object) and isinstance(value, dict):
-        node.snap = None
+        changed = False
         for name, item in value.items():
-            if item is not None or name not in node.fields:
-                _update(node, name, item)
-    elif value != [] or node is None:
-        target.fields[key] = grow(value, key)
+            changed |= _open_null(node, name) if item is None else _update(node, name, item)
+        if changed:
+            node.snap = None
+        return changed
+    if node is not None and (value == [] or same_json(snapshot(node), value)):
+        return False
+    target.fields[key] = grow(value, key)
+    return True
 
 
 def _pair(keyed: Keyed, sent: list[dict[str, Json]]) -> list[Entry | None]:
@@ -164,15 +177,17 @@ class _Merging:
     def _contradiction(self, path: Path, message: str, node: Node) -> None:
         self.changes.faults.append(Fault("contradiction", path, message, dump_json(snapshot(node))))
 
-    def keep_first(self, target: Object, key: str, value: Json, path: Path) -> None:
+    def keep_first(self, target: Object, key: str, value: Json, path: Path) -> bool:
         node = target.fields.get(key)
         if not has_content(node):
-            if node is None or not is_nothing(value):
+            if not is_nothing(value) or (node is None and (value is not None or key not in target.fields)):
                 target.fields[key] = value
+                return True
         elif not is_nothing(value) and not same_json(snapshot(node), value) and key not in target.conflicts:
             target.conflicts.add(key)
             message = f"expected {key!r} as first sent, got another"
             self.changes.faults.append(Fault("conflict", path, message, dump_json(value)))
+        return False
 
     def _entries(self, keyed: Keyed, sent: list[Json]) -> Iterator[tuple[int, dict[str, Json], Entry, bool]]:
         """Yield each entry of a whole list with the one it is, opened where there is none.
@@ -192,41 +207,51 @@ class _Merging:
             opened = keyed.entries[index] = Entry(index)
             yield position, item, opened, True
 
-    def fill(self, target: Object, sent: dict[str, Json], shape: Shape, path: Path) -> None:
+    def fill(self, target: Object, sent: dict[str, Json], shape: Shape, path: Path) -> bool:
         """Take from `sent` what is empty in `target`."""
-        target.snap = None
+        changed = False
         for key, value in sent.items():
-            node, here = target.fields.get(key), (path, key)
-            wanted = shape.fields.get(key, ANY)
-            if key in KEEP_FIRST:
-                self.keep_first(target, key, value, here)
-            elif value is None:
-                target.fields.setdefault(key, None)
-            elif isinstance(value, list) and wanted.keyed:
-                keyed = node if isinstance(node, Keyed) else Keyed()
-                target.fields[key] = keyed
-                self._fill_entries(keyed, value, wanted, here)
-            elif isinstance(value, dict) and (isinstance(node, Object) or wanted is not ANY):
-                nested = node if isinstance(node, Object) else Object()
-                target.fields[key] = nested
-                self.fill(nested, value, wanted, here)
-            elif not has_content(node) and (node is None or not is_nothing(value)):
-                target.fields[key] = grow(value, key)
+            changed |= self._fill_field(target, key, value, shape.fields.get(key, ANY), (path, key))
+        if changed:
+            target.snap = None
+        return changed
 
-    def _fill_entries(self, keyed: Keyed, sent: list[Json], shape: Shape, path: Path) -> None:
-        keyed.snap = None
-        for position, item, entry, created in self._entries(keyed, sent):
+    def _fill_field(self, target: Object, key: str, value: Json, shape: Shape, path: Path) -> bool:
+        node = target.fields.get(key)
+        if key in KEEP_FIRST:
+            return self.keep_first(target, key, value, path)
+        if value is None:
+            return _open_null(target, key)
+        if isinstance(value, list) and shape.keyed:
+            keyed = node if isinstance(node, Keyed) else Keyed()
+            target.fields[key] = keyed
+            return self._fill_entries(keyed, value, shape, path) or keyed is not node
+        if isinstance(value, dict) and (isinstance(node, Object) or shape is not ANY):
+            nested = node if isinstance(node, Object) else Object()
+            target.fields[key] = nested
+            return self.fill(nested, value, shape, path) or nested is not node
+        if has_content(node) or (node is not None and is_nothing(value)):
+            return False
+        target.fields[key] = grow(value, key)
+        return True
+
+    def _fill_entries(self, keyed: Keyed, sent: list[Json], shape: Shape, path: Path) -> bool:
+        changed = False
+        for position, item, entry, created in self._entries(keyed, sent) if sent else ():
             here = (path, position)
             known, kind = entry_type(entry), entry_type(item)
             if known and kind and known != kind:
                 message = f"expected an entry of type {known[:80]!r} as before, got {kind[:80]!r}"
                 self.changes.faults.append(Fault("conflict", (here, "type"), message, dump_json(item)))
                 continue
-            self.fill(entry, _without_index(item), shape, here)
+            changed |= self.fill(entry, _without_index(item), shape, here) or created
             keyed.register([entry])
             keyed.loose.refresh(entry)
-            if created and shape is CALLS:
-                self.changes.calls.append(Change(entry, created, item))
+            if created and shape.parts:
+                self.changes.parts.append(Change(entry, created, item))
+        if changed:
+            keyed.snap = None
+        return changed
 
     def _settle(self, target: Object, sent: dict[str, Json], shape: Shape, path: Path) -> None:
         target.snap = None
@@ -265,8 +290,8 @@ class _Merging:
         for position, item, entry, created in settled:
             entry.place = position
             self._settle(entry, _without_index(item), shape, (path, position))
-            if created and shape is CALLS:
-                self.changes.calls.append(Change(entry, created, item))
+            if created and shape.parts:
+                self.changes.parts.append(Change(entry, created, item))
         keyed.ids, keyed.loose = {}, Loose()
         keyed.register(entry for _, _, entry, _ in settled)
         missing = [entry for entry in everyone.values() if entry.place is None]
@@ -274,7 +299,9 @@ class _Merging:
         for entry in missing:
             if entry.index is None and not entry.done:
                 keyed.loose.put(entry, entry_type(entry))
-            self._contradiction(path, "expected every streamed entry in the ending, one is missing", entry)
+            if not entry.missed:
+                entry.missed = True
+                self._contradiction(path, "expected every streamed entry in the ending, one is missing", entry)
 
 
 def _entries_of(node: Node, value: list[Json]) -> bool:

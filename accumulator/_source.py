@@ -72,7 +72,7 @@ class _Opened:
     """What both kinds of source share: the answer's head, and what there is to close.
 
     `single` says that it is one body (a response), so that nothing is read after `done`; `refused` that its status or
-    content type is wrong, so that the first step raises `ResponseError`.
+    content type is wrong, so that the first step raises `ResponseError`; set it to False to read on all the same.
     """
 
     def __init__(self, given: object, response: object, *, single: bool) -> None:
@@ -81,6 +81,10 @@ class _Opened:
         self._response = response
         self.single: bool = single or self._head.checked
         self.refused: bool = self._head.refused
+
+    def refusal(self, body: bytes) -> ResponseError:
+        """Return what a refused answer is, with the start of its body."""
+        return self._head.error(body)
 
     def _closing(self, items: object, *names: str) -> list[Callable[..., object]]:
         """Give what closes what was given (its response where it has no such method), then the iterator made here."""
@@ -105,7 +109,7 @@ class Source(_Opened):
         """Give the next chunk or event; what the source raises passes."""
         if self._items is None:
             if self.refused:
-                raise self._head.error(self._start_of_body())
+                raise self.refusal(self._start_of_body())
             self._items = self._open()
         return next(self._items)
 
@@ -141,7 +145,7 @@ class AsyncSource(_Opened):
         """Give the next chunk or event; what the source raises passes."""
         if self._items is None:
             if self.refused:
-                raise self._head.error(await self._start_of_body())
+                raise self.refusal(await self._start_of_body())
             self._items = self._open()
         return await anext(self._items)
 
@@ -330,6 +334,11 @@ def _look(given: object) -> tuple[object, _Ways]:
     ways = _first_way(response, _BYTES_LOOKS)
     if ways is not _NO_WAY:
         return response, ways._replace(single=True)
+    # A stream of azure-ai-agents, or its event handler: the bytes of one body after the other.
+    chained: object = getattr(given, "response_iterator", None)
+    ways = _first_way(chained, (_by_iteration,))
+    if ways is not _NO_WAY:
+        return chained, ways
     return given, _first_way(given, _LOOKS)
 
 
@@ -348,7 +357,11 @@ def _misuse(given: object, name: str, *, other: str | None) -> TypeError:
     if other is not None:
         kind = "an async source" if other == "aaccumulate" else "a source that is read without await"
         return TypeError(f"{name}() got {kind}, {came}: use {other}()")
-    if hasattr(given, "__enter__") or hasattr(given, "__aenter__"):
+    if hasattr(given, "makefile"):
+        came += ': give its .makefile("rb")'
+    elif hasattr(given, "stdout"):
+        came += ": give its .stdout"
+    elif hasattr(given, "__enter__") or hasattr(given, "__aenter__"):
         came += ", a context manager: enter it and give what it yields"
     elif isinstance(given, Awaitable):
         came += ": await it and give its result"

@@ -1,29 +1,39 @@
-"""The two loops, sync and async. What they do with what they read is decided once, in `_Reading`."""
+"""The two loops, sync and async. What they do with what they read is decided once, in `Reading`."""
 
 from __future__ import annotations
 
-from collections import deque
+import time
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Self
 
 from accumulator._accumulator import DEFAULT_LIMITS, Accumulator
-from accumulator._errors import AccumulatorError, ResponseError, RunError, TruncatedError
-from accumulator._source import framed, open_async_source, open_source
+from accumulator._coalesce import coalescing
+from accumulator._hooks import acall, call, checked
+from accumulator._reading import Reading, text_of
+from accumulator._source import open_async_source, open_source
+from accumulator._waiting import NOT_YET, Reads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from types import TracebackType
 
     from accumulator._accumulator import Limits
+    from accumulator._coalesce import Coalescer
+    from accumulator._hooks import Callback
     from accumulator._models import RunStep
     from accumulator._source import AsyncSource, Source
     from accumulator._updates import Update
 
 
-_CLOSING_FAILED = "closing the source failed too: {0!r}"
-
-
-def accumulate(
-    source: object, *, into: Accumulator | None = None, strict: bool = False, limits: Limits = DEFAULT_LIMITS
+def accumulate(  # noqa: PLR0913 - the source, and what to do with it by name
+    source: object,
+    *,
+    into: Accumulator | None = None,
+    handler: Callback | None = None,
+    min_interval: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    strict: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> RunStream:
     """Fold a stream of server-sent events, and hand out the updates while it is read.
 
@@ -36,144 +46,115 @@ def accumulate(
             others may hold several bodies. The status and content type of a response are checked at the first step.
         into: the accumulator that goes on, such as one that holds the first stream of a run whose tool outputs were
             submitted; a new one by default.
+        handler: a callable of one update, such as a `Handler`; it is called with each update before the loop has it,
+            in a drain too. If it raises, the stream ends with that exception: the event in hand is folded whole, a body
+            that is open ends as truncated, and the handler is called once more, with that `BodyEnded`.
+        min_interval: seconds between two deltas of one tool call or content part, for a display that need not be drawn
+            more often. Those that come faster are merged into one, which has the `event_number` of its last fragment;
+            the first after a pause comes at once. No text is lost. Whatever is no such delta comes at once, with all
+            that was held before it: created, done, problems, also a delta without a usable index. This loop cannot wake
+            up while it waits for the source, so that the last deltas before a silence come with what ends it;
+            `aaccumulate` hands them out when the interval is over. In the loop the accumulator may be ahead of a delta.
+        clock: what the interval is measured with: a callable that gives seconds and never goes back.
         strict: whether a `Problem` raises `MergeError`, for a new accumulator.
         limits: the limits of a new accumulator.
 
     Raises:
-        TypeError: the source is nothing that can be read here; or `strict` or `limits` beside `into`: it has its own.
+        TypeError: the source is nothing that can be read here; the handler, or a hook of it, is async or cannot take
+            one argument; the interval is no number, or the clock cannot be called; or `strict` or `limits` beside
+            `into`: it has its own.
+        ValueError: the interval is not more than 0, or not finite.
 
     """
-    return RunStream(open_source(source), new_or_given(into, strict=strict, limits=limits))
+    hears, coalescer = checked(handler, twin="aaccumulate"), coalescing(min_interval, clock)
+    return RunStream(open_source(source), new_or_given(into, strict=strict, limits=limits), hears, coalescer)
 
 
-def aaccumulate(
-    source: object, *, into: Accumulator | None = None, strict: bool = False, limits: Limits = DEFAULT_LIMITS
+def aaccumulate(  # noqa: PLR0913 - as accumulate
+    source: object,
+    *,
+    into: Accumulator | None = None,
+    handler: Callback | None = None,
+    min_interval: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    strict: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> AsyncRunStream:
     """Fold a stream of server-sent events that is read with `await`: `accumulate`'s twin, with the same updates.
 
     Not a coroutine function: the result is to be iterated with `async for`, or drained with its `await`able methods.
     Besides what `accumulate` names, in its async form, it takes responses of aiohttp, `asyncio.StreamReader` and the
-    files of aiofiles, anyio and trio.
+    files of aiofiles, anyio and trio. The handler may be a coroutine function or have some for hooks: each is awaited
+    before the next is called. Cancellation in a hook passes unchanged and ends nothing: the loop may go on, with the
+    update of that hook, which is not called again.
+
+    With `min_interval` no delta is held for longer than that, also while the source is silent: while something is held
+    the source is read by a task of its own, which goes on when the interval is over, and which closing the stream or
+    cancelling whoever waits for it cancels. That task is asyncio's: where none runs, as under trio, it is as in the
+    sync loop. A source that ties itself to the task that reads it, by `asyncio.timeout` around a `yield` for example,
+    does not go with that.
     """
-    return AsyncRunStream(open_async_source(source), new_or_given(into, strict=strict, limits=limits))
+    hears, coalescer = checked(handler), coalescing(min_interval, clock)
+    return AsyncRunStream(open_async_source(source), new_or_given(into, strict=strict, limits=limits), hears, coalescer)
 
 
 def new_or_given(into: Accumulator | None, *, strict: bool, limits: Limits) -> Accumulator:
     """Give the accumulator to fold into; `strict` and `limits` can only be those of a new one."""
     if into is None:
         return Accumulator(strict=strict, limits=limits)
+    if not isinstance(into, Accumulator):
+        raise TypeError(f"expected an Accumulator for into=, came {type(into).__name__}")
     if strict or limits is not DEFAULT_LIMITS:
         raise TypeError("strict and limits belong to the accumulator: with into= give them to Accumulator() instead")
     return into
 
 
-class _Reading:
-    """A source being read into an accumulator, without the reading: it says what is next and is told what came."""
+class Closing(ABC):
+    """What `with` closes, by whatever way the block is left; a close that fails does not hide why it was left."""
 
-    def __init__(self, accumulator: Accumulator, *, single: bool) -> None:
-        self.accumulator = accumulator
-        self._intake = accumulator._intake()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - a stream is its source
-        self._single = single
-        self._updates: deque[Update] = deque()
-        self._ending: Callable[[], list[Update]] | None = None  # what to do once all that was read is applied
-        self._ended = False
-        self._closed = self._cut = False
-        self._error: Exception | None = None
-        self._raised = False
+    @abstractmethod
+    def close(self) -> None:
+        """Close what was given to read."""
 
-    @property
-    def more(self) -> bool:
-        """Whether the source is to be read on."""
-        return self._ending is None and not self._over
+    def __enter__(self) -> Self:
+        return self
 
-    @property
-    def _over(self) -> bool:
-        return self._ended or (self._single and self._intake.finished)
-
-    def next_update(self) -> Update | None:
-        """Give the next update; None if the source is to be read for it or, without `more`, if that was the last."""
-        while not self._updates and not self._over:
-            updates = self._advance()
-            if updates is None:
-                return None
-            self._updates.extend(updates)
-        if self._updates:
-            return self._updates.popleft()
-        if self._error is not None and not self._raised:
-            self._raised = True
-            raise self._error
-        return None
-
-    def _advance(self) -> list[Update] | None:
-        """Apply one event, or end the body if its source is at its end; None if neither can be done."""
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         try:
-            updates = self._intake.step()
-            if updates is None and self._ending is not None:
-                updates = self._ending()
-                self._ended = True
-        except AccumulatorError as error:
-            error.accumulator = self.accumulator
-            raise
-        return updates
+            self.close()
+        except Exception as error:
+            if exc is None:
+                raise
+            exc.add_note(_CLOSING_FAILED.format(error))
 
-    def push(self, item: object) -> None:
-        """Take what the source gave; what is neither bytes nor event ends the body, then its `TypeError` comes out."""
+
+class AsyncClosing(ABC):
+    """What `async with` closes: the twin of `Closing`."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close what was given to read."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         try:
-            event = framed(item)
-        except TypeError as error:
-            self._error, self._ending = error, self._intake.fail
-            return
-        if isinstance(event, bytes):
-            self._intake.push(event)
-        else:
-            self._intake.push_event(*event)
-
-    def end(self) -> None:
-        """Take note that the source is at its end."""
-        self._ending = self._intake.end
-
-    def fail(self, error: Exception) -> None:
-        """Take note that the source broke; an answer that was refused is no body."""
-        if isinstance(error, ResponseError):
-            error.accumulator = self.accumulator
-            self._error, self._ended = error, True
-            return
-        truncated = TruncatedError(f"expected the stream to go on, its source raised {type(error).__name__}: {error}")
-        truncated.accumulator, truncated.__cause__ = self.accumulator, error
-        self._error, self._ending = truncated, self._intake.fail
-
-    def close(self) -> bool:
-        """Be over, a body still open is given up; False if that was so before."""
-        if self._closed:
-            return False
-        if not self._over:
-            self._cut = not self._intake.body.began  # else the outcome says how it ended
-            self._intake.abandon()
-        self._closed = self._ended = self._raised = True
-        self._updates.clear()
-        return True
-
-    def drained(self) -> Accumulator:
-        """Give the accumulator, unless the source broke: that error comes out again."""
-        if self._error is not None:
-            raise self._error
-        return self.accumulator
-
-    def final_run_steps(self) -> list[RunStep]:
-        """Give the run steps, unless the stream was cut or said that the run failed."""
-        accumulator = self.drained()
-        error: AccumulatorError
-        if self._cut or accumulator.outcome == "truncated":
-            error = TruncatedError("expected the stream to end in done, an error or a final status, it was cut before")
-        elif accumulator.outcome == "error":
-            error = RunError("expected the run to end, it came to an error; see .error", accumulator.error)
-        else:
-            return accumulator.run_steps()
-        error.accumulator = accumulator
-        raise error
+            await self.aclose()
+        except Exception as error:
+            if exc is None:
+                raise
+            exc.add_note(_CLOSING_FAILED.format(error))
 
 
-class RunStream:
+_CLOSING_FAILED = "closing the source failed too: {0!r}"
+
+
+class RunStream(Closing):
     """An iterator of updates over a source that is being folded; `accumulate` and `connect` make it.
 
     One event of the server is applied at a time, so that in the loop `accumulator.run_step(id)` is the state after the
@@ -188,11 +169,17 @@ class RunStream:
 
     """
 
-    def __init__(self, source: Source, accumulator: Accumulator) -> None:
+    def __init__(
+        self,
+        source: Source,
+        accumulator: Accumulator,
+        handler: Callback | None = None,
+        coalescer: Coalescer | None = None,
+    ) -> None:
         """Read nothing yet."""
         self.accumulator = accumulator
         self._source = source
-        self._reading = _Reading(accumulator, single=source.single)
+        self._reading = Reading(accumulator, single=source.single, handler=handler, coalescer=coalescer)
 
     def __iter__(self) -> Self:
         return self
@@ -200,17 +187,34 @@ class RunStream:
     def __next__(self) -> Update:
         reading = self._reading
         while (update := reading.next_update()) is None:
-            if not reading.more:
-                raise StopIteration
-            try:
-                item = next(self._source)
-            except StopIteration:
-                reading.end()
-            except Exception as error:  # noqa: BLE001 - whatever a source raises, the body ends and it comes out as the cause
-                reading.fail(error)
+            if (hook := reading.next_hook()) is not None:
+                try:
+                    call(hook)
+                except Exception as error:  # noqa: BLE001 - whatever a hook raises comes out of the reading
+                    reading.break_off(error)
+            elif reading.more:
+                self._read()
             else:
-                reading.push(item)
+                raise StopIteration
         return update
+
+    def _read(self) -> None:
+        try:
+            item = next(self._source)
+        except StopIteration:
+            self._reading.end()
+        except Exception as error:  # noqa: BLE001 - whatever a source raises, the body ends and it comes out as the cause
+            self._reading.fail(error)
+        else:
+            self._reading.push(item)
+
+    def text_deltas(self) -> Iterator[str]:
+        """Return an iterator of the texts that messages grow by, as they come, and of nothing else.
+
+        It takes from the stream what a loop would, going on where one stopped: what is no text is folded and heard by
+        the handler as ever, and raised is what the loop raises.
+        """
+        return filter(None, map(text_of, self))
 
     def until_done(self) -> Accumulator:
         """Read to the end, or go on to it where a loop stopped, and give the accumulator.
@@ -219,6 +223,8 @@ class RunStream:
             TruncatedError: the source raised; never for an outcome, which is to be read from the accumulator.
             ResponseError: a response is no event stream.
             MergeError, LimitError: as in the loop; the next call goes on.
+
+        What a hook raised comes out unchanged, at this call and those after it.
 
         """
         for _ in self:
@@ -242,21 +248,8 @@ class RunStream:
         if self._reading.close():
             self._source.close()
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        try:
-            self.close()
-        except Exception as error:
-            if exc is None:
-                raise
-            exc.add_note(_CLOSING_FAILED.format(error))
-
-
-class AsyncRunStream:
+class AsyncRunStream(AsyncClosing):
     """An async iterator of updates: `RunStream`'s twin, which `aaccumulate` and `aconnect` make.
 
     Attributes:
@@ -264,11 +257,18 @@ class AsyncRunStream:
 
     """
 
-    def __init__(self, source: AsyncSource, accumulator: Accumulator) -> None:
+    def __init__(
+        self,
+        source: AsyncSource,
+        accumulator: Accumulator,
+        handler: Callback | None = None,
+        coalescer: Coalescer | None = None,
+    ) -> None:
         """Read nothing yet."""
         self.accumulator = accumulator
         self._source = source
-        self._reading = _Reading(accumulator, single=source.single)
+        self._reads = Reads(source)
+        self._reading = Reading(accumulator, single=source.single, handler=handler, coalescer=coalescer)
 
     def __aiter__(self) -> Self:
         return self
@@ -276,17 +276,31 @@ class AsyncRunStream:
     async def __anext__(self) -> Update:
         reading = self._reading
         while (update := reading.next_update()) is None:
-            if not reading.more:
-                raise StopAsyncIteration
-            try:
-                item = await anext(self._source)
-            except StopAsyncIteration:
-                reading.end()
-            except Exception as error:  # noqa: BLE001 - as in the sync loop
-                reading.fail(error)
+            if (hook := reading.next_hook()) is not None:
+                try:
+                    await acall(hook)
+                except Exception as error:  # noqa: BLE001 - as in the sync loop
+                    reading.break_off(error)
+            elif reading.more:
+                await self._read()
             else:
-                reading.push(item)
+                raise StopAsyncIteration
         return update
+
+    async def _read(self) -> None:
+        try:
+            item = await self._reads.next(self._reading.due())
+        except StopAsyncIteration:
+            self._reading.end()
+        except Exception as error:  # noqa: BLE001 - as in the sync loop
+            self._reading.fail(error)
+        else:
+            if item is not NOT_YET:
+                self._reading.push(item)
+
+    def text_deltas(self) -> AsyncIterator[str]:
+        """Return an async iterator of the texts that messages grow by, as `RunStream.text_deltas`."""
+        return _AsyncTexts(self)
 
     async def until_done(self) -> Accumulator:
         """Read to the end and give the accumulator, as `RunStream.until_done`."""
@@ -302,17 +316,22 @@ class AsyncRunStream:
     async def aclose(self) -> None:
         """Close what was given to read and end the iteration, as `RunStream.close`."""
         if self._reading.close():
-            await self._source.aclose()
+            try:
+                await self._reads.cancel()
+            finally:
+                await self._source.aclose()
 
-    async def __aenter__(self) -> Self:
+
+class _AsyncTexts:
+    """The texts among updates. No generator: one that is left early needs an event loop to be closed."""
+
+    def __init__(self, updates: AsyncIterator[Update]) -> None:
+        self._updates = updates
+
+    def __aiter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        try:
-            await self.aclose()
-        except Exception as error:
-            if exc is None:
-                raise
-            exc.add_note(_CLOSING_FAILED.format(error))
+    async def __anext__(self) -> str:
+        while not (text := text_of(await anext(self._updates))):
+            pass
+        return text

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from accumulator._deltas import ToolCallDeltaEntry
+from accumulator._messages import Message, MessageContent, MessageContentDelta
 from accumulator._models import ErrorObject, RequiredAction, Run, RunStep, ToolCall
 
 ProblemKind: TypeAlias = Literal["undecodable", "shape", "index", "conflict", "contradiction", "late"]
@@ -125,8 +126,106 @@ class ToolCallDone(Struct, frozen=True):
     tool_call: ToolCall
 
 
+class MessageCreated(Struct, frozen=True):
+    """A message was seen for the first time, by whatever event.
+
+    Attributes:
+        event_number: the event, counted from 1.
+        message_id: the message's id.
+        message: the message after the event.
+
+    """
+
+    event_number: int
+    message_id: str
+    message: Message
+
+
+class MessageUpdated(Struct, frozen=True):
+    """A known message was sent again, by an event that does not end it.
+
+    Attributes:
+        event_number: the event, counted from 1.
+        message_id: the message's id.
+        message: the message after the event.
+
+    """
+
+    event_number: int
+    message_id: str
+    message: Message
+
+
+class MessageDone(Struct, frozen=True):
+    """A message ended: completed or incomplete. Handed out once per message.
+
+    Attributes:
+        event_number: the event, counted from 1.
+        message_id: the message's id.
+        message: the message after the event.
+
+    """
+
+    event_number: int
+    message_id: str
+    message: Message
+
+
+class ContentCreated(Struct, frozen=True):
+    """A part of a message was seen for the first time.
+
+    Attributes:
+        event_number: the event, counted from 1.
+        message_id: id of the message that it is a part of.
+        index: key of the part within the message; None if the server sent none that can be used.
+        content: the part after the event.
+
+    """
+
+    event_number: int
+    message_id: str
+    index: int | None
+    content: MessageContent
+
+
+class ContentDelta(Struct, frozen=True):
+    """A part of a message grew. Every fragment is handed out, the first included.
+
+    Attributes:
+        event_number: the event, counted from 1.
+        message_id: id of the message that it is a part of.
+        index: key of the part within the message; None if the server sent none that can be used.
+        delta: the fragment, as sent.
+
+    """
+
+    event_number: int
+    message_id: str
+    index: int | None
+    delta: MessageContentDelta
+
+
+class ContentDone(Struct, frozen=True):
+    """A part of a message is complete: its message's ending came. Handed out once per part.
+
+    That is so for a part that the ending does not hold too; for one that begins after the ending, at the next ending.
+
+    Attributes:
+        event_number: the event, counted from 1.
+        message_id: id of the message that it is a part of.
+        index: key of the part within the message; None if the server sent none that can be used.
+        content: the part after the event.
+
+    """
+
+    event_number: int
+    message_id: str
+    index: int | None
+    content: MessageContent
+
+
 class RunUpdated(Struct, frozen=True):
-    """The run was sent, and waits for nothing.
+    """The run was sent; where it waits for something that it names, `RequiresAction` comes instead.
 
     Attributes:
         event_number: the event, counted from 1.
@@ -158,7 +257,7 @@ class ErrorReceived(Struct, frozen=True):
 
     Attributes:
         event_number: the event, counted from 1.
-        error: the error; without any field where its data could not be read.
+        error: the error; where its data is no object, an error with that as its message.
         data: the event's data, as sent.
 
     """
@@ -175,9 +274,11 @@ class Problem(Struct, frozen=True):
         event_number: the event, counted from 1.
         kind: what is wrong; see `ProblemKind`.
         path: JSON path to it within the event's data, such as `$.delta.step_details.tool_calls[0].index`.
-        raw: the text of what is not in the snapshot.
+        raw: the text of what is not in the snapshot; of an `index` problem and of an entry that an ending lacks, the
+            entry.
         message: what was expected, what came and where, without payload.
         step_id: id of the run step; None if it is about none.
+        message_id: id of the message; None if it is about none.
 
     """
 
@@ -187,10 +288,11 @@ class Problem(Struct, frozen=True):
     raw: str
     message: str
     step_id: str | None
+    message_id: str | None = None
 
 
 class UnknownEvent(Struct, frozen=True):
-    """An event that changes no run step and no run: its name is not known, or known and about something else.
+    """An event that changes no run step, message or run: its name is not known, or known and about something else.
 
     Attributes:
         event_number: the event, counted from 1.
@@ -210,7 +312,8 @@ class BodyEnded(Struct, frozen=True):
     Attributes:
         event_number: the last event of the body, counted from 1.
         outcome: how the run stands: "completed", "requires_action", "error", "truncated" and so on.
-        open: ids of the run steps with something that no ending came for, in order of first sight.
+        open: ids of what has something that no ending came for: of run steps, then of messages, each in order of first
+            sight.
 
     """
 
@@ -226,6 +329,12 @@ Update: TypeAlias = (
     | ToolCallCreated
     | ToolCallDelta
     | ToolCallDone
+    | MessageCreated
+    | MessageUpdated
+    | MessageDone
+    | ContentCreated
+    | ContentDelta
+    | ContentDone
     | RunUpdated
     | RequiresAction
     | ErrorReceived

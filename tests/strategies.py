@@ -28,10 +28,12 @@ Path: TypeAlias = tuple[str | int, ...]
 _T = TypeVar("_T")
 
 DELTA = "thread.run.step.delta"
+MESSAGE_DELTA = "thread.message.delta"
 APPEND = {"arguments", "input", "logs", "output", "refusal", "requesturl", "response_metadata", "value"}
 KEEP_FIRST = {"file_id", "id", "name", "server_label", "type"}
 WHOLE = {"ranking_options"}
 ENDINGS = ["completed", "failed", "cancelled", "expired"]
+MESSAGE_ENDINGS = ["completed", "incomplete"]
 TAPE_LENGTH = 1024
 
 _PIECES = ["a", '{"k": ', "é", "🏔", "\r\n", "\\", '"', "\u2028", "\ud83d", "\ude00", "\0", "\n\ndata: ", "😀😀"]
@@ -104,6 +106,34 @@ class Event(NamedTuple):
 
 
 DONE = Event("done", "[DONE]")
+
+
+class Kind(NamedTuple):
+    """What has a life in a run: run steps, or messages. `parts` is the key of the list of its parts.
+
+    The details of a step are its `step_details`; those of a message are the fields of its own that grow.
+    """
+
+    object: str
+    parts: str
+    endings: list[str]
+
+    def around(self, details: Json) -> JsonObject:
+        """Give the fields that hold details."""
+        if self.parts == "tool_calls":
+            return {"step_details": details}
+        return details if isinstance(details, dict) else {self.parts: details}
+
+    def details_of(self, whole: JsonObject) -> Json:
+        """Give the details in a step or a message."""
+        if self.parts == "tool_calls":
+            return whole["step_details"]
+        return {key: value for key, value in whole.items() if key != "id"}
+
+
+STEPS = Kind("thread.run.step", "tool_calls", ENDINGS)
+MESSAGES = Kind("thread.message", "content", MESSAGE_ENDINGS)
+KINDS = [STEPS, MESSAGES]
 
 
 # ---- Final objects.
@@ -190,13 +220,61 @@ def make_call(tape: Tape, number: int) -> JsonObject:
             return {**head, "unknown": _make_object(tape), **({"x": 1} if tape.chance(2) else {})}
 
 
-def make_details(tape: Tape) -> JsonObject:
-    """Make the final details of a step, such as deltas can carry."""
+def _make_annotation(tape: Tape) -> JsonObject:
+    kind = tape.pick(["file_citation", "file_citation", "file_path", "url_citation", "unknown"])
+    marker: JsonObject = {"type": kind, "text": tape.pick(["【4:0†é】", "sandbox:/a", ""])}
+    marker |= {"start_index": tape.below(3), "end_index": tape.below(300)}
+    match kind:
+        case "file_citation":
+            # The words cited are empty in the deltas of real servers, and left out when the message ends.
+            quote: list[JsonObject] = [{"quote": ""}, {"quote": ""}, {}, {"quote": "words"}, {"quote": None}]
+            return {**marker, kind: {"file_id": "file_1", **tape.pick(quote)}}
+        case "file_path":
+            return {**marker, kind: {"file_id": "file_1"}}
+        case "url_citation":
+            return {**marker, kind: {"url": "https://é.example", "title": _maybe(tape, "title")}}
+        case _:
+            return {**marker, kind: _make_object(tape, 1)}
+
+
+def make_part(tape: Tape) -> JsonObject:
+    """Make a part of a message."""
+    kind = tape.pick(["text", "text", "image_file", "refusal", "image_url", "text", "unknown"])
+    match kind:
+        case "text":
+            notes = [_make_annotation(tape) for _ in range(tape.pick([0, 0, 1, 2, 3]))]
+            listed: Json = Indexed(notes, make_indexes(tape, len(notes)))
+            return {"type": kind, kind: {"value": make_text(tape), "annotations": listed}}
+        case "image_file":
+            return {"type": kind, kind: {"file_id": "file_1", **tape.pick(_DETAILS)}}
+        case "image_url":
+            return {"type": kind, kind: {"url": "https://é.example/i.png", **tape.pick(_DETAILS)}}
+        case "refusal":
+            return {"type": kind, kind: make_text(tape)}
+        case _:
+            return {"type": kind, kind: _make_object(tape), **({"x": 1} if tape.chance(2) else {})}
+
+
+_DETAILS: list[JsonObject] = [{}, {"detail": "low"}, {"detail": None}]
+
+
+def make_message(tape: Tape) -> JsonObject:
+    """Make what a message holds in the end, such as deltas can carry."""
+    parts = [make_part(tape) for _ in range(tape.pick([1, 2, 3, 1, 2, 0, 1, 5]))]
+    role: JsonObject = {"role": "assistant"} if tape.chance(3) else {}
+    other: JsonObject = {"x": _make_object(tape)} if tape.chance(8) else {}
+    return {"content": Indexed(parts, make_indexes(tape, len(parts))), **role, **other}
+
+
+def make_details(tape: Tape, kind: Kind = STEPS) -> JsonObject:
+    """Make the final details of a step or a message, such as deltas can carry."""
+    if kind is MESSAGES:
+        return make_message(tape)
     if tape.chance(8):
         return {"type": "message_creation", "message_creation": {"message_id": "msg_1"}}
     if tape.chance(8):
         return {"type": "activities", "activities": [{"id": "a", "type": "mcp_list_tools"}], "x": _make_object(tape)}
-    calls = [make_call(tape, number) for number in range(tape.pick([1, 2, 3, 1, 2, 0, 1, 2, 3, 1, 1, 2, 3, 1, 2, 12]))]
+    calls = [make_call(tape, number) for number in range(tape.pick([1, 2, 3, 1, 2, 0, 1, 2, 3, 1, 2, 12]))]
     return {"type": "tool_calls", "tool_calls": Indexed(calls, make_indexes(tape, len(calls)))}
 
 
@@ -312,39 +390,69 @@ def split(tape: Tape, details: JsonObject) -> list[JsonObject]:
 
 
 def _add_types(delta: JsonObject, details: JsonObject) -> None:
-    delta.setdefault("type", details["type"])
-    calls = details.get("tool_calls")
-    if isinstance(calls, Indexed):
-        kinds = {index: call["type"] for index, call in zip(calls.indexes, entries_of(details), strict=True)}
+    if "type" in details:
+        delta.setdefault("type", details["type"])
+    parts = parts_of(details)
+    if isinstance(parts, Indexed):
+        kinds = {index: part["type"] for index, part in zip(parts.indexes, entries_of(details), strict=True)}
         for entry in entries_of(delta):
             index = entry.get("index")
             if isinstance(index, int):
                 entry.setdefault("type", kinds[index])
 
 
+def parts_of(details: JsonObject) -> Json:
+    """Give the list of parts of a delta or of details, of a step's or of a message's."""
+    return details.get("content", details.get("tool_calls"))
+
+
 def entries_of(details: JsonObject) -> list[JsonObject]:
-    """Give the tool calls of a delta or of details, those that are objects."""
-    calls = details.get("tool_calls")
-    return [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+    """Give the parts of a delta or of details, those that are objects."""
+    parts = parts_of(details)
+    return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+
+
+def as_ended(value: Json) -> Json:
+    """Copy a value as servers say it when a message ends: without the empty words cited, and without indexes."""
+    if isinstance(value, dict):
+        return {key: as_ended(item) for key, item in value.items() if (key, item) != ("quote", "")}
+    return [as_ended(item) for item in value] if isinstance(value, list) else value
 
 
 def spoil_slot(tape: Tape, delta: JsonObject) -> None:
     """Give one entry of a delta a conflict or a wrong JSON type, within its own slot."""
     entries = entries_of(delta)
     if entries:
-        wrong: list[JsonObject] = [
-            {"id": "other"},
-            {"type": "other"},
-            {"id": "call_0"},
-            {"function": "text"},
-            {"code_interpreter": 7},
-            {"function": {"arguments": 5, "name": "other"}},
-            {"x": [{"index": 0, "a": 1}]},
-            {"unknown": {"steps": {"value": "v"}}},
-            {"output": {"a": 1}},
-            {"type": 5},
-            {"code_interpreter": {"outputs": [{"index": 0, "type": "logs", "logs": "l"}, 5]}},
-        ]
+        note: JsonObject = {"type": "file_path", "start_index": 1}
+        wrong: list[JsonObject] = (
+            [
+                {"type": "other"},
+                {"id": "other"},
+                {"text": "text"},
+                {"text": {"value": 5}},
+                {"image_file": {"file_id": "other"}},
+                {"image_file": 7},
+                {"refusal": {"a": 1}},
+                {"text": {"annotations": [note, {**note, "index": 0}]}},
+                {"text": {"annotations": [{"index": 0, "type": "file_path"}, {"index": 0, "type": "url_citation"}]}},
+                {"text": {"annotations": [{**note, "index": 0}, 5]}},
+                {"text": {"annotations": {}}},
+            ]
+            if "content" in delta
+            else [
+                {"id": "other"},
+                {"type": "other"},
+                {"id": "call_0"},
+                {"function": "text"},
+                {"code_interpreter": 7},
+                {"function": {"arguments": 5, "name": "other"}},
+                {"x": [{"index": 0, "a": 1}]},
+                {"unknown": {"steps": {"value": "v"}}},
+                {"output": {"a": 1}},
+                {"type": 5},
+                {"code_interpreter": {"outputs": [{"index": 0, "type": "logs", "logs": "l"}, 5]}},
+            ]
+        )
         tape.pick(entries).update(copy.deepcopy(tape.pick(wrong)))
 
 
@@ -357,11 +465,12 @@ def spoil(tape: Tape, delta: JsonObject) -> None:
         entry.pop("index", None)
         entry.update(tape.pick([{}, {}, {"index": -1}, {"index": "0"}, {"index": 1.0}, {"index": True}]))
     if tape.chance(3):
-        wrong: list[JsonObject] = [{"tool_calls": 5}, {"tool_calls": [5]}, {"type": "other"}, {"tool_calls": {}}]
+        key = "content" if "content" in delta else "tool_calls"
+        wrong: list[JsonObject] = [{key: 5}, {key: [5]}, {"type": "other"}, {key: {}}]
         delta.update(copy.deepcopy(tape.pick(wrong)))
 
 
-# ---- Steps and runs.
+# ---- Steps, messages and runs.
 
 
 def dump(tape: Tape, value: Json) -> str:
@@ -370,27 +479,32 @@ def dump(tape: Tape, value: Json) -> str:
     return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def delta_event(tape: Tape, step_id: str, delta: JsonObject) -> Event:
+def delta_event(tape: Tape, ident: str, delta: JsonObject, kind: Kind = STEPS) -> Event:
     """Make the event of a delta of details."""
-    payload: JsonObject = {"id": step_id, "object": DELTA, "delta": {"step_details": delta}}
-    return Event(DELTA, dump(tape, payload))
+    name = f"{kind.object}.delta"
+    payload: JsonObject = {"id": ident, "object": name, "delta": kind.around(delta)}
+    return Event(name, dump(tape, payload))
 
 
-def step_event(tape: Tape, word: str, step_id: str, details: Json) -> Event:
-    """Make an event that carries a whole step, of the kind that its name ends in."""
-    step: JsonObject = {"id": step_id, "object": "thread.run.step", "type": "tool_calls", "step_details": details}
-    step["status"] = "in_progress" if word == "created" else word
-    step.update(tape.pick([{}, {}, {"usage": {"total_tokens": 3}}, {"usage": None, "x": []}, {"type": None}]))
-    return Event(f"thread.run.step.{word}", dump(tape, step))
+def life_event(tape: Tape, word: str, ident: str, details: Json, kind: Kind = STEPS) -> Event:
+    """Make an event that carries a whole step or message, of the kind that its name ends in."""
+    whole: JsonObject = {"id": ident, "object": kind.object}
+    whole.update({"type": "tool_calls"} if kind is STEPS else {"role": "assistant", "attachments": []})
+    whole.update(kind.around(details))
+    # Azure leaves a message that it has completed "in_progress".
+    whole["status"] = "in_progress" if word == "created" or (kind is MESSAGES and tape.chance(3)) else word
+    whole.update(tape.pick([{}, {}, {"usage": {"total_tokens": 3}}, {"usage": None, "x": []}, {"type": None}]))
+    return Event(f"{kind.object}.{word}", dump(tape, whole))
 
 
 def vary(tape: Tape, value: Json, key: str = "") -> Json:
     """Copy a value, here and there emptied, filled or changed, without the indexes of its lists."""
     roll = tape.below(24)
-    if roll >= 20 and key not in {"tool_calls", "outputs", ""}:
+    if roll >= 20 and key not in {"tool_calls", "outputs", "content", "annotations", ""}:
         other: Json = f"{value}!" if isinstance(value, str) else "other"
         empty: Json = "" if isinstance(value, str) else []
-        return [None, empty, other, other][roll - 20] if key not in {"type", "code_interpreter"} else None
+        needed = key in {"type", "code_interpreter"} or (key == "text" and isinstance(value, dict))
+        return None if needed else [None, empty, other, other][roll - 20]
     if isinstance(value, dict):
         copied: JsonObject = {name: vary(tape, item, name) for name, item in value.items() if not tape.chance(24)}
         return {**copied, "added": "a", "output": "o"} if tape.chance(16) else copied
@@ -400,38 +514,45 @@ def vary(tape: Tape, value: Json, key: str = "") -> Json:
     return value
 
 
-def _last_details(tape: Tape, details: JsonObject) -> Json:
+def _last_details(tape: Tape, details: JsonObject, kind: Kind) -> Json:
     match tape.below(6):
         case 0:
-            return details
+            return as_ended(details)
         case 1:
-            return {**details, "tool_calls": []}
+            return {**details, kind.parts: []}
         case 2:
             return None
         case _:
             return vary(tape, details)
 
 
-_NEW_CALL: JsonObject = {"tool_calls": [{"index": 99, "id": "call_99", "type": "mcp", "output": "late"}]}
+def _new_part(kind: Kind) -> JsonObject:
+    """Make a delta of a part that no other event speaks of."""
+    if kind is STEPS:
+        return {"tool_calls": [{"index": 99, "id": "call_99", "type": "mcp", "output": "late"}]}
+    return {"content": [{"index": 99, "type": "text", "text": {"value": "late"}}]}
 
 
-def _script(tape: Tape, step_id: str) -> list[Event]:
-    """Make the life of a step."""
-    details = make_details(tape)
+def _script(tape: Tape, ident: str, kind: Kind) -> list[Event]:
+    """Make the life of a step or a message."""
+    details = make_details(tape, kind)
     deltas = split(tape, details)
     if deltas and not tape.chance(3):
         for _ in range(tape.below(3)):
             spoil(tape, tape.pick(deltas))
-    events = [delta_event(tape, step_id, delta) for delta in deltas]
+    events = [delta_event(tape, ident, delta, kind) for delta in deltas]
+    empty: Json = {**details, kind.parts: []}
     for word in ["in_progress", "created", "created"][tape.below(4) :]:
-        begun: Json = tape.pick([{**details, "tool_calls": []}, {**details, "tool_calls": []}, vary(tape, details)])
+        begun: Json = tape.pick([empty, empty, vary(tape, details)])
         at = 0 if tape.chance(2) else tape.below(len(events) + 1)
-        events.insert(at, step_event(tape, word, step_id, begun))
+        events.insert(at, life_event(tape, word, ident, begun, kind))
     for _ in range(tape.pick([1, 1, 1, 0, 2])):
-        events.append(step_event(tape, tape.pick(ENDINGS), step_id, _last_details(tape, details)))
-        late = [tape.pick(deltas) for _ in range(tape.below(4)) if deltas] + ([_NEW_CALL] if tape.chance(3) else [])
-        events += [delta_event(tape, step_id, delta) for delta in late]
-        events += [step_event(tape, "created", step_id, details)] if tape.chance(4) else []
+        last = _last_details(tape, details, kind)
+        events.append(life_event(tape, tape.pick(kind.endings), ident, last, kind))
+        late = [tape.pick(deltas) for _ in range(tape.below(4)) if deltas]
+        late += [_new_part(kind)] if tape.chance(3) else []
+        events += [delta_event(tape, ident, delta, kind) for delta in late]
+        events += [life_event(tape, "created", ident, details, kind)] if tape.chance(4) else []
     return events
 
 
@@ -441,7 +562,9 @@ _OTHERS = [
     Event("thread.run.in_progress", json.dumps({**_RUN, "status": "in_progress"})),
     Event("thread.run.requires_action", json.dumps({**_RUN, "status": "requires_action", "required_action": _ACTION})),
     Event("thread.run.completed", json.dumps({**_RUN, "status": "incomplete"})),
-    Event("thread.message.delta", '{"id":"msg_1","delta":{"content":[{"index":0}]}}'),
+    Event(MESSAGE_DELTA, '{"id":"msg_0","delta":{"content":[{"index":0,"type":"text","text":{"value":5}}]}}'),
+    Event("thread.message.completed", '{"id":"msg_0","content":[{"type":"text"},5]}'),
+    Event("thread.message.incomplete", '{"id":"msg_0","content":'),
     Event("thread.created", '{"id":"thread_1"}'),
     Event("thread.surprise", "no JSON"),
     Event("message", '{"error":{"message":"nameless"}}'),
@@ -457,8 +580,15 @@ _OTHERS = [
 
 
 def make_events(tape: Tape) -> list[Event]:
-    """Make a run: steps, interleaved or not, and what else a stream holds; in one body or more."""
-    events = interleave(tape, [_script(tape, f"step_{number}") for number in range(tape.pick([1, 2, 1, 3]))])
+    """Make a run: steps and messages, interleaved or not, and what else a stream holds; in one body or more."""
+    scripts: list[list[Event]] = []
+    for number in range(tape.pick([1, 2, 1, 2, 1, 3])):
+        kind = tape.pick(KINDS)
+        # No server gives a step and a message one id, and nothing hangs on that.
+        word = "step" if kind is STEPS or tape.chance(12) else "msg"
+        ident = f"{word}_{number}"
+        scripts.append(_make_life(tape, kind, ident).events if tape.chance(4) else _script(tape, ident, kind))
+    events = interleave(tape, scripts)
     for _ in range(tape.below(4)):
         events.insert(tape.below(len(events) + 1), tape.pick(_OTHERS))
     return events if tape.chance(4) else [*events, DONE]
@@ -555,11 +685,13 @@ _HOSTILE_KEYS = [
         "status",
     ),
     *("arguments", "output", "error", "event", "data", "required_action", "", "x"),
+    *("content", "text", "value", "annotations", "refusal"),
 ]
 _HOSTILE_SCALARS: list[Json] = [None, "s", 0, 1, True, -1, 1.5, "", "\ud83d", "function", 2**64, "tool_calls", "[DONE]"]
 _NAMES = [
     *(DELTA, *(f"thread.run.step.{word}" for word in ["created", "in_progress", *ENDINGS])),
-    *("thread.run.failed", "thread.message.delta", "error", "done", "message", "", "thread.run.step.surprise"),
+    *(MESSAGE_DELTA, MESSAGE_DELTA, *(f"thread.message.{word}" for word in ["created", *MESSAGE_ENDINGS])),
+    *("thread.run.failed", "error", "done", "message", "", "thread.run.step.surprise"),
 ]
 
 
@@ -574,20 +706,22 @@ def make_json(tape: Tape, depth: int = 6) -> Json:
             return {tape.pick(_HOSTILE_KEYS): make_json(tape, depth - 1) for _ in range(tape.below(5))}
 
 
-def _make_near(tape: Tape) -> JsonObject:
+def _make_near(tape: Tape, kind: Kind) -> JsonObject:
     """Make the payload of a delta whose values are of any type, at the places where the fold looks for them."""
     entries: list[Json] = []
     for _ in range(tape.below(3)):
         entry: JsonObject = {"index": 0, "type": "function", "function": {"arguments": "a"}, "id": "c"}
+        if kind is MESSAGES:
+            entry = {"index": 0, "type": "text", "text": {"value": "a", "annotations": [{"index": 0}]}}
         for key in list(entry):
             if tape.chance(4):
                 entry[key] = make_json(tape, 3)
         entries.append(entry)
-    details: JsonObject = {"type": "tool_calls", "tool_calls": entries}
+    details: JsonObject = {"type": "tool_calls", kind.parts: entries}
     if tape.chance(4):
         details[tape.pick(_HOSTILE_KEYS)] = make_json(tape, 3)
-    step: JsonObject = {"id": "s", "status": "x", "step_details": details}
-    return {"id": "s", "delta": step} if tape.chance(2) else {**step, "delta": {"step_details": details}}
+    whole: JsonObject = {"id": "s", "status": "x", **kind.around(details)}
+    return {"id": "s", "delta": whole} if tape.chance(2) else {**whole, "delta": kind.around(details)}
 
 
 def make_hostile_events(tape: Tape) -> list[Event]:
@@ -598,7 +732,8 @@ def make_hostile_events(tape: Tape) -> list[Event]:
         if tape.chance(5):
             events.append(Event(name, tape.pick(_HOSTILE)))
         else:
-            payload = _make_near(tape) if tape.chance(2) else make_json(tape)
+            kind = MESSAGES if name.startswith(MESSAGES.object) else STEPS
+            payload = _make_near(tape, kind) if tape.chance(2) else make_json(tape)
             events.append(Event(name, dump(tape, payload)))
     return events
 
@@ -646,38 +781,67 @@ hostile_streams = (
 
 
 def make_fragment_run(tape: Tape) -> Run:
-    """Make a run of two calls: canonical fragments, such as are nearly so, and what comes between them."""
-    function: JsonObject = {"index": 0, "type": "function", "id": "c", "function": {"name": "f", "arguments": ""}}
-    code: JsonObject = {"index": 1, "type": "code_interpreter", "id": "d", "code_interpreter": {"input": ""}}
-    details: JsonObject = {"type": "tool_calls", "tool_calls": [function, code]}
-    events = [delta_event(tape, "s", details)]
+    """Make a run of two parts: canonical fragments, such as are nearly so, and what comes between them."""
+    kind = tape.pick(KINDS)
+    parts: list[Json] = [
+        {"index": 0, "type": "function", "id": "c", "function": {"name": "f", "arguments": ""}},
+        {"index": 1, "type": "code_interpreter", "id": "d", "code_interpreter": {"input": ""}},
+    ]
+    details: JsonObject = {"type": "tool_calls", "tool_calls": parts}
+    if kind is MESSAGES:
+        first = tape.pick(["", "a"])
+        parts = [{"index": 0, "type": "text", "text": {"value": first, "annotations": []}}]
+        parts.append({"index": 1, "type": "refusal", "refusal": "r"})
+        details = {"content": parts}
+    events = [delta_event(tape, "s", details, kind)]
     for _ in range(tape.below(24)):
         if tape.chance(8):
-            word = tape.pick(["created", "in_progress", *ENDINGS])
-            between: list[Json] = [{"type": "tool_calls", "tool_calls": []}, details, None, {"type": "other"}]
-            events.append(step_event(tape, word, "s", tape.pick(between)))
+            word = tape.pick(["created", "in_progress", *kind.endings])
+            between: list[Json] = [{**details, kind.parts: []}, details, None, {"type": "other"}]
+            events.append(life_event(tape, word, "s", tape.pick(between), kind))
         else:
-            events.append(Event(DELTA, _fragment(tape)))
+            events.append(Event(f"{kind.object}.delta", _fragment(tape, kind)))
     return make_run(tape, events)
 
 
-def _fragment(tape: Tape) -> str:
-    index, kind, field = tape.pick([(0, "function", "arguments"), (1, "code_interpreter", "input")])
+class _Fragment(NamedTuple):
+    """A canonical fragment: what is in it, by name, and the texts of its object within and of its entry."""
+
+    kind: Kind
+    at: int
+    type: str
+    field: str
+    text: str
+
+    @property
+    def inner(self) -> str:
+        return f'{{"{self.field}":{self.text}}}'
+
+    @property
+    def entry(self) -> str:
+        return f'{{"index":{self.at},"type":"{self.type}","{self.type}":{self.inner}}}'
+
+
+def _fragment(tape: Tape, kind: Kind) -> str:
+    places = [(0, "function", "arguments"), (1, "code_interpreter", "input")]
+    if kind is MESSAGES:
+        places = [(0, "text", "value")]
     text = tape.pick(['"a"', '""', '"\\ud83d"', '"\\ude00"', '"é"'])
-    call = f'{{"index":{index},"type":"{kind}","{kind}":{{"{field}":{text}}}}}'
-    details = f'{{"type":"tool_calls","tool_calls":[{call}]}}'
-    data = f'{{"id":"s","object":"{DELTA}","delta":{{"step_details":{details}}}}}'
-    if tape.chance(2):
-        return data
-    return data.replace(*_near(tape, (index, kind), f'{{"{field}":{text}}}', (field, text), call), 1)
+    made = _Fragment(kind, *tape.pick(places), text)
+    details = f'{{"type":"tool_calls","tool_calls":[{made.entry}]}}'
+    delta = f'{{"step_details":{details}}}' if kind is STEPS else f'{{"content":[{made.entry}]}}'
+    data = f'{{"id":"s","object":"{kind.object}.delta","delta":{delta}}}'
+    return data if tape.chance(2) else data.replace(*tape.pick(_near(made)), 1)
 
 
-def _near(tape: Tape, head: tuple[int, str], inner: str, pair: tuple[str, str], call: str) -> tuple[str, str]:
-    """Give what to replace in a canonical fragment, and by what."""
-    (index, kind), (field, text) = head, pair
+def _near(made: _Fragment) -> list[tuple[str, str]]:
+    """Give what can be replaced in a canonical fragment, and by what."""
+    _, index, kind, field, text = made
     key, wrong = f'"index":{index},', [f"{index}.0", f"{index}e0", "-0", "true", '"0"', "null", "-1", "99"]
-    other = {"function": "code_interpreter", "code_interpreter": "function"}[kind]
-    return tape.pick([
+    inner, entry, parts, name = made.inner, made.entry, made.kind.parts, f"{made.kind.object}.delta"
+    other = {"function": "code_interpreter", "code_interpreter": "function", "text": "refusal"}[kind]
+    note = '{"index":0,"type":"file_path"}'
+    return [
         (key, ""),
         *((key, f'"index":{value},') for value in wrong),
         (key, f'"index":7,{key}'),
@@ -695,20 +859,82 @@ def _near(tape: Tape, head: tuple[int, str], inner: str, pair: tuple[str, str], 
         (inner, f'{{"{field}":5}}'),
         (inner, f'{{"{field}":"x","{field}":{text}}}'),
         (inner, f'{{"{field}":{text},"name":"g"}}'),
+        (inner, f'{{"{field}":{text},"annotations":[]}}'),
+        (inner, f'{{"{field}":{text},"annotations":[{note}]}}'),
         (inner, f'{inner},"{kind}":{{"{field}":"z"}}'),
         (inner, f'{inner},"{other}":{{"{field}":"z"}}'),
         (f'"{kind}":{{', f'"{other}":{{'),
-        (call, f"{call},{call}"),
-        (call, ""),
+        (entry, f"{entry},{entry}"),
+        (entry, ""),
         ('"type":"tool_calls",', ""),
         ('"type":"tool_calls",', '"type":"other",'),
-        ('"tool_calls":[', '"x":null,"tool_calls":['),
-        ('"object":"thread.run.step.delta",', ""),
-        ('"object":"thread.run.step.delta"', '"object":"thread.run.step"'),
+        (f'"{parts}":[', f'"x":null,"{parts}":['),
+        (f'"object":"{name}",', ""),
+        (f'"object":"{name}"', f'"object":"{made.kind.object}"'),
         ('"id":"s"', '"id":"t"'),
         ('"id":"s"', '"id":"t","id":"s"'),
         ('"id":"s"', '"id":""'),
         ('"id":"s"', '"id":5'),
         ('{"id"', ' { "id"'),
-        ("}]}}}", "}]}}} x"),
-    ])  # fmt: skip
+        ("}]}}", "}]}} x"),
+    ]
+
+
+# ---- Runs as real servers send them, long, of which it is known what must come out.
+
+
+class Life(NamedTuple):
+    """The life of a step or a message: the text of each part by index, its events, and whether it ends."""
+
+    kind: Kind
+    ident: str
+    texts: dict[int, str]
+    events: list[Event]
+    ends: bool
+
+
+def _part_deltas(tape: Tape, kind: Kind, number: int, index: int) -> tuple[str, JsonObject, list[JsonObject]]:
+    """Make a part: its text, what it is in the end, and its entries, the opening one and fragments."""
+    text = make_text(tape)
+    if kind is MESSAGES:
+        names = ("text", "value")
+        head: JsonObject = {"type": "text"}
+        rest: JsonObject = {"annotations": []}
+    else:
+        names = tape.pick([("function", "arguments"), ("code_interpreter", "input")])
+        head = {"type": names[0], "id": f"call_{number}"}
+        rest = {"name": "f", "output": None} if names[0] == "function" else {"outputs": []}
+    name, field = names
+    opening: JsonObject = {"index": index, **head, name: {**rest, field: ""}}
+    later: list[JsonObject] = [{"index": index, "type": name, name: {field: piece}} for piece in cut_text(tape, text)]
+    return text, {**head, name: {**rest, field: text}}, [opening, *later]
+
+
+def _make_life(tape: Tape, kind: Kind, ident: str) -> Life:
+    made = [
+        (index, *_part_deltas(tape, kind, number, index))
+        for number, index in enumerate(make_indexes(tape, tape.pick([1, 2, 1, 3, 0, 1, 2, 8])))
+    ]
+    head: JsonObject = {"type": "tool_calls"} if kind is STEPS else {}
+    order = interleave(tape, [entries for *_, entries in made])
+    events = [delta_event(tape, ident, {**head, kind.parts: [entry]}, kind) for entry in order]
+    for _ in range(tape.below(4)):
+        word = tape.pick(["created", "in_progress"])
+        at = tape.pick([0, tape.below(len(events) + 1)])
+        events.insert(at, life_event(tape, word, ident, {**head, kind.parts: []}, kind))
+    ends = tape.below(4) < 3
+    whole: Json = {**head, kind.parts: [part for _, _, part, _ in made]}
+    if ends:
+        events.append(life_event(tape, tape.pick(kind.endings), ident, whole, kind))
+    if ends and tape.chance(3):
+        events.append(life_event(tape, tape.pick(["created", "in_progress", *kind.endings]), ident, whole, kind))
+    return Life(kind, ident, {index: text for index, text, *_ in made}, events, ends)
+
+
+def make_long_run(tape: Tape) -> tuple[list[Life], list[list[Event]]]:
+    """Make up to 5 steps with 8 calls each, and messages, interleaved over 1 to 3 bodies: the lives, and the bodies."""
+    lives = [_make_life(tape, STEPS, f"step_{number}") for number in range(tape.pick([1, 2, 3, 5]))]
+    lives += [_make_life(tape, MESSAGES, f"msg_{number}") for number in range(tape.pick([1, 0, 1, 2, 3]))]
+    events = interleave(tape, [life.events for life in lives])
+    cuts = sorted(tape.below(len(events) + 1) for _ in range(tape.below(3)))
+    return lives, [events[a:b] for a, b in pairwise([0, *cuts, len(events)])]

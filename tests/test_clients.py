@@ -141,6 +141,25 @@ def by_azure_agents(server: Loopback) -> Generator[object]:
         yield handler.response_iterator
 
 
+@contextmanager
+def by_azure_agents_handler(server: Loopback) -> Generator[object]:
+    with (
+        AgentsClient(
+            server.origin, cast("TokenCredential", CREDENTIAL), authentication_policy=SansIOHTTPPolicy()
+        ) as client,
+        client.runs.stream("thread_1", agent_id="asst_1") as handler,
+    ):
+        yield handler
+
+
+@contextmanager
+def by_azure_agents_stream(server: Loopback) -> Generator[object]:
+    with AgentsClient(
+        server.origin, cast("TokenCredential", CREDENTIAL), authentication_policy=SansIOHTTPPolicy()
+    ) as client:
+        yield client.runs.stream("thread_1", agent_id="asst_1")
+
+
 @asynccontextmanager
 async def by_async_httpx(server: Loopback) -> AsyncGenerator[object]:
     async with httpx.AsyncClient(verify=TLS) as client, client.stream("POST", server.url) as response:
@@ -254,8 +273,8 @@ ASYNC_RESPONSES: list[AsyncClient] = [
     by_async_azure_core,
 ]
 # azure.core reads a body that is not chunked 4,096 bytes at a time, and its clients hand out only that.
-OWN_PACE: list[Client] = [by_azure_core, by_azure_agents]
-SOURCES = [*RESPONSES, by_azure_agents]
+OWN_PACE: list[Client] = [by_azure_core, by_azure_agents, by_azure_agents_handler, by_azure_agents_stream]
+SOURCES = [*RESPONSES, by_azure_agents, by_azure_agents_handler, by_azure_agents_stream]
 ASYNC_SOURCES = [*ASYNC_RESPONSES, by_aiohttp_content, by_async_azure_agents]
 
 

@@ -6,9 +6,10 @@ import hashlib
 import json
 from collections import Counter
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 import msgspec
+import pytest
 from hypothesis import event, given, note
 from hypothesis import strategies as st
 
@@ -16,11 +17,18 @@ from accumulator import (
     Accumulator,
     AccumulatorError,
     BodyEnded,
+    CodeInterpreterToolCallDelta,
+    ContentCreated,
+    ContentDelta,
+    ContentDone,
     FunctionToolCallDelta,
+    MessageCreated,
+    MessageDone,
     Model,
     Problem,
     RunStepCreated,
     RunStepDone,
+    TextDeltaBlock,
     ToolCallCreated,
     ToolCallDelta,
     ToolCallDone,
@@ -28,12 +36,17 @@ from accumulator import (
     accumulate,
 )
 from accumulator._builders import Keyed, Object, Text, snapshot_object
-from accumulator._merge import STEP, fold_delta
+from accumulator._merge import MESSAGE, STEP, fold_delta
 from tests.strategies import (
+    DONE,
+    KINDS,
+    MESSAGES,
+    STEPS,
     TAPE_LENGTH,
     Event,
     Indexed,
     Tape,
+    as_ended,
     cut_bytes,
     cut_text,
     delta_event,
@@ -42,16 +55,19 @@ from tests.strategies import (
     hostile_streams,
     interleave,
     joined,
+    life_event,
     make_call,
     make_details,
     make_fragment_run,
     make_indexes,
     make_json,
+    make_long_run,
+    make_part,
     make_run,
+    parts_of,
     runs,
     split,
     spoil_slot,
-    step_event,
     tapes,
     vary,
 )
@@ -61,10 +77,13 @@ if TYPE_CHECKING:
 
     from accumulator import AsyncRunStream, RunStream, Update
     from accumulator._builders import Json, Node
-    from tests.strategies import JsonObject, Run
+    from tests.strategies import JsonObject, Kind, Run
 
 _T = TypeVar("_T")
-DETAILS = STEP.fields["step_details"]
+SHAPES = {STEPS.object: STEP.fields["step_details"], MESSAGES.object: MESSAGE}
+both_kinds = pytest.mark.parametrize("kind", KINDS, ids=["steps", "messages"])
+long_tapes = st.binary(min_size=2 * TAPE_LENGTH, max_size=2 * TAPE_LENGTH).map(Tape)
+Part: TypeAlias = ToolCallCreated | ToolCallDelta | ToolCallDone | ContentCreated | ContentDelta | ContentDone
 positions = st.integers(0, 999_999)
 
 
@@ -88,8 +107,21 @@ def canonical(value: object) -> str:
 
 def state_of(run: Accumulator) -> list[str]:
     """Write down all that can be read from an accumulator."""
-    steps = [canonical(step.to_dict()) for step in run.run_steps()]
-    return [*steps, *texts_of(run.problems), repr((run.outcome, run.error, run.required_action))]
+    lives = [canonical(life.to_dict()) for life in (*run.run_steps(), *run.messages())]
+    ends = (run.outcome, run.error, run.required_action, run.current_run)
+    return [*lives, *texts_of(run.problems), repr(ends)]
+
+
+def whole_of(run: Accumulator, ident: str, kind: Kind) -> JsonObject | None:
+    """Read a step or a message."""
+    life = run.run_step(ident) if kind is STEPS else run.message(ident)
+    return None if life is None else cast("JsonObject", life.to_dict())
+
+
+def details_of(run: Accumulator, ident: str, kind: Kind) -> Json:
+    """Read the details of a step or a message."""
+    whole = whole_of(run, ident, kind)
+    return None if whole is None else kind.details_of(whole)
 
 
 def fed(chunks: Iterable[bytes], run: Accumulator | None = None) -> tuple[list[Update], Accumulator]:
@@ -192,16 +224,16 @@ def test_sync_equals_async(made: Run, strict: bool, drops: bool) -> None:  # noq
 # ---- 3. Fold inverts split.
 
 
+@both_kinds
 @given(tapes)
-def test_fold_inverts_split(tape: Tape) -> None:
-    details = make_details(tape)
-    updates, run = applied(delta_event(tape, "s", delta) for delta in split(tape, details))
-    step = run.run_step("s")
-    assert canonical(details) == canonical(None if step is None else step.to_dict()["step_details"])
+def test_fold_inverts_split(kind: Kind, tape: Tape) -> None:
+    details = make_details(tape, kind)
+    updates, run = applied(delta_event(tape, "s", delta, kind) for delta in split(tape, details))
+    assert canonical(details) == canonical(details_of(run, "s", kind))
     assert [] == list(run.problems)
-    if isinstance(calls := details.get("tool_calls"), Indexed):
-        created = [update.index for each in updates for update in each if isinstance(update, ToolCallCreated)]
-        assert calls.indexes == sorted(index for index in created if index is not None)
+    if isinstance(parts := parts_of(details), Indexed):
+        created = [index for _, index in keys_of([update for each in updates for update in each], PART_CREATED)]
+        assert parts.indexes == sorted(index for index in created if index is not None)
 
 
 @given(tapes)
@@ -221,14 +253,16 @@ def test_a_text_reads_as_its_fragments_however_many_and_whenever_it_is_read(tape
 # ---- 4. Deltas of different indexes commute.
 
 
-def slot_events(tape: Tape, step_id: str) -> list[list[Event]]:
-    """Make for each of some calls its deltas, some of them wrong, none of them about another call."""
+def slot_events(tape: Tape, ident: str, kind: Kind) -> list[list[Event]]:
+    """Make for each of some parts its deltas, some of them wrong, none of them about another part."""
     made: list[list[Event]] = []
-    for index in make_indexes(tape, 1 + tape.below(5)):
-        deltas = split(tape, {"type": "tool_calls", "tool_calls": Indexed([make_call(tape, len(made))], [index])})
+    head: JsonObject = {"type": "tool_calls"} if kind is STEPS else {}
+    for index in make_indexes(tape, 1 + tape.below(4)):
+        part = make_call(tape, len(made)) if kind is STEPS else make_part(tape)
+        deltas = split(tape, {**head, kind.parts: Indexed([part], [index])})
         for _ in range(tape.pick([0, 0, 1, 2])):
             spoil_slot(tape, tape.pick(deltas))
-        made.append([delta_event(tape, step_id, delta) for delta in deltas])
+        made.append([delta_event(tape, ident, delta, kind) for delta in deltas])
     return made
 
 
@@ -236,39 +270,41 @@ def problems_of(run: Accumulator) -> list[str]:
     return sorted(text_of(msgspec.structs.replace(problem, event_number=0)) for problem in run.problems)
 
 
+@both_kinds
 @given(tapes)
-def test_deltas_of_different_indexes_commute(tape: Tape) -> None:
-    slots = slot_events(tape, "s") + (slot_events(tape, "t") if tape.chance(2) else [])
-    ending = vary(tape, make_details(tape)) if tape.chance(3) else None
-    before = [] if ending is None else [step_event(tape, "completed", "s", ending)]
+def test_deltas_of_different_indexes_commute(kind: Kind, tape: Tape) -> None:
+    slots = slot_events(tape, "s", kind) + (slot_events(tape, "t", tape.pick(KINDS)) if tape.chance(3) else [])
+    ending = vary(tape, make_details(tape, kind)) if tape.chance(3) else None
+    before = [] if ending is None else [life_event(tape, "completed", "s", ending, kind)]
     one, other = (applied(before + interleave(tape, slots))[1] for _ in range(2))
-    for step_id in ("s", "t"):
-        steps = [run.run_step(step_id) for run in (one, other)]
-        left, right = [canonical(None if step is None else step.to_dict()) for step in steps]
+    for ident, of in (("s", kind), ("t", STEPS), ("t", MESSAGES)):
+        left, right = [canonical(whole_of(run, ident, of)) for run in (one, other)]
         assert left == right
     assert problems_of(one) == problems_of(other)
     event(f"problems: {bool(one.problems)}")
 
 
-def together(tape: Tape, deltas: Iterable[JsonObject]) -> list[JsonObject]:
+def together(tape: Tape, deltas: Iterable[JsonObject], kind: Kind) -> list[JsonObject]:
     """Put deltas that follow each other into one where that says the same."""
     made: list[JsonObject] = []
+    keys = {"type", "tool_calls"} if kind is STEPS else {"content"}
     for delta in deltas:
         last = made[-1] if made and tape.chance(2) else {}
-        both, kind = {**last, **delta}, last.get("type", delta.get("type"))
-        if entries_of(last) and entries_of(delta) and both.keys() == {"type", "tool_calls"} and both["type"] == kind:
-            made[-1] = {**both, "tool_calls": [*entries_of(last), *entries_of(delta)]}
+        both, word = {**last, **delta}, last.get("type", delta.get("type"))
+        if entries_of(last) and entries_of(delta) and both.keys() == keys and both.get("type") == word:
+            made[-1] = {**both, kind.parts: [*entries_of(last), *entries_of(delta)]}
         else:
             made.append(delta)
     return made
 
 
+@both_kinds
 @given(tapes)
-def test_several_entries_in_one_delta_are_several_deltas(tape: Tape) -> None:
-    deltas = split(tape, make_details(tape))
-    joint = together(tape, deltas)
+def test_several_entries_in_one_delta_are_several_deltas(kind: Kind, tape: Tape) -> None:
+    deltas = split(tape, make_details(tape, kind))
+    joint = together(tape, deltas, kind)
     event(f"fewer: {len(joint) < len(deltas)}")
-    one, other = (applied(delta_event(tape, "s", delta) for delta in each)[1] for each in (deltas, joint))
+    one, other = (applied(delta_event(tape, "s", delta, kind) for delta in each)[1] for each in (deltas, joint))
     assert state_of(one) == state_of(other)
 
 
@@ -291,24 +327,25 @@ def as_delta(node: Node) -> Json:
     return node
 
 
-def folded(deltas: Iterable[JsonObject]) -> Object:
+def folded(deltas: Iterable[JsonObject], kind: Kind) -> Object:
     root = Object()
     for delta in deltas:
-        assert [] == fold_delta(root, delta, DETAILS, None).faults
+        assert [] == fold_delta(root, delta, SHAPES[kind.object], None).faults
     return root
 
 
+@both_kinds
 @given(tapes)
-def test_merging_is_associative(tape: Tape) -> None:
-    details = make_details(tape)
+def test_merging_is_associative(kind: Kind, tape: Tape) -> None:
+    details = make_details(tape, kind)
     deltas = split(tape, details) + split(tape, details)
     start, end = sorted(tape.below(len(deltas) + 1) for _ in range(2))
     end = end if tape.chance(2) else min(start + 2, len(deltas))
-    merged = as_delta(folded(deltas[start:end]))
+    merged = as_delta(folded(deltas[start:end], kind))
     assert isinstance(merged, dict)
     note(f"merged: {merged}")
-    one = folded(deltas)
-    other = folded([*deltas[:start], merged, *deltas[end:]])
+    one = folded(deltas, kind)
+    other = folded([*deltas[:start], merged, *deltas[end:]], kind)
     assert canonical(snapshot_object(one)) == canonical(snapshot_object(other))
 
 
@@ -336,6 +373,13 @@ def survived(chunks: Iterable[bytes], run: Accumulator) -> list[str]:
         assert repr(step).startswith("RunStep(")
         assert run.run_step(step.id) == step or not isinstance(step.id, str)
         tuple(call.to_json().encode() for call in step.tool_calls if isinstance(call, Model))
+    for message in run.messages():
+        assert message == type(message).from_dict(message.to_dict())
+        message.to_json().encode()
+        assert repr(message).startswith("Message(")
+        assert message == run.message(message.id) or not isinstance(message.id, str)
+        message.text.encode("utf-8", "surrogatepass")
+        tuple(part.to_json().encode() for part in message.content if isinstance(part, Model))
     return log
 
 
@@ -375,11 +419,13 @@ def test_what_was_handed_out_never_changes(made: Run) -> None:
     for each in made.events:
         updates = run.apply(*each)
         handed += [(update, text_of(update)) for update in updates]
-        for step_id in {update.step_id for update in updates if isinstance(update, (ToolCallDelta, RunStepDone))}:
-            if (step := run.run_step(step_id)) is not None:
-                shown.append((step, step.to_json()))
-                spoil_json(cast("Json", step.to_dict()))
-                spoil_json(cast("Json", step.extra))
+        steps = {update.step_id for update in updates if isinstance(update, (ToolCallDelta, RunStepDone))}
+        messages = {update.message_id for update in updates if isinstance(update, (ContentDelta, MessageDone))}
+        for life in (*map(run.run_step, steps), *map(run.message, messages)):
+            if life is not None:
+                shown.append((life, life.to_json()))
+                spoil_json(cast("Json", life.to_dict()))
+                spoil_json(cast("Json", life.extra))
     handed += [(update, text_of(update)) for update in run.end()]
     assert [text for _, text in handed] == [text_of(update) for update, _ in handed]
     assert [text for _, text in shown] == [model.to_json() for model, _ in shown]
@@ -390,6 +436,10 @@ def test_what_was_handed_out_never_changes(made: Run) -> None:
 def break_event(tape: Tape, events: Sequence[Event]) -> Event:
     """Make an event that mostly cannot be applied, out of one that can."""
     name, data = tape.pick(events)
+    if tape.chance(8):
+        words: JsonObject = {"index": 0, "type": "text", "text": {"value": "v", "annotations": [{"index": 0}]}}
+        rest: list[Json] = [5, {**words, "text": 5}, {**words, "text": {"annotations": [5]}}]
+        return delta_event(tape, "msg_0", {"role": "other", "content": [words, tape.pick(rest)]}, MESSAGES)
     if tape.chance(3):
         good: JsonObject = {"index": tape.pick([0, 1, 7, 1000]), "id": "new", "output": "o", "x": [{"index": 0}]}
         bad: list[Json] = [5, {"index": 0, "type": 5}, {"index": 1, "code_interpreter": 7}]
@@ -429,7 +479,7 @@ def test_an_event_that_cannot_be_applied_changes_nothing(made: Run, tape: Tape, 
     ]
     at = places[position % len(places)]
     before, _ = applied(made.events[:at], run)
-    steps = [step.to_json() for step in run.run_steps()]
+    lives = [life.to_json() for life in (*run.run_steps(), *run.messages())]
     broken = break_event(tape, made.events)
     note(f"at {at}: {broken}")
     problems = run.apply(*broken)
@@ -437,11 +487,12 @@ def test_an_event_that_cannot_be_applied_changes_nothing(made: Run, tape: Tape, 
         event("the event could be applied")
         return
     event("the event could not be applied")
-    assert steps == [step.to_json() for step in run.run_steps()]
+    assert lives == [life.to_json() for life in (*run.run_steps(), *run.messages())]
     after, _ = applied(made.events[at:], run)
     expected = texts_of([update for each in updates for update in each] + plain.end())
     assert expected == renumbered([u for each in before + after for u in each] + run.end(), at)
     assert [step.to_json() for step in plain.run_steps()] == [step.to_json() for step in run.run_steps()]
+    assert [message.to_json() for message in plain.messages()] == [message.to_json() for message in run.messages()]
 
 
 @given(runs, positions)
@@ -483,22 +534,47 @@ def test_the_lane_agrees_with_the_general_way(made: Run) -> None:
         same(general.apply(*each), with_lanes.apply(*each))
     assert state_of(general) == state_of(with_lanes)
     assert general.to_bytes() == with_lanes.to_bytes()
-    event(f"lanes: {sum(map(len, with_lanes._dispatcher._lanes.values()))}")
+    event(f"lanes: {lanes_of(with_lanes)}")
+
+
+def lanes_of(run: Accumulator) -> list[str]:
+    """Name the kinds of which fragments take the lane."""
+    return [name for name, lives in run._dispatcher._lanes.items() if any(lives.values())]
 
 
 # ---- Exactly once.
 
+CREATED = (RunStepCreated, MessageCreated)
+DONES = (RunStepDone, MessageDone)
+PART_CREATED = (ToolCallCreated, ContentCreated)
+PART_DELTA = (ToolCallDelta, ContentDelta)
+PART_DONE = (ToolCallDone, ContentDone)
 
-def keys_of(updates: Iterable[Update], kind: type[ToolCallCreated | ToolCallDone]) -> list[tuple[str, int | None]]:
-    return [(update.step_id, update.index) for update in updates if isinstance(update, kind)]
+
+def owner_of(update: RunStepCreated | RunStepDone | MessageCreated | MessageDone | Part) -> tuple[str, str]:
+    """Tell whose an update is; a step and a message may have one id."""
+    if isinstance(update, (RunStepCreated, RunStepDone, ToolCallCreated, ToolCallDelta, ToolCallDone)):
+        return STEPS.object, update.step_id
+    return MESSAGES.object, update.message_id
+
+
+def owners_of(
+    updates: Iterable[Update], kinds: tuple[type[RunStepCreated | MessageCreated | RunStepDone | MessageDone], ...]
+) -> list[tuple[str, str]]:
+    return [owner_of(update) for update in updates if isinstance(update, kinds)]
+
+
+def keys_of(updates: Iterable[Update], kinds: tuple[type[Part], ...]) -> list[tuple[tuple[str, str], int | None]]:
+    """Give the keys of the parts that updates are about."""
+    return [(owner_of(update), update.index) for update in updates if isinstance(update, kinds)]
 
 
 @given(runs)
 def test_created_and_done_come_once(made: Run) -> None:
     updates, _ = fed([made.data])
-    for kind in (RunStepCreated, RunStepDone):
-        assert max(Counter(update.step_id for update in updates if isinstance(update, kind)).values(), default=1) == 1
-    created, done = keys_of(updates, ToolCallCreated), keys_of(updates, ToolCallDone)
+    for kinds in (CREATED, DONES):
+        assert max(Counter(owners_of(updates, kinds)).values(), default=1) == 1
+    created, done = keys_of(updates, PART_CREATED), keys_of(updates, PART_DONE)
     known = [key for key in created if key[1] is not None]
     assert sorted(set(known)) == sorted(known)
     assert [] == list((Counter(done) - Counter(created)).elements())
@@ -508,32 +584,97 @@ def test_created_and_done_come_once(made: Run) -> None:
 
 
 def still_open(updates: Sequence[Update]) -> list[str]:
-    """Tell from updates alone which steps are open: no ending came for them, or for one of their calls."""
-    undone = Counter(key for key, _ in keys_of(updates, ToolCallCreated))
-    undone.subtract(key for key, _ in keys_of(updates, ToolCallDone))
-    ended = {update.step_id for update in updates if isinstance(update, RunStepDone)}
-    seen = [update.step_id for update in updates if isinstance(update, RunStepCreated)]
-    return [step_id for step_id in seen if step_id not in ended or undone[step_id]]
+    """Tell from updates alone what is open, steps first: no ending came for it, or for one of its parts."""
+    undone = Counter(owner for owner, _ in keys_of(updates, PART_CREATED))
+    undone.subtract(owner for owner, _ in keys_of(updates, PART_DONE))
+    ended = set(owners_of(updates, DONES))
+    seen = owners_of(updates, CREATED)
+    return [
+        owner[1]
+        for kind in KINDS
+        for owner in seen
+        if owner[0] == kind.object and (owner not in ended or undone[owner])
+    ]
 
 
-@given(tapes)
-def test_every_fragment_is_handed_out_once_and_each_call_is_done_when_its_ending_comes(tape: Tape) -> None:
-    details = make_details(tape)
-    deltas = split(tape, details)
-    events = [delta_event(tape, "s", delta) for delta in deltas]
-    updates = [update for each in applied([*events, step_event(tape, "failed", "s", details)])[0] for update in each]
-    sent = [entry for delta in deltas for entry in entries_of(delta)]
-    assert canonical(sent) == canonical([u.delta.to_dict() for u in updates if isinstance(u, ToolCallDelta)])
-    assert Counter(keys_of(updates, ToolCallCreated)) == Counter(keys_of(updates, ToolCallDone))
-    grown: dict[int | None, str] = {}
+def grown_of(updates: Iterable[Update]) -> dict[tuple[tuple[str, str], int | None], str]:
+    """Join the fragments of each part that is text: of a function's arguments, a code's input, a message's value."""
+    grown: dict[tuple[tuple[str, str], int | None], str] = {}
     for update in updates:
-        if isinstance(update, ToolCallDelta) and isinstance(update.delta, FunctionToolCallDelta):
-            function = update.delta.function
-            grown[update.index] = grown.get(update.index, "") + ((function and function.arguments) or "")
-    calls = details.get("tool_calls")
-    for index, call in zip(calls.indexes, entries_of(details), strict=True) if isinstance(calls, Indexed) else ():
-        if isinstance(whole := call.get("function"), dict) and index in grown and call["type"] == "function":
-            assert joined(grown[index]) == whole["arguments"]
+        if isinstance(update, (ToolCallDelta, ContentDelta)):
+            match update.delta:
+                case FunctionToolCallDelta(function=payload):
+                    text = payload.arguments if payload else None
+                case CodeInterpreterToolCallDelta(code_interpreter=payload):
+                    text = payload.input if payload else None
+                case TextDeltaBlock(text=payload):
+                    text = payload.value if payload else None
+                case _:
+                    continue
+            key = (owner_of(update), update.index)
+            grown[key] = grown.get(key, "") + (text or "")
+    return grown
+
+
+@both_kinds
+@given(tapes)
+def test_every_fragment_is_handed_out_once_and_each_part_is_done_when_its_ending_comes(kind: Kind, tape: Tape) -> None:
+    details = make_details(tape, kind)
+    deltas = split(tape, details)
+    events = [delta_event(tape, "s", delta, kind) for delta in deltas]
+    events.append(life_event(tape, tape.pick(kind.endings), "s", as_ended(details), kind))
+    each, run = applied(events)
+    updates = [update for some in each for update in some]
+    sent = [entry for delta in deltas for entry in entries_of(delta)]
+    assert canonical(sent) == canonical([u.delta.to_dict() for u in updates if isinstance(u, PART_DELTA)])
+    assert Counter(keys_of(updates, PART_CREATED)) == Counter(keys_of(updates, PART_DONE))
+    grown, parts = grown_of(updates), parts_of(details)
+    fields = {"function": "arguments", "code_interpreter": "input", "text": "value"}
+    for index, part in zip(parts.indexes, entries_of(details), strict=True) if isinstance(parts, Indexed) else ():
+        name = cast("str", part["type"])
+        payload, key = part.get(name), ((kind.object, "s"), index)
+        if key in grown and isinstance(payload, dict):
+            assert joined(grown[key]) == payload[fields[name]]
+    if kind is MESSAGES and not any(part["type"] == "unknown" for part in entries_of(details)):
+        assert [] == list(run.problems)
+        ending, whole = json.loads(events[-1].data), whole_of(run, "s", kind)
+        assert canonical(ending) == canonical({key: whole[key] for key in ending} if whole else None)
+
+
+@given(long_tapes)
+def test_real_runs_give_everything_exactly_once(tape: Tape) -> None:
+    lives, bodies = make_long_run(tape)
+    run = Accumulator()
+    updates: list[Update] = []
+    for number, events in enumerate(bodies):
+        updates += [update for each in applied(events, run)[0] for update in each]
+        updates += run.apply(*DONE) if number % 2 or not events else run.end()
+    assert [] == list(run.problems)
+    expected = {((life.kind.object, life.ident), index): text for life in lives for index, text in life.texts.items()}
+    ended = {(life.kind.object, life.ident) for life in lives if life.ends}
+    seen = [(life.kind.object, life.ident) for life in lives if life.events]
+    assert sorted(seen) == sorted(owners_of(updates, CREATED))
+    assert sorted(ended) == sorted(owners_of(updates, DONES))
+    assert sorted(expected) == sorted(keys_of(updates, PART_CREATED))
+    assert sorted(key for key in expected if key[0] in ended) == sorted(keys_of(updates, PART_DONE))
+    assert expected == {key: joined(text) for key, text in grown_of(updates).items()}
+    ends = [update for update in updates if isinstance(update, BodyEnded)]
+    assert opened_after(bodies) == [sorted(update.open) for update in ends]
+
+
+def opened_after(bodies: Iterable[Iterable[Event]]) -> list[list[str]]:
+    """Tell from the events themselves what is open when each body ends."""
+    seen: set[str] = set()
+    ended: set[str] = set()
+    result: list[list[str]] = []
+    for events in bodies:
+        for name, data in events:
+            ident = cast("str", json.loads(data)["id"])
+            seen.add(ident)
+            if name.rpartition(".")[2] in {*STEPS.endings, *MESSAGES.endings}:
+                ended.add(ident)
+        result.append(sorted(seen - ended))
+    return result
 
 
 # ---- The generated runs hold what the laws are about.
@@ -545,6 +686,7 @@ def features(made: Run) -> Iterator[str]:
     yield from {f"problem {problem.kind}" for problem in run.problems}
     yield from {type(update).__name__ for update in updates}
     yield f"outcome {run.outcome}"
+    yield from message_features(updates)
     deltas = [update for update in updates if isinstance(update, ToolCallDelta)]
     places = [(update.step_id, update.index) for update in deltas]
     changes = sum(a != b for a, b in pairwise(places))
@@ -564,8 +706,34 @@ def features(made: Run) -> Iterator[str]:
         yield "bodies"
     yield from shapes(made)
     stepwise = Accumulator()
-    if any(bool(stepwise.apply(*each)) and bool(stepwise._dispatcher._lanes) for each in made.events):
-        yield "lanes"
+    for each in made.events:
+        stepwise.apply(*each)
+        yield from (f"lane of {name}" for name in lanes_of(stepwise))
+
+
+def message_features(updates: Sequence[Update]) -> Iterator[str]:
+    """Name what is in a run about messages."""
+    deltas = [update for update in updates if isinstance(update, ContentDelta)]
+    yield from (type(update.delta).__name__ for update in deltas)
+    if max(Counter(update.event_number for update in deltas).values(), default=0) > 1:
+        yield "several parts in one delta"
+    notes = [update.delta.to_json() for update in deltas if isinstance(update.delta, TextDeltaBlock)]
+    yield from (word for word in ("file_citation", "url_citation", "file_path", '"quote":""') if word in "".join(notes))
+    ended = [update for update in updates if isinstance(update, MessageDone)]
+    yield from (f"message done with {update.message.status}" for update in ended)
+    first = {update.message_id: update.event_number for update in reversed(ended)}
+    if any(update.event_number > first.get(update.message_id, len(updates)) for update in deltas):
+        yield "message deltas after an ending"
+    indexes = [update.index for update in updates if isinstance(update, ContentCreated) and update.index is not None]
+    if indexes != sorted(indexes):
+        yield "unordered parts"
+    for update in updates:
+        if isinstance(update, Problem) and update.message_id:
+            yield f"message problem {update.kind}"
+    if len({owner[0] for owner in owners_of(updates, CREATED)}) > 1:
+        yield "a step and a message"
+    if len({owner for owner in owners_of(updates, CREATED) if owner[0] == MESSAGES.object}) > 1:
+        yield "several messages"
 
 
 def shapes(made: Run) -> Iterator[str]:
@@ -588,5 +756,12 @@ def test_generated_runs_hold_what_the_laws_are_about() -> None:
     wanted += ["RunStepUpdated", "RunStepDone", "ToolCallDone", "RequiresAction", "ErrorReceived", "UnknownEvent"]
     wanted += ["outcome error", "outcome truncated", "outcome unknown", "outcome incomplete"]
     wanted += ["interleaved calls", "many calls", "a huge index", "unordered indexes", "deltas after an ending"]
-    wanted += ["surrogates as escapes", "astral characters", "mixed line ends", "single bytes", "bodies", "lanes"]
+    wanted += ["surrogates as escapes", "astral characters", "mixed line ends", "single bytes", "bodies"]
+    wanted += ["lane of thread.run.step.delta", "lane of thread.message.delta", "a step and a message"]
+    wanted += [f"message problem {kind}" for kind in ("shape", "index", "conflict", "contradiction", "late")]
+    wanted += ["MessageCreated", "MessageUpdated", "MessageDone", "ContentDelta", "ContentDone", "several messages"]
+    wanted += ["TextDeltaBlock", "ImageFileDeltaBlock", "ImageURLDeltaBlock", "RefusalDeltaBlock", "OtherDeltaBlock"]
+    wanted += ["file_citation", "url_citation", "file_path", '"quote":""', "several parts in one delta"]
+    wanted += ["message done with incomplete", "message done with in_progress", "message deltas after an ending"]
+    wanted += ["unordered parts"]
     assert {} == {feature: found[feature] for feature in wanted if found[feature] < 4}

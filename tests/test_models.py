@@ -276,7 +276,7 @@ def test_a_run_says_what_it_waits_for() -> None:
     }
     run = models.Run.from_dict(sent)
     action = only(models.RequiredAction, run.required_action)
-    first, second = models.FunctionToolCall.from_dict(answer), models.OtherToolCall.from_dict(approve)
+    first, second = models.FunctionToolCall.from_dict(answer), models.RequiredMCPToolCall.from_dict(approve)
     assert (first, second) == action.tool_calls
     assert (first,) == only(models.SubmitToolOutputs, action.submit_tool_outputs).tool_calls
     assert (second,) == only(models.SubmitToolApproval, action.submit_tool_approval).tool_calls

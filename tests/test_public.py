@@ -18,6 +18,9 @@ from accumulator import (
     AccumulatorError,
     BodyEnded,
     CheckpointError,
+    ContentCreated,
+    ContentDelta,
+    ContentDone,
     DecodeError,
     ErrorObject,
     ErrorReceived,
@@ -27,6 +30,10 @@ from accumulator import (
     LimitError,
     Limits,
     MergeError,
+    Message,
+    MessageCreated,
+    MessageDone,
+    MessageUpdated,
     Problem,
     RequiredAction,
     RequiresAction,
@@ -39,6 +46,8 @@ from accumulator import (
     RunStepUpdated,
     RunUpdated,
     ServerSentEvent,
+    TextContentBlock,
+    TextDeltaBlock,
     ToolCallCreated,
     ToolCallDelta,
     ToolCallDone,
@@ -60,6 +69,9 @@ ALIASES = [name for name, value in NAMES if not isinstance(value, (type, Functio
 RUN_STEP = RunStep.from_dict(bodies.STEP_AFTER_FIRST)
 CALL = FunctionToolCall.from_dict(bodies.call(bodies.ARGUMENTS, None))
 FRAGMENT = FunctionToolCallDelta.from_dict({"index": 0, "type": "function", "function": {"arguments": "{"}})
+MESSAGE = Message.from_dict({"id": "msg_1", "role": "assistant", "content": [{"type": "text", "text": {"value": "a"}}]})
+PART = TextContentBlock.from_dict({"type": "text", "text": {"value": "a"}})
+GROWN = TextDeltaBlock.from_dict({"index": 0, "type": "text", "text": {"value": "a"}})
 RUN = Run.from_dict(bodies.run("requires_action", bodies.ACTION))
 ERROR = ErrorObject.from_dict({"message": "Try again.", "code": None})
 PROBLEM = Problem(7, "late", "$.delta", "{}", "expected nothing", "step_1")
@@ -70,6 +82,12 @@ UPDATES: list[Update] = [
     ToolCallCreated(1, "step_1", 0, CALL),
     ToolCallDelta(1, "step_1", None, "call_1", FRAGMENT),
     ToolCallDone(1, "step_1", 0, CALL),
+    MessageCreated(1, "msg_1", MESSAGE),
+    MessageUpdated(1, "msg_1", MESSAGE),
+    MessageDone(1, "msg_1", MESSAGE),
+    ContentCreated(1, "msg_1", 0, PART),
+    ContentDelta(1, "msg_1", None, GROWN),
+    ContentDone(1, "msg_1", 0, PART),
     RunUpdated(1, RUN),
     RequiresAction(1, RUN, RequiredAction.from_dict(bodies.ACTION)),
     ErrorReceived(1, ERROR, "{}"),
@@ -123,7 +141,7 @@ def test_what_people_use_is_public() -> None:
     assert used - set(accumulator.__all__) == set()
 
 
-@pytest.mark.parametrize("module", ["_errors", "_updates", "_models", "_deltas"])
+@pytest.mark.parametrize("module", ["_errors", "_updates", "_models", "_deltas", "_messages"])
 def test_what_is_handed_out_is_public(module: str) -> None:
     # A name for any JSON object, which is a plain dict, is nothing that a user needs.
     assert set(_defined(module)) - set(accumulator.__all__) - {"JSONObject"} == set()
@@ -261,7 +279,16 @@ def test_an_error_pickles_with_its_attributes_and_without_its_accumulator(
 
 
 def test_the_other_values_pickle() -> None:
-    values = [ServerSentEvent("a", "b", "c", 1), Limits(max_event_size=5), RUN_STEP, CALL, FRAGMENT, RUN, ERROR]
+    values = [
+        ServerSentEvent("a", "b", "c", 1),
+        Limits(max_event_size=5),
+        RUN_STEP,
+        CALL,
+        FRAGMENT,
+        MESSAGE,
+        RUN,
+        ERROR,
+    ]
     assert values == pickle.loads(pickle.dumps(values))  # noqa: S301 - its own
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from tests.loopback import Loopback
+from tests.tool_server import function_run
 
 if TYPE_CHECKING:
     from tests.loopback import Exchange
@@ -31,41 +32,69 @@ class Block(NamedTuple):
 
 
 def blocks() -> list[Block]:
-    pattern = re.compile(r"(?:<!-- ([a-z ]+) -->\n)?```(\w+)\n(.*?)```", re.DOTALL)
+    pattern = re.compile(r"(?:<!-- ([a-z_. ]+) -->\n)?```(\w+)\n(.*?)```", re.DOTALL)
     return [Block(mark, language, text) for mark, language, text in pattern.findall(README)]
 
 
+def files() -> dict[str, str]:
+    """Return the files that the README tells its reader to have, by name."""
+    return {block.mark.removeprefix("file "): block.text for block in blocks() if block.mark.startswith("file ")}
+
+
 def python_blocks() -> list[tuple[Block, str]]:
-    found = blocks()
+    found = [block for block in blocks() if not block.mark.startswith("file ")]
     return [(code, output.text) for code, output in itertools.pairwise(found) if code.language == "python"]
 
 
-def test_every_python_block_is_followed_by_its_output() -> None:
-    assert [
-        output.language for code, output in zip(blocks(), blocks()[1:], strict=False) if code.language == "python"
-    ] == ["text"] * len(python_blocks())
+def test_every_python_block_but_a_file_is_followed_by_its_output() -> None:
+    found = [block for block in blocks() if not block.mark.startswith("file ")]
+    assert [output.language for code, output in itertools.pairwise(found) if code.language == "python"] == [
+        "text"
+    ] * len(python_blocks())
 
 
-def run_block(block: Block, namespace: dict[str, object], recording: Path) -> str:
-    """Run a block and return what it printed; one that needs a server finds its address as `url`."""
+def run_block(block: Block, namespace: dict[str, object], shipped: Path, folder: Path) -> str:
+    """Run a block as its mark says and return what it printed; one that asks a server finds its address as `url`."""
 
     def play(exchange: Exchange) -> None:
         exchange.head()
-        exchange.chunk(recording.read_bytes())
+        exchange.chunk((shipped / "code_interpreter.sse").read_bytes())
         exchange.end()
 
     with contextlib.ExitStack() as stack:
         out = stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
-        if block.mark == "needs a server":
-            namespace["url"] = stack.enter_context(Loopback(play)).url
+        if block.mark:
+            script = play if block.mark == "needs a server" else function_run(shipped)
+            namespace["url"] = stack.enter_context(Loopback(script)).url
+        if block.mark.endswith(" process"):
+            return run_in_a_process(f"url = {namespace['url']!r}\n{block.text}", folder)
         exec(compile(block.text, "README.md", "exec"), namespace)  # noqa: S102 - that is the test
         return out.getvalue()
 
 
-def test_the_python_blocks_print_what_stands_under_them(monkeypatch: pytest.MonkeyPatch, shipped: Path) -> None:
+def run_in_a_process(code: str, folder: Path) -> str:
+    """Run code in an interpreter of its own, in a folder that has the README's files."""
+    found = os.pathsep.join([str(folder), str(ROOT)])
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": found},
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        check=True,
+    )
+    return result.stdout
+
+
+def test_the_python_blocks_print_what_stands_under_them(
+    monkeypatch: pytest.MonkeyPatch, shipped: Path, tmp_path: Path
+) -> None:
     monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    for name, text in files().items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
     namespace: dict[str, object] = {"__name__": "readme"}
-    printed = [run_block(block, namespace, shipped / "code_interpreter.sse") for block, _ in python_blocks()]
+    printed = [run_block(block, namespace, shipped, tmp_path) for block, _ in python_blocks()]
     assert printed == [output for _, output in python_blocks()]
 
 

@@ -339,6 +339,14 @@ class Iterates:
         return chunked(FIRST)
 
 
+class Piped:
+    stdout = None
+
+
+class Socketed:
+    def makefile(self, mode: str) -> None: ...
+
+
 class Entered:
     """A context manager that was not entered."""
 
@@ -373,6 +381,8 @@ class AsyncEntered:
         (7, "came int"),
         (object(), "came object"),
         (list, "came type"),
+        (Piped(), "came Piped: give its .stdout"),
+        (Socketed(), r'came Socketed: give its .makefile\("rb"\)'),
         (Entered(), "came Entered, a context manager: enter it and give what it yields"),
         (AsyncEntered(), "came AsyncEntered, a context manager: enter it and give what it yields"),
     ],

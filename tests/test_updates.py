@@ -10,12 +10,16 @@ import pytest
 from msgspec import structs
 
 from accumulator import _deltas as deltas
+from accumulator import _messages as messages
 from accumulator import _models as models
 from accumulator import _updates as updates
 
 STEP = models.RunStep.wrap({"id": "step_Kd81", "type": "tool_calls", "created_at": 1.0})
 CALL = models.FunctionToolCall.wrap({"id": "call_3", "type": "function"})
 DELTA = deltas.FunctionToolCallDelta.wrap({"index": 2, "type": "function", "function": {"arguments": "x"}})
+MESSAGE = messages.Message.wrap({"id": "msg_Rt27", "role": "assistant", "created_at": 1.0})
+PART = messages.TextContentBlock.wrap({"type": "text", "text": {"value": "hel", "annotations": []}})
+GROWN = messages.TextDeltaBlock.wrap({"index": 0, "type": "text", "text": {"value": "hel"}})
 RUN = models.Run.wrap({"id": "run_1"})
 # One of each kind, as positional arguments: the order of the fields is part of what users match on.
 EVERY_UPDATE: list[updates.Update] = [
@@ -25,12 +29,18 @@ EVERY_UPDATE: list[updates.Update] = [
     updates.ToolCallCreated(4, "step_Kd81", 2, CALL),
     updates.ToolCallDelta(5, "step_Kd81", None, "call_3", DELTA),
     updates.ToolCallDone(6, "step_Kd81", 2, CALL),
-    updates.RunUpdated(7, RUN),
-    updates.RequiresAction(8, RUN, models.RequiredAction.wrap({"type": "submit_tool_outputs"})),
-    updates.ErrorReceived(9, models.ErrorObject.wrap({"message": "sorry", "code": None}), '{"message":"sorry"}'),
-    updates.Problem(10, "late", "$.delta", '"x"', "expected nothing more", "step_Kd81"),
-    updates.UnknownEvent(11, "thread.created", "{}"),
-    updates.BodyEnded(12, "truncated", ("step_Kd81",)),
+    updates.MessageCreated(7, "msg_Rt27", MESSAGE),
+    updates.MessageUpdated(8, "msg_Rt27", MESSAGE),
+    updates.MessageDone(9, "msg_Rt27", MESSAGE),
+    updates.ContentCreated(10, "msg_Rt27", 0, PART),
+    updates.ContentDelta(11, "msg_Rt27", None, GROWN),
+    updates.ContentDone(12, "msg_Rt27", 0, PART),
+    updates.RunUpdated(13, RUN),
+    updates.RequiresAction(14, RUN, models.RequiredAction.wrap({"type": "submit_tool_outputs"})),
+    updates.ErrorReceived(15, models.ErrorObject.wrap({"message": "sorry", "code": None}), '{"message":"sorry"}'),
+    updates.Problem(16, "late", "$.delta", '"x"', "expected nothing more", None, "msg_Rt27"),
+    updates.UnknownEvent(17, "thread.created", "{}"),
+    updates.BodyEnded(18, "truncated", ("step_Kd81", "msg_Rt27")),
 ]
 FIELDS_OF_UPDATES = {
     "RunStepCreated": ("event_number", "step_id", "run_step"),
@@ -39,10 +49,16 @@ FIELDS_OF_UPDATES = {
     "ToolCallCreated": ("event_number", "step_id", "index", "tool_call"),
     "ToolCallDelta": ("event_number", "step_id", "index", "tool_call_id", "delta"),
     "ToolCallDone": ("event_number", "step_id", "index", "tool_call"),
+    "MessageCreated": ("event_number", "message_id", "message"),
+    "MessageUpdated": ("event_number", "message_id", "message"),
+    "MessageDone": ("event_number", "message_id", "message"),
+    "ContentCreated": ("event_number", "message_id", "index", "content"),
+    "ContentDelta": ("event_number", "message_id", "index", "delta"),
+    "ContentDone": ("event_number", "message_id", "index", "content"),
     "RunUpdated": ("event_number", "run"),
     "RequiresAction": ("event_number", "run", "required_action"),
     "ErrorReceived": ("event_number", "error", "data"),
-    "Problem": ("event_number", "kind", "path", "raw", "message", "step_id"),
+    "Problem": ("event_number", "kind", "path", "raw", "message", "step_id", "message_id"),
     "UnknownEvent": ("event_number", "event", "data"),
     "BodyEnded": ("event_number", "outcome", "open"),
 }
@@ -51,7 +67,7 @@ FIELDS_OF_UPDATES = {
 def test_updates_are_a_closed_list_with_fields_in_order() -> None:
     assert [type(update) for update in EVERY_UPDATE] == list(get_args(updates.Update))
     assert FIELDS_OF_UPDATES == {type(update).__name__: update.__struct_fields__ for update in EVERY_UPDATE}
-    assert list(range(1, 13)) == [update.event_number for update in EVERY_UPDATE]
+    assert list(range(1, 19)) == [update.event_number for update in EVERY_UPDATE]
 
 
 @pytest.mark.parametrize("update", EVERY_UPDATE, ids=lambda update: type(update).__name__)
@@ -70,6 +86,14 @@ def test_updates_of_two_kinds_are_never_equal() -> None:
     assert updates.RunStepCreated(1, "step_1", STEP) != cast("object", updates.RunStepDone(1, "step_1", STEP))
 
 
+def test_a_problem_is_about_a_step_or_a_message_or_neither() -> None:
+    about_a_step = updates.Problem(10, "late", "$.delta", '"x"', "expected nothing more", "step_Kd81")
+    assert ("step_Kd81", None) == (about_a_step.step_id, about_a_step.message_id)
+    assert about_a_step != structs.replace(about_a_step, message_id="msg_Rt27")
+
+
 def test_annotations_of_updates_can_be_read_at_run_time() -> None:
     assert {"event_number": int, "run": models.Run} == get_type_hints(updates.RunUpdated)
     assert deltas.ToolCallDeltaEntry == get_type_hints(updates.ToolCallDelta)["delta"]
+    assert messages.MessageContentDelta == get_type_hints(updates.ContentDelta)["delta"]
+    assert messages.MessageContent == get_type_hints(updates.ContentDone)["content"]

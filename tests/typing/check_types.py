@@ -17,6 +17,9 @@ from accumulator import (
     AccumulatorError,
     BodyEnded,
     CodeInterpreterToolCall,
+    ContentCreated,
+    ContentDelta,
+    ContentDone,
     ErrorObject,
     ErrorReceived,
     FileSearchToolCall,
@@ -24,7 +27,13 @@ from accumulator import (
     LimitError,
     Limits,
     MergeError,
+    Message,
+    MessageContent,
+    MessageContentDelta,
+    MessageCreated,
     MessageCreationStepDetails,
+    MessageDone,
+    MessageUpdated,
     OtherStepDetails,
     OtherToolCall,
     Problem,
@@ -137,7 +146,7 @@ def refused_by_the_core(run: Accumulator) -> None:
 # ---- Updates.
 
 
-def every_update(update: Update) -> object:
+def every_update(update: Update) -> object:  # noqa: C901 - a case for every update
     assert_type(update.event_number, int)
     found: object
     match update:
@@ -148,6 +157,12 @@ def every_update(update: Update) -> object:
         case ToolCallDelta(step_id=step_id, index=index, tool_call_id=call_id, delta=delta):
             found = assert_type((step_id, index, call_id), tuple[str, int | None, str | None])
             assert_type(delta, ToolCallDeltaEntry)
+        case MessageCreated() | MessageUpdated() | MessageDone():
+            found = assert_type(update.message, Message)
+        case ContentCreated() | ContentDone():
+            found = assert_type(update.content, MessageContent)
+        case ContentDelta(message_id=message_id, index=index, delta=part):
+            found = assert_type((message_id, index, part), tuple[str, int | None, MessageContentDelta])
         case RunUpdated() | RequiresAction():
             found = assert_type(update.run.status, str | None)
         case ErrorReceived():

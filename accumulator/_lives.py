@@ -1,0 +1,354 @@
+"""Run steps and messages over their lives: which event leads from which state to which, and what updates it gives.
+
+Within one event the object's `created` comes first, then each part's `created` and `delta`, each part's `done`, the
+object's `updated` or `done`, and problems last. Parts are a step's tool calls and a message's content. Every object
+handed out is the state after the whole event.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple, TypeAlias, cast
+
+import msgspec
+
+from accumulator._builders import (
+    Dump,
+    Keyed,
+    Loose,
+    Object,
+    Text,
+    dump_node,
+    entry_type,
+    is_nothing,
+    load_object,
+    snapshot_object,
+)
+from accumulator._deltas import CodeInterpreterToolCallDelta, FunctionToolCallDelta, tool_call_delta_view
+from accumulator._merge import MESSAGE, STEP, Misfit, fold_delta, json_type, render, usable_index
+from accumulator._messages import Message, TextDeltaBlock, content_delta_view, content_view
+from accumulator._models import RunStep, tool_call_view
+from accumulator._settle import fold_ending, fold_fields
+from accumulator._updates import (
+    ContentCreated,
+    ContentDelta,
+    ContentDone,
+    MessageCreated,
+    MessageDone,
+    MessageUpdated,
+    Problem,
+    RunStepCreated,
+    RunStepDone,
+    RunStepUpdated,
+    ToolCallCreated,
+    ToolCallDelta,
+    ToolCallDone,
+)
+
+if TYPE_CHECKING:
+    from accumulator._builders import Entry, Json
+    from accumulator._decode import Fragment
+    from accumulator._merge import Changes, Fault, Shape
+    from accumulator._models import ToolCall
+    from accumulator._updates import Update
+
+State: TypeAlias = Literal["new", "open", "ended"]
+
+ENDINGS: Final = frozenset({"completed", "failed", "cancelled", "expired", "incomplete"})
+"""The last words of the events that end a step or a message; "incomplete" is a message's, most are a step's."""
+
+LIFE: Final[dict[tuple[State, str], State]] = {
+    ("new", "created"): "open",
+    ("new", "in_progress"): "open",
+    ("new", "delta"): "open",
+    **{("new", ending): "ended" for ending in ENDINGS},
+    ("open", "created"): "open",
+    ("open", "in_progress"): "open",
+    ("open", "delta"): "open",
+    **{("open", ending): "ended" for ending in ENDINGS},
+    ("ended", "created"): "ended",
+    ("ended", "in_progress"): "ended",
+    ("ended", "delta"): "ended",
+    **{("ended", ending): "ended" for ending in ENDINGS},
+}
+"""The state after an event, by the state before it and the last word of the event's name. Nothing leads back."""
+
+
+class Lane(NamedTuple):
+    """Where a part's later fragments go: its text, and the builders whose snapshots a fragment makes old."""
+
+    text: Text
+    chain: tuple[Object | Keyed, ...]
+    tool_call_id: str | None
+
+    def append(self, number: int, fragment: Fragment) -> ToolCallDelta | ContentDelta:
+        """Append a fragment that `Life.lane` opened this for."""
+        kind = fragment.type
+        if fragment.text:
+            self.text.append(fragment.text)
+            for node in self.chain:
+                node.snap = None
+        sent: dict[str, object] = {"index": fragment.index, "type": kind, kind: {fragment.field: fragment.text}}
+        if kind == "text":
+            return ContentDelta(number, fragment.id, fragment.index, TextDeltaBlock.wrap(sent))
+        view = FunctionToolCallDelta if kind == "function" else CodeInterpreterToolCallDelta
+        return ToolCallDelta(number, fragment.id, fragment.index, self.tool_call_id, view.wrap(sent))
+
+
+class Life(ABC):
+    """A run step or a message: its builder, its state, and how many of its parts are not done.
+
+    `shape` is where the fold needs objects and lists in it; `place` has the keys that lead to the list of its parts.
+    """
+
+    __slots__ = ("_root", "_undone", "id", "state")
+
+    shape: ClassVar[Shape]
+    place: ClassVar[tuple[str, ...]]
+
+    def __init__(self, ident: str) -> None:
+        """Begin one that no event has been applied to."""
+        self.id = ident
+        self.state: State = "new"
+        self._root = Object()
+        self._root.fields["id"] = ident
+        self._undone = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something of it is still to come: its ending, or that of one of its parts."""
+        return self.state != "ended" or self._undone > 0
+
+    def json(self) -> dict[str, object]:
+        """Return it as it is, as JSON. Costs what changed since the last time; shared, and not to be changed."""
+        return _as_json(snapshot_object(self._root))
+
+    def part_json(self, index: int) -> dict[str, object] | None:
+        """Return the part at an index as `json` does, None where there is none."""
+        parts = self._parts()
+        entry = parts.entries.get(index) if parts is not None else None
+        return None if entry is None else _as_json(snapshot_object(entry))
+
+    def apply(self, number: int, event: str, payload: dict[str, Json]) -> list[Update]:
+        """Apply the event whose name ends in `event`, or raise `Misfit` with nothing changed."""
+        before, after = self.state, LIFE[self.state, event]
+        changes = self._fold(event, payload, ended=before == "ended")
+        self.state = after
+        updates: list[Update] = []
+        if before == "new":
+            updates.append(self._created(number))
+        updates += self._part_updates(number, changes, deltas=event == "delta")
+        if event in ENDINGS:
+            updates += self._finish_parts(number)
+        if event in ENDINGS and before != "ended":
+            updates.append(self._done(number))
+        elif event != "delta" and before != "new":
+            updates.append(self._updated(number))
+        updates += [self._problem(number, fault) for fault in changes.faults]
+        return updates
+
+    def _fold(self, event: str, payload: dict[str, Json], *, ended: bool) -> Changes:
+        if event in ENDINGS:
+            return fold_ending(self._root, payload, self.shape)
+        if event != "delta":
+            return fold_fields(self._root, payload, self.shape, keep=("status",) if ended else ())
+        delta = payload.get("delta")
+        if not isinstance(delta, dict):
+            raise Misfit((None, "delta"), f"expected an object, got {json_type(delta)}")
+        return fold_delta(self._root, delta, self.shape, (None, "delta"))
+
+    def _part_updates(self, number: int, changes: Changes, *, deltas: bool) -> list[Update]:
+        updates: list[Update] = []
+        for entry, created, sent in changes.parts:
+            if created:
+                self._undone += 1
+                updates.append(self._part_created(number, entry))
+            if deltas:
+                updates.append(self._part_delta(number, entry, sent))
+        return updates
+
+    def _finish_parts(self, number: int) -> list[Update]:
+        updates: list[Update] = []
+        parts = self._parts()
+        for entry in parts.ordered() if parts is not None and self._undone else ():
+            if not entry.done:
+                entry.done = True
+                updates.append(self._part_done(number, entry))
+        if parts is not None:
+            parts.loose = Loose()
+        self._undone = 0
+        return updates
+
+    def _chain(self) -> list[Object | Keyed]:
+        """Return the builders on the way to the parts, their list last where it is there."""
+        chain: list[Object | Keyed] = [self._root]
+        for key in self.place:
+            last = chain[-1]
+            node = last.fields.get(key) if isinstance(last, Object) else None
+            if isinstance(node, (Object, Keyed)):
+                chain.append(node)
+        return chain
+
+    def _parts(self) -> Keyed | None:
+        parts = self._chain()[-1]
+        return parts if isinstance(parts, Keyed) else None
+
+    def lane(self, fragment: Fragment) -> Lane | None:
+        """Return where further fragments like this go, None while the general way may do more than append to a text.
+
+        That is so until what is kept first is there, the id of a tool call too, and the beginning of the text. They
+        stay as they are until an ending: a text that is not empty is only appended to.
+        """
+        parts = self._parts()
+        entry = parts.entries.get(fragment.index) if parts is not None else None
+        if entry is None or self.state != "open" or entry_type(entry) != fragment.type or not self._is_settled(entry):
+            return None
+        payload = entry.fields.get(fragment.type)
+        text = payload.fields.get(fragment.field) if isinstance(payload, Object) else None
+        if not isinstance(payload, Object) or not isinstance(text, Text) or not text:
+            return None
+        return Lane(text, (payload, entry, *self._chain()), _ident(entry))
+
+    def dump(self) -> LifeDump:
+        """Return all that it is, as plain data."""
+        return LifeDump(self.id, self.state, dump_node(self._root))
+
+    def restore(self, dump: LifeDump) -> None:
+        """Become what `dump` took apart; `ValueError` where it took nothing of the kind apart."""
+        self.state = dump.state
+        load_object(dump.root, self._root)
+        parts = self._parts()
+        self._undone = sum(not entry.done for entry in parts.ordered()) if parts is not None else 0
+
+    # What differs between a step and a message.
+
+    @abstractmethod
+    def _is_settled(self, entry: Entry) -> bool:
+        """Tell whether all is there that a canonical later fragment could add but for its text."""
+
+    @abstractmethod
+    def _created(self, number: int) -> Update:
+        """Return the update that it was seen for the first time."""
+
+    @abstractmethod
+    def _updated(self, number: int) -> Update:
+        """Return the update that it was sent again."""
+
+    @abstractmethod
+    def _done(self, number: int) -> Update:
+        """Return the update that it ended."""
+
+    @abstractmethod
+    def _part_created(self, number: int, entry: Entry) -> Update:
+        """Return the update that a part was seen for the first time."""
+
+    @abstractmethod
+    def _part_delta(self, number: int, entry: Entry, sent: dict[str, Json]) -> Update:
+        """Return the update with a fragment of a part."""
+
+    @abstractmethod
+    def _part_done(self, number: int, entry: Entry) -> Update:
+        """Return the update that a part is complete."""
+
+    @abstractmethod
+    def _problem(self, number: int, fault: Fault) -> Problem:
+        """Return a fault as a problem of this object."""
+
+
+class StepLife(Life):
+    """A run step; its parts are its tool calls."""
+
+    __slots__ = ()
+
+    shape = STEP
+    place = ("step_details", "tool_calls")
+
+    def view(self) -> RunStep:
+        """Return the step as it is."""
+        return RunStep.wrap(self.json())
+
+    def _is_settled(self, entry: Entry) -> bool:
+        details = self._root.fields.get("step_details")
+        kind = details.fields.get("type") if isinstance(details, Object) else None
+        return kind == "tool_calls" and isinstance(_ident(entry), str)
+
+    def _created(self, number: int) -> Update:
+        return RunStepCreated(number, self.id, self.view())
+
+    def _updated(self, number: int) -> Update:
+        return RunStepUpdated(number, self.id, self.view())
+
+    def _done(self, number: int) -> Update:
+        return RunStepDone(number, self.id, self.view())
+
+    def _part_created(self, number: int, entry: Entry) -> Update:
+        return ToolCallCreated(number, self.id, entry.index, _call(entry))
+
+    def _part_delta(self, number: int, entry: Entry, sent: dict[str, Json]) -> Update:
+        view = tool_call_delta_view(_as_json(sent))
+        return ToolCallDelta(number, self.id, usable_index(sent), _ident(entry), view)
+
+    def _part_done(self, number: int, entry: Entry) -> Update:
+        return ToolCallDone(number, self.id, entry.index, _call(entry))
+
+    def _problem(self, number: int, fault: Fault) -> Problem:
+        return Problem(number, fault.kind, render(fault.path), fault.raw, fault.message, self.id)
+
+
+class MessageLife(Life):
+    """A message; its parts are its content."""
+
+    __slots__ = ()
+
+    shape = MESSAGE
+    place = ("content",)
+
+    def view(self) -> Message:
+        """Return the message as it is."""
+        return Message.wrap(self.json())
+
+    def _is_settled(self, entry: Entry) -> bool:  # noqa: ARG002 - a content part has no id
+        return True
+
+    def _created(self, number: int) -> Update:
+        return MessageCreated(number, self.id, self.view())
+
+    def _updated(self, number: int) -> Update:
+        return MessageUpdated(number, self.id, self.view())
+
+    def _done(self, number: int) -> Update:
+        return MessageDone(number, self.id, self.view())
+
+    def _part_created(self, number: int, entry: Entry) -> Update:
+        return ContentCreated(number, self.id, entry.index, content_view(_as_json(snapshot_object(entry))))
+
+    def _part_delta(self, number: int, entry: Entry, sent: dict[str, Json]) -> Update:  # noqa: ARG002 - as above
+        return ContentDelta(number, self.id, usable_index(sent), content_delta_view(_as_json(sent)))
+
+    def _part_done(self, number: int, entry: Entry) -> Update:
+        return ContentDone(number, self.id, entry.index, content_view(_as_json(snapshot_object(entry))))
+
+    def _problem(self, number: int, fault: Fault) -> Problem:
+        return Problem(number, fault.kind, render(fault.path), fault.raw, fault.message, None, self.id)
+
+
+class LifeDump(msgspec.Struct):
+    """A step or a message in a checkpoint."""
+
+    id: str
+    state: State
+    root: Dump
+
+
+def _as_json(json: dict[str, Json]) -> dict[str, object]:
+    return cast("dict[str, object]", json)
+
+
+def _call(entry: Entry) -> ToolCall:
+    return tool_call_view(_as_json(snapshot_object(entry)))
+
+
+def _ident(entry: Entry) -> str | None:
+    """Return an entry's id as sent, None while none came."""
+    ident = entry.fields.get("id")
+    return None if is_nothing(ident) else cast("str", ident)

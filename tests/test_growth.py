@@ -1,0 +1,188 @@
+"""What cost and memory hang on, counted instead of timed; and that nothing grows which says nothing new."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from accumulator import Accumulator, LimitError, Limits, accumulate
+from accumulator._builders import Text
+from tests.wire import (
+    DONE,
+    call,
+    completed,
+    created,
+    delta,
+    delta_payload,
+    event,
+    faults,
+    folded,
+    fragment,
+    function,
+    in_progress,
+    kinds,
+    opening,
+    step_json,
+    text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+
+def calls_made(work: Callable[[], object]) -> int:
+    """Count the calls of Python and built-in functions that something makes."""
+    count = 0
+
+    def tally(frame: FrameType, kind: str, argument: object) -> None:  # noqa: ARG001 - what a profiler is called with
+        nonlocal count
+        count += kind in {"call", "c_call"}
+
+    before = sys.getprofile()
+    sys.setprofile(tally)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+def logs(index: int) -> dict[str, object]:
+    output = {"index": index, "type": "logs", "logs": f"line {index}"}
+    return {"index": 0, "type": "code_interpreter", "code_interpreter": {"outputs": [output]}}
+
+
+STREAMS: dict[str, Callable[[int], list[bytes]]] = {
+    "fragments": lambda n: [delta("step_1", fragment(0, "abcd")) for _ in range(n)],
+    "log outputs": lambda n: [delta("step_1", logs(index)) for index in range(n)],
+    "calls": lambda n: [delta("step_1", function(index, arguments="{}")) for index in range(n)],
+    "calls without an index": lambda n: [delta("step_1", {"type": str(index), "x": 1}) for index in range(n)],
+    "calls by id": lambda n: [delta("step_1", {"id": str(index), "x": 1}) for index in range(n)],
+    "resent ids": lambda n: [delta("step_1", function(0, arguments="a") | {"id": str(index)}) for index in range(n)],
+    "steps": lambda n: [created(f"step_{index}") for index in range(n)],
+    "one event": lambda n: [delta("step_1", *({"type": str(index)} for index in range(n)))],
+    "an ending of others": lambda n: [
+        delta("step_1", *({"index": index, "type": "a"} for index in range(n))),
+        completed("step_1", [{"type": "b"} for _ in range(n)]),
+    ],
+    "created again": lambda n: [delta("step_1", *(logs(index) for index in range(64)))] + [created()] * n,
+    "bodies": lambda n: [created(f"step_{index}") for index in range(64)] + [DONE] * n,
+}
+
+
+@pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
+def test_work_grows_with_what_comes_and_not_with_what_was_folded(stream: Callable[[int], list[bytes]]) -> None:
+    def work(count: int) -> Callable[[], object]:
+        events = stream(count)
+        return lambda: [*map(run.feed, events), run.run_steps()]
+
+    run = Accumulator()
+    once = calls_made(work(200))
+    run = Accumulator()
+    twice = calls_made(work(400))
+    assert twice <= 2.1 * once
+
+
+def test_each_fragment_is_joined_into_a_block_once_and_the_blocks_when_read() -> None:
+    grown = Text()
+    for _ in range(1_000):
+        grown.append("abcd")
+    assert ([1_024] * 3, ["abcd"] * 232) == ([len(block) for block in grown._blocks], grown._recent)
+    assert "abcd" * 1_000 == grown.read()
+    assert ([4_000], []) == ([len(block) for block in grown._blocks], grown._recent)
+
+
+def test_whole_objects_that_say_nothing_new_leave_the_snapshot_current() -> None:
+    run = folded(created(), delta("step_1", opening(0, "call_1", "f")))
+    before = run.run_step("step_1")
+    run.feed(created() + in_progress() + created(tool="f", usage={"total_tokens": 1}))
+    run.feed(created(tool="f", usage={"total_tokens": 1}))
+    after = run.run_step("step_1")
+    run.feed(created(tool="f", usage={"total_tokens": 1}) + in_progress())
+    last = run.run_step("step_1")
+    assert before is not None
+    assert after is not None
+    assert last is not None
+    assert before.to_dict() | {"tool": "f", "usage": {"total_tokens": 1}} == after.to_dict()
+    assert after._json is last._json
+
+
+def test_an_untouched_call_is_shared_by_later_snapshots() -> None:
+    run = folded(delta("step_1", opening(0, "call_1", "f"), opening(1, "call_2", "g")))
+    before = run._dispatcher.steps["step_1"].part_json(0)
+    run.feed(delta("step_1", fragment(1, "abc")))
+    run.run_steps()
+    assert before is run._dispatcher.steps["step_1"].part_json(0)
+
+
+def test_an_entry_that_endings_lack_is_told_once() -> None:
+    whole: list[object] = [call("call_1", "f", "")]
+    run = folded(delta("step_1", opening(0, "call_1", "f"), opening(1, "call_2", "g")), *[completed(calls=whole)] * 3)
+    assert [(2, "contradiction", "$.step_details.tool_calls")] == [fault[:3] for fault in faults(run)]
+    again = Accumulator.from_bytes(run.to_bytes())
+    again.feed(completed(calls=whole))
+    assert run.problems == again.problems
+
+
+def test_a_very_long_key_is_cut_in_a_path() -> None:
+    run = folded(delta("step_1", {"index": 0, "k" * 1_000: {"id": "a"}}, {"index": 0, "k" * 1_000: {"id": "b"}}))
+    key = f'["{"k" * 200}..."]'
+    assert [f"$.delta.step_details.tool_calls[1]{key}.id"] == [problem.path for problem in run.problems]
+
+
+def test_the_problems_are_one_object_until_there_is_another() -> None:
+    run = folded(event("done", "x"))
+    before = run.problems
+    assert before is run.problems
+    run.feed(event("done", "y"))
+    assert [*before, run.problems[1]] == list(run.problems)
+
+
+def test_the_next_body_may_stand_right_behind_a_done_without_its_blank_line() -> None:
+    ending = completed(calls=[call("call_1", "f", "{}")])
+    run = Accumulator()
+    updates = run.feed(created() + DONE.removesuffix(b"\n") + ending + DONE)
+    assert ["RunStepCreated", "BodyEnded", "ToolCallCreated", "ToolCallDone", "RunStepDone", "BodyEnded"] == kinds(
+        updates
+    )
+    assert ((), "completed") == (run.problems, step_json(run)["status"])
+
+
+def test_a_framed_event_may_not_be_too_large_either() -> None:
+    run = Accumulator(limits=Limits(max_event_size=100))
+    with pytest.raises(LimitError, match="event 1: expected events of at most 100 bytes"):
+        run.apply("thread.run.step.delta", text(delta_payload("step_1", fragment(0, "x" * 100))))
+    run.apply("thread.run.step.delta", '{"id":"step_1","delta":{}}')
+    assert {"id": "step_1"} == step_json(run)
+
+
+def test_an_accumulator_that_streams_fed_has_no_body_to_end() -> None:
+    run = accumulate([created(), DONE]).until_done()
+    assert ([], "unknown") == (run.end(), run.outcome)
+    fed = Accumulator()
+    fed.feed(created()[:-1])
+    again = Accumulator.from_bytes(fed.to_bytes())
+    assert ["RunStepCreated", "BodyEnded"] == kinds(again.end())
+
+
+@pytest.mark.parametrize("arguments", [{"strict": "no"}, {"strict": 1}, {"limits": None}, {"limits": 42}])
+def test_wrong_settings_are_a_type_error(arguments: dict[str, object]) -> None:
+    with pytest.raises(TypeError, match="expected a bool and a Limits, got "):
+        Accumulator(**arguments)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def test_final_steps_are_judged_by_the_stream_that_they_are_asked_of() -> None:
+    run = Accumulator()
+    first = accumulate([created(), DONE], into=run)
+    first.until_done()
+    accumulate([created("step_2")], into=run).until_done()
+    assert "truncated" == run.outcome
+    assert ["step_1", "step_2"] == [step.id for step in first.final_run_steps()]
+
+
+def test_into_takes_an_accumulator() -> None:
+    with pytest.raises(TypeError, match="expected an Accumulator for into=, came int"):
+        accumulate([], into=42)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
