@@ -73,7 +73,6 @@ from accumulator._messages import (
     URLCitationAnnotation,
     URLCitationDeltaAnnotation,
 )
-from accumulator._model import Field, ListField, Model
 from accumulator._models import (
     CodeInterpreter,
     CodeInterpreterImage,
@@ -133,6 +132,7 @@ from accumulator._updates import (
     UnknownEvent,
     Update,
 )
+from accumulator._view import Field, ListField, Model
 
 if TYPE_CHECKING:
     from accumulator._connect import aconnect, connect

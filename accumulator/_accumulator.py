@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from accumulator._bodies import Pending
 from accumulator._checkpoint import Checkpoint, dump_pending
 from accumulator._checkpoint import decode as decode_checkpoint
 from accumulator._checkpoint import encode as encode_checkpoint
@@ -15,6 +14,7 @@ from accumulator._errors import AccumulatorError, CheckpointError
 from accumulator._intake import Intake
 from accumulator._lives import MessageLife, StepLife
 from accumulator._models import ErrorObject, Run, tool_call_view
+from accumulator._outcome import Pending
 from accumulator._sse import DEFAULT_MAX_EVENT_SIZE, SSEParser
 
 if TYPE_CHECKING:

@@ -15,11 +15,9 @@ from __future__ import annotations
 
 import re
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, Union, cast
+from typing import TYPE_CHECKING, TypeAlias, Union
 
-import msgspec
-
-from accumulator._json import MAX_DEPTH, dump_json, parse_json
+from accumulator._json import dump_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -224,89 +222,6 @@ def snapshot_object(node: Object) -> dict[str, Json]:
     if node.snap is None:
         node.snap = {key: snapshot(value) for key, value in node.fields.items()}
     return node.snap
-
-
-class Dump(msgspec.Struct, omit_defaults=True):
-    """A node in a checkpoint: `json` is the text of a value or a `Text`, the rest that of an object or a list."""
-
-    kind: Literal["text", "json", "object", "keyed"]
-    json: str = ""
-    fields: dict[str, Dump] = {}
-    held: list[str] = []
-    conflicts: list[str] = []
-    entries: list[Dump] = []
-    ids: dict[str, int] = {}
-    index: int | None = None
-    place: int | None = None
-    done: bool = False
-    missed: bool = False
-
-
-def dump_node(node: Node) -> Dump:
-    """Return all that a node is, as plain data."""
-    if isinstance(node, Object):
-        fields = {key: dump_node(value) for key, value in node.fields.items()}
-        dump = Dump("object", fields=fields, held=sorted(node.held), conflicts=sorted(node.conflicts))
-        if isinstance(node, Entry):
-            dump.index, dump.place, dump.done, dump.missed = node.index, node.place, node.done, node.missed
-        return dump
-    if isinstance(node, Keyed):
-        entries = [*node.entries.values(), *node.others]
-        places = {id(entry): place for place, entry in enumerate(entries)}
-        ids = {ident: places[id(entry)] for ident, entry in node.ids.items()}
-        return Dump("keyed", entries=[dump_node(entry) for entry in entries], ids=ids)
-    return Dump("text" if isinstance(node, Text) else "json", dump_json(snapshot(node)))
-
-
-def load_node(dump: Dump, depth: int = 0) -> Node:
-    """Build what `dump_node` took apart; `ValueError` where it took nothing of the kind apart."""
-    if depth > MAX_DEPTH:
-        message = f"expected at most {MAX_DEPTH} levels, got more"
-        raise ValueError(message)
-    if dump.kind == "object":
-        return load_object(dump, Object(), depth)
-    if dump.kind == "keyed":
-        return _load_keyed(dump, depth)
-    value = cast("Json", parse_json(dump.json))
-    if dump.kind == "json":
-        return value
-    if not isinstance(value, str):
-        message = "expected a text, got another value"
-        raise ValueError(message)  # noqa: TRY004 - the value is wrong, not the call
-    return Text(value)
-
-
-_AnObject = TypeVar("_AnObject", bound=Object)
-
-
-def load_object(dump: Dump, into: _AnObject, depth: int = 0) -> _AnObject:
-    """Fill a new object with what a dump holds."""
-    into.fields = {key: load_node(value, depth + 1) for key, value in dump.fields.items()}
-    into.held = set(dump.held)
-    into.conflicts = set(dump.conflicts)
-    return into
-
-
-def _load_keyed(saved: Dump, depth: int) -> Keyed:
-    keyed = Keyed()
-    for dump in saved.entries:
-        entry = load_object(dump, Entry(dump.index), depth + 1)
-        entry.place, entry.done, entry.missed = dump.place, dump.done, dump.missed
-        if entry.index is None:
-            keyed.others.append(entry)
-            if entry.place is None and not entry.done:
-                keyed.loose.put(entry, entry_type(entry))
-        elif entry.index < 0 or entry.index in keyed.entries:
-            message = "expected indexes of 0 or more, each once"
-            raise ValueError(message)
-        else:
-            keyed.entries[entry.index] = entry
-    entries = [*keyed.entries.values(), *keyed.others]
-    if not all(0 <= place < len(entries) for place in saved.ids.values()):
-        message = "expected ids of the entries, got one of another"
-        raise ValueError(message)
-    keyed.ids = {ident: entries[place] for ident, place in saved.ids.items()}
-    return keyed
 
 
 def entry_type(entry: Object | Mapping[str, Json]) -> str:

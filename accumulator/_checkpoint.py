@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final, NoReturn, cast
 
 import msgspec
 
-from accumulator._bodies import Body
 from accumulator._errors import CheckpointError
 from accumulator._lives import LifeDump
+from accumulator._outcome import Body
 from accumulator._updates import Problem
 
 if TYPE_CHECKING:
-    from accumulator._bodies import Pending
+    from accumulator._outcome import Pending
 
 FORMAT: Final = "delta-accumulator checkpoint"
 VERSION: Final = 1

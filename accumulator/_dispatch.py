@@ -5,11 +5,11 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Literal, assert_never, cast
 
-from accumulator._bodies import Body
 from accumulator._decode import MESSAGE_DELTA, STEP_DELTA, decode, decode_fragment, error_json, text_of
 from accumulator._lives import ENDINGS, MessageLife, StepLife
-from accumulator._merge import Misfit, json_type, render
+from accumulator._merge import Misfit, json_type, render_path
 from accumulator._models import ErrorObject, RequiredAction, Run
+from accumulator._outcome import Body
 from accumulator._updates import (
     BodyEnded,
     ErrorReceived,
@@ -20,11 +20,11 @@ from accumulator._updates import (
 )
 
 if TYPE_CHECKING:
-    from accumulator._bodies import Pending
     from accumulator._builders import Json
     from accumulator._decode import Decoded
     from accumulator._errors import LimitError
     from accumulator._lives import Lane, Life
+    from accumulator._outcome import Pending
     from accumulator._updates import Update
 
 
@@ -147,7 +147,7 @@ class Dispatcher:
         ident = ident if isinstance(ident, str) else None
         of_step, of_message = (ident if decoded.kind == kind else None for kind in ("step", "message"))
         raw = text_of(item.data)
-        problem = Problem(self.count, "shape", render(misfit.path), raw, misfit.message, of_step, of_message)
+        problem = Problem(self.count, "shape", render_path(misfit.path), raw, misfit.message, of_step, of_message)
         self.problems.append(problem)
         return problem
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from accumulator._bodies import Body, Pending
 from accumulator._decode import DONE
 from accumulator._errors import LimitError, MergeError
+from accumulator._outcome import Body, Pending
 from accumulator._sse import Frame, SSEParser
 from accumulator._updates import Problem
 

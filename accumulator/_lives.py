@@ -12,23 +12,12 @@ from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple, TypeAlia
 
 import msgspec
 
-from accumulator._builders import (
-    Dump,
-    Keyed,
-    Loose,
-    Object,
-    Text,
-    dump_node,
-    entry_type,
-    is_nothing,
-    load_object,
-    snapshot_object,
-)
+from accumulator._builders import Keyed, Loose, Object, Text, entry_type, is_nothing, snapshot_object
 from accumulator._deltas import CodeInterpreterToolCallDelta, FunctionToolCallDelta, tool_call_delta_view
-from accumulator._merge import MESSAGE, STEP, Misfit, fold_delta, json_type, render, usable_index
+from accumulator._dump import Dump, dump_node, load_object
+from accumulator._merge import MESSAGE, STEP, Misfit, fold_delta, json_type, render_path, usable_index
 from accumulator._messages import Message, TextDeltaBlock, content_delta_view, content_view
 from accumulator._models import RunStep, tool_call_view
-from accumulator._settle import fold_ending, fold_fields
 from accumulator._updates import (
     ContentCreated,
     ContentDelta,
@@ -44,6 +33,7 @@ from accumulator._updates import (
     ToolCallDelta,
     ToolCallDone,
 )
+from accumulator._whole import fold_ending, fold_fields
 
 if TYPE_CHECKING:
     from accumulator._builders import Entry, Json
@@ -292,7 +282,7 @@ class StepLife(Life):
         return ToolCallDone(number, self.id, entry.index, _call(entry))
 
     def _problem(self, number: int, fault: Fault) -> Problem:
-        return Problem(number, fault.kind, render(fault.path), fault.raw, fault.message, self.id)
+        return Problem(number, fault.kind, render_path(fault.path), fault.raw, fault.message, self.id)
 
 
 class MessageLife(Life):
@@ -329,7 +319,7 @@ class MessageLife(Life):
         return ContentDone(number, self.id, entry.index, content_view(_as_json(snapshot_object(entry))))
 
     def _problem(self, number: int, fault: Fault) -> Problem:
-        return Problem(number, fault.kind, render(fault.path), fault.raw, fault.message, None, self.id)
+        return Problem(number, fault.kind, render_path(fault.path), fault.raw, fault.message, None, self.id)
 
 
 class LifeDump(msgspec.Struct):

@@ -110,7 +110,7 @@ class Changes:
         self.faults: list[Fault] = []
 
 
-def render(path: Path) -> str:
+def render_path(path: Path) -> str:
     """Return a path as JSONPath (RFC 9535): `$.step_details.tool_calls[2].type`; very long keys are cut."""
     parts: list[str] = []
     while path is not None:

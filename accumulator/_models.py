@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast
 
 from accumulator._errors import DecodeError
 from accumulator._json import copy_json, parse_json, parse_partial_json
-from accumulator._model import Field, ListField, Model, view_by_type, view_entries
+from accumulator._view import Field, ListField, Model, view_by_type, view_entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

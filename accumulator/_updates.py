@@ -20,7 +20,7 @@ ProblemKind: TypeAlias = Literal["undecodable", "shape", "index", "conflict", "c
 undecodable: its data is no JSON, or a torn block, or `done` with other data than `[DONE]`.
 shape: a value's JSON type is another than the fold needs there.
 index: an entry of a list has no usable `index`.
-conflict: an `id`, `name` or `type` came again with another value; the first was kept.
+conflict: a field that keeps its first value, such as `id`, `name` or `type`, came again with another.
 contradiction: an ending's content differs from what was streamed before it.
 late: a delta came for a field that an ending has already held.
 """

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from accumulator import Accumulator, LimitError, Limits, accumulate
+from accumulator import Accumulator, LimitError, Limits, ToolCallDone, accumulate
 from accumulator._builders import Text
 from tests.wire import (
     DONE,
     call,
+    calls_json,
     completed,
     created,
     delta,
@@ -186,3 +187,53 @@ def test_final_steps_are_judged_by_the_stream_that_they_are_asked_of() -> None:
 def test_into_takes_an_accumulator() -> None:
     with pytest.raises(TypeError, match="expected an Accumulator for into=, came int"):
         accumulate([], into=42)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+# What only shows in the fragments that come after.
+
+
+def details(*entries: object) -> bytes:
+    return delta("step_1", *entries)
+
+
+def test_an_event_that_is_left_out_opens_no_entry_without_an_index_for_later_fragments() -> None:
+    left_out = details({"type": "a", "id": "x", "output": "lost?"}, {"type": "a", "output": []}, {"type": 1})
+    run = folded(created(), details({"type": "a", "output": "A"}), left_out)
+    wrong = details({"type": "b", "x": {"y": 1}}, {"type": "b", "x": 1})
+    run.feed(wrong + details({"type": "b", "output": "B"}) + details({"type": "a", "output": "C"}))
+    assert [{"type": "a", "output": "AC"}, {"type": "b", "output": "B"}] == calls_json(run)
+    assert ["index", "shape", "shape", "index", "index"] == [problem.kind for problem in run.problems]
+
+
+def test_a_fragment_on_an_empty_text_opens_no_short_way() -> None:
+    run = folded(created(), details(opening(0, "call_1", "f")), details(fragment(0, "")))
+    resent = function(0, arguments="A") | {"id": "call_1"}
+    run.feed(details(resent) + details(fragment(0, "B")) + details(fragment(0, "C")))
+    assert [call("call_1", "f", "ABC")] == calls_json(run)
+
+
+def test_after_a_checkpoint_a_fragment_without_an_index_still_continues_its_call() -> None:
+    run = folded(created(), details({"type": "a", "output": "a"}))
+    again = Accumulator.from_bytes(run.to_bytes())
+    again.feed(details({"type": "a", "output": "b"}))
+    assert [{"type": "a", "output": "ab"}] == calls_json(again)
+
+
+def test_a_call_that_only_an_ending_has_gets_its_place_as_its_index() -> None:
+    first = {"id": "call_5", "type": "a"}
+    run = folded(created(), details(first | {"index": 5}), completed(calls=[first, {"id": "new", "type": "b"}]))
+    assert [None, {"id": "new", "type": "b"}] == [
+        found and found.to_dict() for found in (run.tool_call("step_1", 0), run.tool_call("step_1", 1))
+    ]
+
+
+def test_an_entry_without_an_index_that_an_ending_lacks_and_a_later_id_still_name_their_entries() -> None:
+    run = folded(created(), details({"type": "a", "id": "x"}), completed(calls=[{"type": "b", "id": "y"}]))
+    run.feed(details({"id": "x", "late": 1}) + details({"id": "y", "late": 2}))
+    assert [{"type": "b", "id": "y", "late": 2}, {"type": "a", "id": "x", "late": 1}] == calls_json(run)
+
+
+def test_calls_are_done_in_the_order_of_the_snapshot() -> None:
+    run = folded(created(), details(function(2) | {"id": "c"}, function(0) | {"id": "a"}))
+    updates = run.feed(completed(calls=[]))
+    assert [0, 2] == [update.index for update in updates if isinstance(update, ToolCallDone)]

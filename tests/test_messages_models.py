@@ -16,7 +16,7 @@ from openai.types.beta.threads import (
 )
 
 from accumulator import _messages as messages
-from accumulator._model import Field, Model
+from accumulator._view import Field, Model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

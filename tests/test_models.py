@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from accumulator import _deltas as deltas
 from accumulator import _models as models
 from accumulator._errors import DecodeError
-from accumulator._model import Field, ListField, Model
+from accumulator._view import Field, ListField, Model
 
 if TYPE_CHECKING:
     from pathlib import Path
