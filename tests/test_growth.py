@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from accumulator import Accumulator, LimitError, Limits, ToolCallDone, accumulate
-from accumulator._builders import Text
+from accumulator._builders import Object, Text
 from tests.wire import (
     DONE,
     call,
@@ -237,3 +237,25 @@ def test_calls_are_done_in_the_order_of_the_snapshot() -> None:
     run = folded(created(), details(function(2) | {"id": "c"}, function(0) | {"id": "a"}))
     updates = run.feed(completed(calls=[]))
     assert [0, 2] == [update.index for update in updates if isinstance(update, ToolCallDone)]
+
+
+def test_an_output_without_an_index_that_an_ending_lacks_is_continued_after_it() -> None:
+    output = {"type": "logs", "logs": "a"}
+    entry = {"index": 0, "id": "call_1", "type": "code_interpreter", "code_interpreter": {"outputs": [output]}}
+    ending = {"id": "call_1", "type": "code_interpreter", "code_interpreter": {"outputs": [{"type": "image"}]}}
+    run = folded(created(), details(entry), completed(calls=[ending]), details(entry))
+    outputs = [{"type": "image"}, {"type": "logs", "logs": "aa"}]
+    assert [ending | {"code_interpreter": {"outputs": outputs}}] == calls_json(run)
+
+
+def test_the_general_way_keeps_fragments_apart_until_they_are_read() -> None:
+    run = Accumulator()
+    run._dispatcher.use_lanes = False
+    run.feed(b"".join(details(fragment(0, "abcd")) for _ in range(100)))
+    calls = run._dispatcher.steps["step_1"]._parts()
+    assert calls is not None
+    payload = calls.entries[0].fields["function"]
+    assert isinstance(payload, Object)
+    grown = payload.fields["arguments"]
+    assert isinstance(grown, Text)
+    assert (["abcd"], ["abcd"] * 99) == (grown._blocks, grown._recent)  # read once, when the call was created
