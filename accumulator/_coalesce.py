@@ -42,8 +42,8 @@ _PART = Shape(MESSAGE.fields["content"].fields)
 class Coalescer:
     """Takes the updates of one event after the other, and gives those that are to be handed out by now.
 
-    An update costs what its fragment costs, however many are merged. What is remembered is what is held, and the slots
-    that had a delta within the last interval.
+    An update costs what its fragment costs, however many are merged. What is remembered is what is held, and a time for
+    each slot.
     """
 
     def __init__(self, min_interval: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -66,7 +66,7 @@ class Coalescer:
             raise TypeError(f"expected clock to be callable, came {type(clock).__name__}")
         self._interval = float(min_interval)
         self._clock = clock
-        self._busy: dict[Slot, float] = {}  # until when a slot holds its deltas; the earliest stands first
+        self._quiet_at: dict[Slot, float] = {}  # until when the deltas of a slot that had one are held
         self._held: dict[Slot, _Held] = {}  # in order of the first fragments
         self._dues: list[tuple[float, int, Slot]] = []  # a heap of all that is held
         self._count = 0
@@ -74,23 +74,18 @@ class Coalescer:
     def push(self, updates: Sequence[Update]) -> list[Update]:
         """Take the updates of one event, in their order."""
         now = self._clock()
-        self._forget(now)
         deltas = [(slot, cast("Delta", update)) for update in updates if (slot := _slot(update)) is not None]
         if len(deltas) < len(updates):
             held = self._hand_out(self._take_all(), now)
             for slot, _ in deltas:
-                self._went_out(slot, now)
+                self._quiet_at[slot] = now + self._interval
             return [*held, *updates]
-        at_once: list[Update] = []
         for slot, update in deltas:
             if slot in self._held:
                 self._held[slot].add(update)
-            elif slot in self._busy:
-                self._hold(slot, update)
             else:
-                self._went_out(slot, now)
-                at_once.append(update)
-        return [*self._hand_out(self._take_due(now), now), *at_once]
+                self._hold(slot, update, self._quiet_at.get(slot, now))
+        return self._hand_out(self._take_due(now), now)
 
     def due(self) -> float | None:
         """Return in how many seconds something that is held is due, 0 if it is by now, None if nothing is held."""
@@ -107,10 +102,10 @@ class Coalescer:
         """Give all that is held."""
         return self._hand_out(self._take_all(), self._clock()) if self._held else []
 
-    def _hold(self, slot: Slot, update: Delta) -> None:
+    def _hold(self, slot: Slot, update: Delta, due: float) -> None:
         self._count += 1
         self._held[slot] = _Held(update)
-        heapq.heappush(self._dues, (self._busy[slot], self._count, slot))
+        heapq.heappush(self._dues, (due, self._count, slot))
 
     def _take_all(self) -> list[Slot]:
         self._dues.clear()
@@ -126,17 +121,8 @@ class Coalescer:
         out: list[Update] = []
         for slot in slots:
             out += self._held.pop(slot).read()
-            self._went_out(slot, now)
+            self._quiet_at[slot] = now + self._interval
         return out
-
-    def _went_out(self, slot: Slot, now: float) -> None:
-        self._busy.pop(slot, None)  # so that it comes to stand last
-        self._busy[slot] = now + self._interval
-
-    def _forget(self, now: float) -> None:
-        """Forget the slots that have been quiet for an interval; one that holds something knows when it is due."""
-        while self._busy and self._busy[slot := next(iter(self._busy))] <= now:
-            del self._busy[slot]
 
 
 def coalescing(min_interval: float | None, clock: Callable[[], float]) -> Coalescer | None:

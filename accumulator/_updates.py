@@ -96,7 +96,7 @@ class ToolCallDelta(Struct, frozen=True):
         step_id: id of the step that calls.
         index: key of the call within the step; None if the server sent none that can be used.
         tool_call_id: the call's id, from the fragment that had it first on; None while none had.
-        delta: the fragment, as sent.
+        delta: the fragment, as sent; with `min_interval`, those of an interval merged into one.
 
     """
 
@@ -195,7 +195,7 @@ class ContentDelta(Struct, frozen=True):
         event_number: the event, counted from 1.
         message_id: id of the message that it is a part of.
         index: key of the part within the message; None if the server sent none that can be used.
-        delta: the fragment, as sent.
+        delta: the fragment, as sent; with `min_interval`, those of an interval merged into one.
 
     """
 

@@ -167,10 +167,11 @@ def test_each_slot_has_an_interval_of_its_own() -> None:
     assert [*slots, same_id] == timed.wake(1)
 
 
-def test_of_two_deltas_of_a_slot_in_one_event_the_second_waits() -> None:
+def test_two_deltas_of_a_slot_in_one_event_are_one() -> None:
     timed = Timed()
-    assert [call(1, "a")] == timed.push(0, call(1, "a"), call(1, "b"))
-    assert [call(1, "b")] == timed.wake(1)
+    assert [call(1, "ab"), call(1, "x", 1)] == timed.push(0, call(1, "a"), call(1, "x", 1), call(1, "b"))
+    assert [] == timed.push(0.5, call(2, "c"), call(2, "d"))
+    assert [call(2, "cd")] == timed.wake(1)
 
 
 def test_slots_come_due_one_after_the_other() -> None:
@@ -184,6 +185,15 @@ def test_slots_come_due_one_after_the_other() -> None:
 
 
 # ---- Order.
+
+
+def test_what_comes_due_together_goes_out_in_the_order_of_the_first_fragments() -> None:
+    timed = Timed()
+    timed.push(0, call(1, "a"))
+    timed.push(0.25, part(2, "A"))
+    timed.push(0.5, part(3, "B"))
+    timed.push(0.75, call(4, "b"))
+    assert [part(3, "B"), call(4, "b")] == timed.wake(2)
 
 
 def test_anything_else_goes_out_at_once_after_all_that_is_held() -> None:
@@ -314,6 +324,8 @@ def test_the_halves_of_a_surrogate_pair_are_put_together() -> None:
         ((None, "call_1"), "call_1"),
         ((None, "call_1", "call_1"), "call_1"),
         (("call_1", "call_1"), "call_1"),
+        (("call_1", None), "call_1"),
+        (("call_1", "call_2"), "call_1"),
     ],
 )
 def test_a_merged_delta_has_the_tool_call_id_first_seen(came: tuple[str | None, ...], expected: str | None) -> None:
@@ -770,7 +782,7 @@ class Silent:
     """An async source that gives what it is told to when it is told to, and says what became of each read."""
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self.clock = clock
         self._items: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.reads: list[str] = []
         self.closed = False
@@ -786,7 +798,7 @@ class Silent:
 
     async def __anext__(self) -> bytes:
         self.reads.append("begun")
-        self._clock.now += 2 * INTERVAL  # by this clock, each wait for a read is long enough
+        self.clock.now += 2 * INTERVAL  # by this clock, each wait for a read is long enough
         try:
             item = await self._items.get()
         except asyncio.CancelledError:
@@ -825,6 +837,7 @@ def on_a_silent_source(body: Callable[[AsyncRunStream, Silent], Coroutine[None, 
             assert [*OPENED_KINDS, "ToolCallDelta"] == names(taken := await take(stream, 4))
             assert (["", "ab"], ["done", "begun"]) == (argument_texts(taken), source.reads)
             await body(stream, source)
+        assert (True, False) == (source.closed, "begun" in source.reads)
         return source
 
     return asyncio.run(main())
@@ -939,6 +952,19 @@ def test_nobody_complains_of_a_read_that_fails_after_its_stream_was_left() -> No
     clock, let_fail, failed = Clock(), asyncio.Event(), asyncio.Event()
     asyncio.run(main())
     assert [] == complaints
+
+
+def test_a_stream_may_be_closed_after_the_loop_that_it_was_read_in() -> None:
+    async def begin() -> None:
+        source.give(OPENED + grown("a"))
+        assert [*OPENED_KINDS, "ToolCallDelta"] == names(await take(stream, 4))
+
+    source = Silent(Clock())
+    stream = aaccumulate(source, min_interval=INTERVAL, clock=source.clock)
+    asyncio.run(begin())
+    assert ["done", "cancelled"] == source.reads
+    asyncio.run(stream.aclose())
+    assert (True, "truncated") == (source.closed, stream.accumulator.outcome)
 
 
 def without_asyncio(coroutine: Coroutine[None, None, _T]) -> _T:
