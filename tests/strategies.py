@@ -582,7 +582,7 @@ _OTHERS = [
 def make_events(tape: Tape) -> list[Event]:
     """Make a run: steps and messages, interleaved or not, and what else a stream holds; in one body or more."""
     scripts: list[list[Event]] = []
-    for number in range(tape.pick([1, 2, 1, 2, 1, 3])):
+    for number in range(tape.pick([1, 2, 1, 2, 1, 1, 2, 3, 1])):
         kind = tape.pick(KINDS)
         # No server gives a step and a message one id, and nothing hangs on that.
         word = "step" if kind is STEPS or tape.chance(12) else "msg"
@@ -780,24 +780,26 @@ hostile_streams = (
 # ---- Fragments that the lane takes, and fragments that it must not take.
 
 
+def _two_parts(kind: Kind, text: str) -> JsonObject:
+    """Make details of two parts that begin with `text`."""
+    if kind is STEPS:
+        function: JsonObject = {"index": 0, "type": "function", "id": "c", "function": {"name": "f", "arguments": text}}
+        code: JsonObject = {"index": 1, "type": "code_interpreter", "id": "d", "code_interpreter": {"input": text}}
+        return {"type": "tool_calls", "tool_calls": [function, code]}
+    words: JsonObject = {"index": 0, "type": "text", "text": {"value": text, "annotations": []}}
+    return {"content": [words, {"index": 1, "type": "refusal", "refusal": text}]}
+
+
 def make_fragment_run(tape: Tape) -> Run:
     """Make a run of two parts: canonical fragments, such as are nearly so, and what comes between them."""
     kind = tape.pick(KINDS)
-    parts: list[Json] = [
-        {"index": 0, "type": "function", "id": "c", "function": {"name": "f", "arguments": ""}},
-        {"index": 1, "type": "code_interpreter", "id": "d", "code_interpreter": {"input": ""}},
-    ]
-    details: JsonObject = {"type": "tool_calls", "tool_calls": parts}
-    if kind is MESSAGES:
-        first = tape.pick(["", "a"])
-        parts = [{"index": 0, "type": "text", "text": {"value": first, "annotations": []}}]
-        parts.append({"index": 1, "type": "refusal", "refusal": "r"})
-        details = {"content": parts}
+    details = _two_parts(kind, tape.pick(["", "a"]))
+    whole = _two_parts(kind, "z")
     events = [delta_event(tape, "s", details, kind)]
     for _ in range(tape.below(24)):
         if tape.chance(8):
             word = tape.pick(["created", "in_progress", *kind.endings])
-            between: list[Json] = [{**details, kind.parts: []}, details, None, {"type": "other"}]
+            between: list[Json] = [whole, {**details, kind.parts: []}, None, {"type": "other"}, details]
             events.append(life_event(tape, word, "s", tape.pick(between), kind))
         else:
             events.append(Event(f"{kind.object}.delta", _fragment(tape, kind)))
@@ -905,8 +907,10 @@ def _part_deltas(tape: Tape, kind: Kind, number: int, index: int) -> tuple[str, 
         head = {"type": names[0], "id": f"call_{number}"}
         rest = {"name": "f", "output": None} if names[0] == "function" else {"outputs": []}
     name, field = names
-    opening: JsonObject = {"index": index, **head, name: {**rest, field: ""}}
-    later: list[JsonObject] = [{"index": index, "type": name, name: {field: piece}} for piece in cut_text(tape, text)]
+    # A message's first entry has the first words already; that of a call is empty.
+    first, *pieces = cut_text(tape, text) if kind is MESSAGES else ["", *cut_text(tape, text)]
+    opening: JsonObject = {"index": index, **head, name: {**rest, field: first}}
+    later: list[JsonObject] = [{"index": index, "type": name, name: {field: piece}} for piece in pieces]
     return text, {**head, name: {**rest, field: text}}, [opening, *later]
 
 
@@ -933,8 +937,8 @@ def _make_life(tape: Tape, kind: Kind, ident: str) -> Life:
 
 def make_long_run(tape: Tape) -> tuple[list[Life], list[list[Event]]]:
     """Make up to 5 steps with 8 calls each, and messages, interleaved over 1 to 3 bodies: the lives, and the bodies."""
-    lives = [_make_life(tape, STEPS, f"step_{number}") for number in range(tape.pick([1, 2, 3, 5]))]
-    lives += [_make_life(tape, MESSAGES, f"msg_{number}") for number in range(tape.pick([1, 0, 1, 2, 3]))]
+    lives = [_make_life(tape, STEPS, f"step_{number}") for number in range(tape.pick([1, 2, 1, 3, 1, 5]))]
+    lives += [_make_life(tape, MESSAGES, f"msg_{number}") for number in range(tape.pick([1, 0, 1, 2]))]
     events = interleave(tape, [life.events for life in lives])
     cuts = sorted(tape.below(len(events) + 1) for _ in range(tape.below(3)))
     return lives, [events[a:b] for a, b in pairwise([0, *cuts, len(events)])]
