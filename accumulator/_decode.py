@@ -193,17 +193,15 @@ class Fragment(msgspec.Struct, frozen=True, gc=False):
 
 
 def decode_fragment(name: str, data: bytes | str) -> Fragment | None:
-    """Decode the data of an event that is a canonical later fragment; None where it is anything else."""
+    """Decode the data of a delta, `STEP_DELTA` or `MESSAGE_DELTA`, that is a canonical later fragment, else None."""
     try:
         if name == STEP_DELTA:
             return _step_fragment(_step_decoder.decode(data))
-        if name == MESSAGE_DELTA:
-            event = _message_decoder.decode(data)
-            part = event.delta.content[0]
-            return Fragment(event.id, part.index, "text", "value", part.text.value)
+        event = _message_decoder.decode(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        pass
-    return None
+        return None
+    part = event.delta.content[0]
+    return Fragment(event.id, part.index, "text", "value", part.text.value)
 
 
 def _step_fragment(event: _StepEvent) -> Fragment | None:
