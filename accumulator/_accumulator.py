@@ -15,7 +15,7 @@ from accumulator._intake import Intake
 from accumulator._lives import MessageLife, StepLife
 from accumulator._models import ErrorObject, Run, tool_call_view
 from accumulator._outcome import Pending
-from accumulator._sse import DEFAULT_MAX_EVENT_SIZE, SSEParser
+from accumulator._sse import DEFAULT_MAX_EVENT_SIZE, SSEParser, check_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,13 +39,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Hold the limits to what can be one."""
-        size: object = self.max_event_size
-        if size is not None and (not isinstance(size, int) or isinstance(size, bool)):
-            message = f"max_event_size must be an int or None, got {type(size).__name__}"
-            raise TypeError(message)
-        if size is not None and size < 1:
-            message = f"max_event_size must be at least 1, got {size}"
-            raise ValueError(message)
+        check_size(self.max_event_size)
 
 
 DEFAULT_LIMITS = Limits()

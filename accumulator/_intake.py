@@ -57,7 +57,7 @@ class Intake:
             if data.startswith(_GLUED):
                 self.pending.append(Pending("done", DONE))
                 data = data.removeprefix(_GLUED)
-            self.pending.append(Pending(item.event.decode("utf-8", "replace") or "message", data))
+            self.pending.append(Pending(_name(item), data))
 
     def push_event(self, event: str, data: bytes | str) -> None:
         """Take an event that is framed already; its size is that of its data, in bytes or characters."""
@@ -114,8 +114,7 @@ class Intake:
         updates: list[Update] = []
         rest = self.parser.rest()
         if isinstance(rest, Frame):
-            name = rest.event.decode("utf-8", "replace") or "message"
-            updates += self._apply(Pending(name, rest.data, torn=True))
+            updates += self._apply(Pending(_name(rest), rest.data, torn=True))
         elif rest is not None:
             # Not an event: after `done` it begins no body.
             updates.append(self._dispatcher.torn(rest))
@@ -135,3 +134,7 @@ class Intake:
         error = MergeError(f"{problem.kind} at {problem.path} ({at}): {problem.message}", problem)
         error.updates = updates
         raise error
+
+
+def _name(frame: Frame) -> str:
+    return frame.event.decode("utf-8", "replace") or "message"

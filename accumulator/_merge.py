@@ -166,6 +166,17 @@ def usable_index(entry: Json) -> int | None:
     return index if type(index) is int and index >= 0 else None
 
 
+def other_value(path: Path, key: str, value: Json) -> Fault:
+    """Return the conflict of a field that keeps its first value and came with another."""
+    return Fault("conflict", path, f"expected {key!r} as first sent, got another", dump_json(value))
+
+
+def other_type(path: Path, known: str, sent: dict[str, Json]) -> Fault:
+    """Return the conflict of an entry that came with another type than it has, and stays out."""
+    message = f"expected an entry of type {known[:80]!r} as before, got {entry_type(sent)[:80]!r}"
+    return Fault("conflict", (path, "type"), message, dump_json(sent))
+
+
 def fold_delta(root: Object, delta: dict[str, Json], shape: Shape, path: Path) -> Changes:
     """Merge a delta into `root`, or raise `Misfit` with nothing merged. Costs the delta, whatever was folded before."""
     check(delta, shape, path)
@@ -261,7 +272,7 @@ class _Plan:
                 self._set(target, key, value)
         elif not is_nothing(value) and not same_json(snapshot(node), value) and not self._reported(target, key):
             self._conflicts[id(target), key] = target
-            self._fault("conflict", path, f"expected {key!r} as first sent, got another", value)
+            self._changes.faults.append(other_value(path, key, value))
 
     def _reported(self, target: Object, key: str) -> bool:
         return key in target.conflicts or (id(target), key) in self._conflicts
@@ -330,8 +341,7 @@ class _Plan:
             entry, created = self._find(keyed, delta, here)
             kind, known = entry_type(delta), self._node(entry, "type")
             if kind and isinstance(known, str) and known not in {"", kind}:
-                message = f"expected an entry of type {known[:80]!r} as before, got {kind[:80]!r}"
-                self._fault("conflict", (here, "type"), message, delta)
+                self._changes.faults.append(other_type(here, known, delta))
                 continue
             ident = delta.get("id")
             if not is_nothing(ident) and is_nothing(self._node(entry, "id")):

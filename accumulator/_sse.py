@@ -83,7 +83,7 @@ class SSEParser:
 
         `max_event_size` is in bytes, at least 1; None turns the limit off. `TypeError` or `ValueError` for others.
         """
-        _check_size(max_event_size)
+        check_size(max_event_size)
         self._maximum = sys.maxsize if max_event_size is None else max_event_size
         self._pending: deque[Item] = deque()
         self._reset()
@@ -328,13 +328,14 @@ def _as_bytes(chunk: Chunk) -> bytes:
     raise TypeError(f"a chunk must be bytes, bytearray or memoryview, not {type(chunk).__name__}")
 
 
-def _check_size(size: object) -> None:
+def check_size(size: object) -> None:
+    """Raise `TypeError` or `ValueError` for what is no `max_event_size`."""
     if size is None:
         return
     if not isinstance(size, int) or isinstance(size, bool):
-        raise TypeError(f"max_event_size must be an int or None, not {type(size).__name__}")
+        raise TypeError(f"max_event_size must be an int or None, got {type(size).__name__}")
     if size < 1:
-        raise ValueError(f"max_event_size must be at least 1, not {size}")
+        raise ValueError(f"max_event_size must be at least 1, got {size}")
 
 
 def _is_dict(state: object) -> TypeGuard[dict[str, object]]:

@@ -35,6 +35,8 @@ from accumulator._merge import (
     Changes,
     Fault,
     check,
+    other_type,
+    other_value,
     usable_index,
 )
 
@@ -185,8 +187,7 @@ class _Merging:
                 return True
         elif not is_nothing(value) and not same_json(snapshot(node), value) and key not in target.conflicts:
             target.conflicts.add(key)
-            message = f"expected {key!r} as first sent, got another"
-            self.changes.faults.append(Fault("conflict", path, message, dump_json(value)))
+            self.changes.faults.append(other_value(path, key, value))
         return False
 
     def _entries(self, keyed: Keyed, sent: list[Json]) -> Iterator[tuple[int, dict[str, Json], Entry, bool]]:
@@ -241,8 +242,7 @@ class _Merging:
             here = (path, position)
             known, kind = entry_type(entry), entry_type(item)
             if known and kind and known != kind:
-                message = f"expected an entry of type {known[:80]!r} as before, got {kind[:80]!r}"
-                self.changes.faults.append(Fault("conflict", (here, "type"), message, dump_json(item)))
+                self.changes.faults.append(other_type(here, known, item))
                 continue
             changed |= self.fill(entry, _without_index(item), shape, here) or created
             keyed.register([entry])

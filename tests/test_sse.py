@@ -598,13 +598,13 @@ def test_the_default_limit_is_32_mib() -> None:
 
 @pytest.mark.parametrize("size", [0, -1])
 def test_a_limit_below_one_is_refused(size: int) -> None:
-    with pytest.raises(ValueError, match=f"^max_event_size must be at least 1, not {size}$"):
+    with pytest.raises(ValueError, match=f"^max_event_size must be at least 1, got {size}$"):
         SSEParser(max_event_size=size)
 
 
 @pytest.mark.parametrize("size", [True, 1.0, "1", b"2"])
 def test_a_limit_of_another_type_is_refused(size: int) -> None:
-    with pytest.raises(TypeError, match=f"^max_event_size must be an int or None, not {type(size).__name__}$"):
+    with pytest.raises(TypeError, match=f"^max_event_size must be an int or None, got {type(size).__name__}$"):
         SSEParser(max_event_size=size)
 
 
