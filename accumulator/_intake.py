@@ -91,10 +91,14 @@ class Intake:
 
     def abandon(self) -> None:
         """End the source because nobody will read on: what is pending or half there is dropped, an open body ends."""
-        self.pending.clear()
-        self.parser = SSEParser(max_event_size=self._max_event_size)
+        self.drop()
         if self.body.began:
             self.body.ended = True
+
+    def drop(self) -> None:
+        """Forget what is pending or half there."""
+        self.pending.clear()
+        self.parser = SSEParser(max_event_size=self._max_event_size)
 
     def _apply(self, item: Pending) -> list[Update]:
         self._begin()

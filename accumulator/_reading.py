@@ -15,7 +15,6 @@ from accumulator._errors import AccumulatorError, ResponseError, RunError, Trunc
 from accumulator._messages import TextDelta, TextDeltaBlock
 from accumulator._models import ErrorObject
 from accumulator._source import framed
-from accumulator._sse import SSEParser
 from accumulator._updates import BodyEnded, ContentDelta
 
 if TYPE_CHECKING:
@@ -155,8 +154,7 @@ class Reading:
             error.__context__ = self._error
         owed: list[Update] = [update for update in self._incoming if isinstance(update, BodyEnded)]
         if not self._ended:
-            self._intake.pending.clear()
-            self._intake.parser = SSEParser()  # half a block dies with its body
+            self._intake.drop()  # half a block dies with its body
             owed += self._intake.fail()
         self._ready.clear()
         self._unheard.clear()
