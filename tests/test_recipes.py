@@ -146,7 +146,8 @@ def test_starlette_closes_upstream_when_the_browser_leaves_a_silent_run(shipped:
         exchange.wait_closed()
 
     with browsing(think) as (agents, response):
-        assert "event: tool\n" in next(response.iter_text())
+        texts = response.iter_text()  # held: an iterator that is dropped closes the connection
+        assert "event: tool\n" in next(texts)
         assert not agents.client_closed.is_set()
         response.close()
         assert agents.client_closed.wait(PATIENCE)
@@ -166,7 +167,9 @@ def test_starlette_closes_upstream_when_the_browser_leaves_a_run_in_full_flow() 
         agents.client_closed.set()
 
     with browsing(talk) as (agents, response):
-        assert "event: text\n" in next(response.iter_text())
+        texts = response.iter_text()
+        assert "event: text\n" in next(texts)
+        assert not agents.client_closed.is_set()
         response.close()
         assert agents.client_closed.wait(PATIENCE)
 
