@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, ClassVar, cast, overload
 
 import msgspec
 
@@ -12,18 +14,19 @@ from accumulator._checkpoint import encode as encode_checkpoint
 from accumulator._dispatch import Dispatcher, required_action
 from accumulator._errors import AccumulatorError, CheckpointError
 from accumulator._intake import Intake
-from accumulator._lives import MessageLife, StepLife
+from accumulator._json import plain_json
 from accumulator._models import ErrorObject, Run, tool_call_view
 from accumulator._outcome import Pending
 from accumulator._sse import DEFAULT_MAX_EVENT_SIZE, SSEParser, check_size
+from accumulator._updates import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
     from typing import Self
 
     from accumulator._messages import Message
     from accumulator._models import RequiredAction, RunStep, ToolCall
-    from accumulator._updates import Problem, Update
+    from accumulator._updates import Update
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +68,7 @@ class Accumulator:
         self.strict = strict
         self.limits = limits
         self._dispatcher = Dispatcher()
-        self._problems: tuple[Problem, ...] = ()
+        self._problems = _Problems([], 0)
         self._own = self._intake()
 
     def _intake(self) -> Intake:
@@ -184,9 +187,9 @@ class Accumulator:
 
     @property
     def problems(self) -> Sequence[Problem]:
-        """Every problem so far, in order. The same object until there is another one."""
+        """Every problem so far, in order; a sequence that does not change. The same one until there is another."""
         if len(self._problems) != len(self._dispatcher.problems):
-            self._problems = tuple(self._dispatcher.problems)
+            self._problems = _Problems(self._dispatcher.problems, len(self._dispatcher.problems))
         return self._problems
 
     # What goes to another process.
@@ -228,12 +231,13 @@ class Accumulator:
         try:
             run = cls(strict=saved.strict, limits=Limits(max_event_size=saved.max_event_size))
             seen = run._dispatcher
-            for dump in saved.steps:
-                seen.steps[dump.id] = StepLife(dump.id)
-                seen.steps[dump.id].restore(dump)
-            for dump in saved.messages:
-                seen.messages[dump.id] = MessageLife(dump.id)
-                seen.messages[dump.id].restore(dump)
+            for dumps, life in ((saved.steps, seen.step), (saved.messages, seen.message)):
+                for dump in dumps:
+                    restored = life(dump.id)
+                    restored.restore(dump)
+                    seen.keep(restored)
+            for json in (saved.run, saved.body.error, saved.own and saved.own.error):
+                plain_json(json)
             own = run._own
             own.parser = SSEParser.from_state(saved.parser, max_event_size=saved.max_event_size)
         except (TypeError, ValueError) as exc:
@@ -245,3 +249,43 @@ class Accumulator:
         for item in saved.pending:
             own.pending.append(own.parser.too_large() if item.too_large else Pending(item.name, item.data, item.torn))
         return run
+
+
+class _Problems(Sequence[Problem]):
+    """The problems up to some event, in order: a sequence that never changes, made without a copy.
+
+    Equal to a list or tuple of the same problems, too. Not hashable.
+    """
+
+    __slots__ = ("_all", "_count")
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+    def __init__(self, problems: list[Problem], count: int) -> None:
+        """Have the first `count` of a list that only grows."""
+        self._all = problems
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> Problem: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Problem, ...]: ...
+    def __getitem__(self, index: int | slice) -> Problem | tuple[Problem, ...]:
+        places = range(self._count)[index]
+        return self._all[places] if isinstance(places, int) else tuple(self._all[place] for place in places)
+
+    def __iter__(self) -> Iterator[Problem]:
+        return islice(self._all, self._count)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, (_Problems, list, tuple)):
+            return NotImplemented
+        return list(self) == list(cast("Sequence[object]", other))
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_Problems, (list(self), self._count))

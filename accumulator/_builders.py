@@ -158,7 +158,7 @@ class Keyed:
 
     """
 
-    __slots__ = ("entries", "ids", "loose", "others", "snap")
+    __slots__ = ("_last", "_places", "_stale", "entries", "ids", "loose", "others", "snap")
 
     def __init__(self) -> None:
         """Begin empty."""
@@ -167,6 +167,34 @@ class Keyed:
         self.loose = Loose()
         self.ids: dict[str, Entry] = {}
         self.snap: list[Json] | None = None
+        self._last: list[Json] = []  # the snapshot before, of the entries where `_places` has them
+        self._places: dict[Entry, int] = {}
+        self._stale: set[Entry] = set()  # those of them that have changed since
+
+    def touch(self, entry: Entry) -> None:
+        """Take note that an entry has changed."""
+        entry.snap = self.snap = None
+        self._stale.add(entry)
+
+    def reorder(self) -> None:
+        """Take note that there is another entry, or another order of them."""
+        self.snap = None
+        self._places = {}
+
+    def read(self) -> list[Json]:
+        """Return the list as JSON, as `snapshot` does: what is not new in it is copied in one piece."""
+        if self.snap is None:
+            if self._places:
+                self.snap = self._last.copy()
+                for entry in self._stale:
+                    self.snap[self._places[entry]] = snapshot_object(entry)
+            else:
+                entries = self.ordered()
+                self._places = {entry: place for place, entry in enumerate(entries)}
+                self.snap = [snapshot_object(entry) for entry in entries]
+            self._last = self.snap
+            self._stale.clear()
+        return self.snap
 
     def ordered(self) -> list[Entry]:
         """Return the entries by index, then the others; those that an ending held keep its order among themselves."""
@@ -210,11 +238,7 @@ def snapshot(node: Node) -> Json:
         return node.read()
     if isinstance(node, Object):
         return snapshot_object(node)
-    if isinstance(node, Keyed):
-        if node.snap is None:
-            node.snap = [snapshot_object(entry) for entry in node.ordered()]
-        return node.snap
-    return node
+    return node.read() if isinstance(node, Keyed) else node
 
 
 def snapshot_object(node: Object) -> dict[str, Json]:

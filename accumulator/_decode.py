@@ -49,7 +49,7 @@ KINDS: dict[str, Kind] = dict(_kinds())
 class Decoded(NamedTuple):
     """An event: its kind and name, its payload where the kind has one, and what is wrong with an undecodable one.
 
-    `text` is its data where that is not the whole data of the event.
+    `text` is its data where that is not the whole data of the event, as it was sent.
     """
 
     kind: Kind
@@ -84,7 +84,7 @@ def decode(name: str, data: bytes | str, *, torn: bool = False) -> Decoded:
         payload = cast("Json", parse_json(data))
     except ValueError as exc:
         return _undecodable(kind, name, data, str(exc), torn=torn)
-    return Decoded(kind, name, payload) if name != "message" else _nameless(payload)
+    return Decoded(kind, name, payload) if name != "message" else _nameless(payload, data)
 
 
 def _undecodable(kind: Kind, name: str, data: bytes | str, message: str, *, torn: bool) -> Decoded:
@@ -96,7 +96,19 @@ def _undecodable(kind: Kind, name: str, data: bytes | str, message: str, *, torn
     return Decoded("undecodable", name, message=message)
 
 
-def _nameless(payload: Json) -> Decoded:
+class _Envelope(msgspec.Struct):
+    data: msgspec.Raw
+
+
+def _inner(inner: Json, data: bytes | str) -> str:
+    """Return the text of what an envelope holds, as sent where msgspec can tell."""
+    try:
+        return text_of(bytes(msgspec.json.decode(data, type=_Envelope).data))
+    except (UnicodeError, msgspec.DecodeError, RecursionError):
+        return dump_json(inner)
+
+
+def _nameless(payload: Json, data: bytes | str) -> Decoded:
     """Decode an event that names itself in its data, as some servers send it: `{"event": ..., "data": ...}`."""
     if isinstance(payload, dict):
         name = payload.get("event")
@@ -107,7 +119,7 @@ def _nameless(payload: Json) -> Decoded:
                 done = inner == _DONE
                 message = "" if done else f"expected the data {_DONE}, got other data"
                 return Decoded("done" if done else "undecodable", name, message=message)
-            return Decoded(kind, name, inner, dump_json(inner))
+            return Decoded(kind, name, inner, _inner(inner, data))
         if payload.get("error") is not None:
             return Decoded("error", "message", payload)
     return Decoded("unknown", "message", payload)

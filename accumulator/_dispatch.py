@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING, Literal, assert_never, cast
 
 from accumulator._decode import MESSAGE_DELTA, STEP_DELTA, decode, decode_fragment, error_json, text_of
@@ -51,16 +50,37 @@ class Dispatcher:
         self.count = 0
         self.body = Body()
         self.use_lanes = True
-        self._open: tuple[str, ...] | None = None
+        self._open: dict[Life, None] = {}
+        self._open_ids: tuple[str, ...] | None = ()
         self._lanes: dict[str, dict[str, dict[tuple[int, str], Lane]]] = {STEP_DELTA: {}, MESSAGE_DELTA: {}}
 
     def end_body(self, body: Body) -> BodyEnded:
         """End a body."""
         body.ended = True
-        if self._open is None:
-            lives: chain[Life] = chain(self.steps.values(), self.messages.values())
-            self._open = tuple(life.id for life in lives if life.is_open)
-        return BodyEnded(self.count, body.outcome or "unknown", self._open)
+        if self._open_ids is None:
+            lives = sorted(self._open, key=lambda life: (isinstance(life, MessageLife), life.rank))
+            self._open_ids = tuple(life.id for life in lives)
+        return BodyEnded(self.count, body.outcome or "unknown", self._open_ids)
+
+    def step(self, ident: str) -> StepLife:
+        """Return the life of a step, a new one if none is known; `keep` it once something was folded into it."""
+        return self.steps.get(ident) or StepLife(ident, len(self.steps))
+
+    def message(self, ident: str) -> MessageLife:
+        """Return the life of a message, as `step` does."""
+        return self.messages.get(ident) or MessageLife(ident, len(self.messages))
+
+    def keep(self, life: StepLife | MessageLife) -> None:
+        """Have a life among those that are known, and among the open ones while it is."""
+        self._open_ids = None
+        if isinstance(life, StepLife):
+            self.steps[life.id] = life
+        else:
+            self.messages[life.id] = life
+        if life.is_open:
+            self._open[life] = None
+        else:
+            self._open.pop(life, None)
 
     def counted(self, error: LimitError) -> LimitError:
         """Return the error of an event that was too large with the event's number in its message."""
@@ -118,15 +138,9 @@ class Dispatcher:
         if not isinstance(ident, str) or not ident:
             came = "an empty one" if ident == "" else json_type(ident)
             raise Misfit((None, "id"), f"expected a text that is not empty, got {came}")
-        self._open = None
-        if kind == "step":
-            step = self.steps.get(ident) or StepLife(ident)
-            updates = step.apply(self.count, event, payload)
-            self.steps[ident] = step
-        else:
-            message = self.messages.get(ident) or MessageLife(ident)
-            updates = message.apply(self.count, event, payload)
-            self.messages[ident] = message
+        life = self.step(ident) if kind == "step" else self.message(ident)
+        updates = life.apply(self.count, event, payload)
+        self.keep(life)
         self.problems += (update for update in updates if isinstance(update, Problem))
         if event in ENDINGS:
             self._lanes[STEP_DELTA if kind == "step" else MESSAGE_DELTA].pop(ident, None)
@@ -146,7 +160,7 @@ class Dispatcher:
         ident = decoded.payload.get("id") if isinstance(decoded.payload, dict) else None
         ident = ident if isinstance(ident, str) else None
         of_step, of_message = (ident if decoded.kind == kind else None for kind in ("step", "message"))
-        raw = text_of(item.data)
+        raw = text_of(item.data) if decoded.text is None else decoded.text
         problem = Problem(self.count, "shape", render_path(misfit.path), raw, misfit.message, of_step, of_message)
         self.problems.append(problem)
         return problem

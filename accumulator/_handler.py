@@ -85,7 +85,7 @@ class Handler:
         """Hear of a run step that was seen for the first time."""
 
     def on_run_step_updated(self, update: RunStepUpdated, /) -> object:
-        """Hear of a known run step that was sent again, not by its ending."""
+        """Hear of a known run step that was sent again, or that a delta changed in none of its calls."""
 
     def on_run_step_done(self, update: RunStepDone, /) -> object:
         """Hear of a run step that ended: completed, failed, cancelled or expired."""
@@ -103,7 +103,7 @@ class Handler:
         """Hear of a message that was seen for the first time."""
 
     def on_message_updated(self, update: MessageUpdated, /) -> object:
-        """Hear of a known message that was sent again, not by its ending."""
+        """Hear of a known message that was sent again, or that a delta changed in none of its parts."""
 
     def on_message_done(self, update: MessageDone, /) -> object:
         """Hear of a message that ended: completed or incomplete."""

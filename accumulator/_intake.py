@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from accumulator._decode import DONE
 from accumulator._errors import LimitError, MergeError
+from accumulator._json import require_stack
 from accumulator._outcome import Body, Pending
 from accumulator._sse import Frame, SSEParser
 from accumulator._updates import Problem
@@ -48,16 +49,9 @@ class Intake:
 
     def push(self, chunk: bytes) -> None:
         """Take bytes; the events that they complete become pending."""
-        self.used = True
+        self.used = self.used or bool(chunk)
         for item in self.parser.push(chunk):
-            if isinstance(item, LimitError):
-                self.pending.append(item)
-                continue
-            data = item.data
-            if data.startswith(_GLUED):
-                self.pending.append(Pending("done", DONE))
-                data = data.removeprefix(_GLUED)
-            self.pending.append(Pending(_name(item), data))
+            self.pending += [item] if isinstance(item, LimitError) else _events(item)
 
     def push_event(self, event: str, data: bytes | str) -> None:
         """Take an event that is framed already; its size is that of its data, in bytes or characters."""
@@ -71,10 +65,13 @@ class Intake:
         Raises:
             LimitError: the event was too large, and is left out.
             MergeError: the accumulator is strict and the event, now applied, had a problem.
+            RecursionError: the caller left too little of the stack for the event, which stays pending.
 
         """
         if not self.pending:
             return None
+        if isinstance(self.pending[0], Pending):
+            require_stack(self.pending[0].data)
         item = self.pending.popleft()
         if isinstance(item, LimitError):
             self._begin()
@@ -118,7 +115,8 @@ class Intake:
         updates: list[Update] = []
         rest = self.parser.rest()
         if isinstance(rest, Frame):
-            updates += self._apply(Pending(_name(rest), rest.data, torn=True))
+            for item in _events(rest, torn=True):
+                updates += self._apply(item)
         elif rest is not None:
             # Not an event: after `done` it begins no body.
             updates.append(self._dispatcher.torn(rest))
@@ -140,5 +138,10 @@ class Intake:
         raise error
 
 
-def _name(frame: Frame) -> str:
-    return frame.event.decode("utf-8", "replace") or "message"
+def _events(frame: Frame, *, torn: bool = False) -> list[Pending]:
+    """Return the event of a frame, behind the `done` that it is glued to if it is."""
+    event = Pending(frame.event.decode("utf-8", "replace") or "message", frame.data, torn)
+    if not frame.data.startswith(_GLUED):
+        return [event]
+    event.data = frame.data.removeprefix(_GLUED)
+    return [Pending("done", DONE), event]

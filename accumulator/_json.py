@@ -23,6 +23,10 @@ MAX_DEPTH = 128
 MAX_INT_DIGITS = 4300
 """Most digits of an integer: Python's own default limit between text and int, which msgspec has too."""
 
+_FRAMES = 4
+_MARGIN = 10
+"""Calls within each other that the fold takes for a level of nesting, at most; and levels more for the way there."""
+
 _INT_BOUND: int = 10**MAX_INT_DIGITS
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _PLAIN_KEY = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
@@ -65,6 +69,26 @@ def parse_json(data: bytes | str) -> object:
     if _count_openers(data) > MAX_DEPTH:
         _check_depth(value)
     return value
+
+
+def require_stack(data: bytes | str) -> None:
+    """Raise `RecursionError` unless there is stack enough to go down all that JSON text can nest, `_FRAMES` a level.
+
+    So a caller who left too little finds that out before anything is changed. Costs microseconds.
+    """
+    try:
+        _descend(_FRAMES * (_MARGIN + min(_count_openers(data), MAX_DEPTH)))
+    except RecursionError as error:
+        try:
+            depth = _depth(parse_json(data))
+        except ValueError:  # too deep for the decoder, or for what is left
+            raise error from None
+        _descend(_FRAMES * (_MARGIN + depth))
+
+
+def _descend(frames: int) -> None:
+    if frames:
+        _descend(frames - 1)
 
 
 def parse_partial_json(text: str) -> object:
@@ -131,7 +155,8 @@ def same_json(a: object, b: object) -> bool:
     """Tell whether two JSON values are equal in the sense of `json.dumps(x, sort_keys=True)`.
 
     The order of keys does not count. 1, 1.0 and true are three values, so are 0.0 and -0.0. A pair of surrogates that
-    stands in a str as two characters equals the one character that it means. Stops at the first difference.
+    stands in a str as two characters equals the one character that it means. Stops at the first difference; costs the
+    smaller of the two at most.
     """
     if a is b:
         return True
@@ -144,7 +169,7 @@ def same_json(a: object, b: object) -> bool:
         left, right = cast("list[object]", a), cast("list[object]", b)
         return len(left) == len(right) and all(map(same_json, left, right))
     if kind is str:
-        return a == b or _joined(cast("str", a)) == _joined(cast("str", b))
+        return a == b or _same_joined(cast("str", a), cast("str", b))
     return repr(a) == repr(b) if kind is float else a == b
 
 
@@ -223,22 +248,28 @@ def _count_openers(data: bytes | str) -> int:
 
 
 def _check_depth(value: object) -> None:
+    if _depth(value) > MAX_DEPTH:
+        raise ValueError(_TOO_DEEP)
+
+
+def _depth(value: object) -> int:
     """Go down level by level, not by recursion: the value may be nested as deep as the decoder's stack allowed."""
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        level = [child for item in level for child in _children(item) if isinstance(child, (dict, list))]
-        if not level:
-            return
-    raise ValueError(_TOO_DEEP)
+    depth, level = -1, [value]
+    while level:
+        depth += 1
+        level = [child for item in level for child in _children(item)]
+    return depth
 
 
 def _children(value: object) -> list[object]:
     if isinstance(value, dict):
-        return list(cast("dict[str, object]", value).values())
-    return cast("list[object]", value) if isinstance(value, list) else []
+        return list(cast("dict[str, object]", value).values()) or [None]
+    return (cast("list[object]", value) or [None]) if isinstance(value, list) else []
 
 
 def _same_objects(a: dict[str, object], b: dict[str, object]) -> bool:
+    if len(a) != len(b):
+        return False
     if a.keys() != b.keys():
         a = {_joined(key): value for key, value in a.items()}
         b = {_joined(key): value for key, value in b.items()}
@@ -247,8 +278,15 @@ def _same_objects(a: dict[str, object], b: dict[str, object]) -> bool:
     return all(same_json(value, b[key]) for key, value in a.items())
 
 
+def _same_joined(a: str, b: str) -> bool:
+    # Joined, a text has half its length at the least.
+    return max(len(a), len(b)) <= 2 * min(len(a), len(b)) and _joined(a) == _joined(b)
+
+
 def _joined(text: str) -> str:
     """Put pairs of surrogates together, as every JSON decoder does; lone ones stay."""
+    if text.isascii() or not _SURROGATE.search(text):
+        return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 

@@ -68,7 +68,9 @@ class Lane(NamedTuple):
     """Where a part's later fragments go: its text, and the builders whose snapshots a fragment makes old."""
 
     text: Text
-    chain: tuple[Object | Keyed, ...]
+    chain: tuple[Object, ...]
+    parts: Keyed
+    entry: Entry
     tool_call_id: str | None
 
     def append(self, number: int, fragment: Fragment) -> ToolCallDelta | ContentDelta:
@@ -78,6 +80,7 @@ class Lane(NamedTuple):
             self.text.append(fragment.text)
             for node in self.chain:
                 node.snap = None
+            self.parts.touch(self.entry)
         sent: dict[str, object] = {"index": fragment.index, "type": kind, kind: {fragment.field: fragment.text}}
         if kind == "text":
             return ContentDelta(number, fragment.id, fragment.index, TextDeltaBlock.wrap(sent))
@@ -88,17 +91,19 @@ class Lane(NamedTuple):
 class Life(ABC):
     """A run step or a message: its builder, its state, and how many of its parts are not done.
 
-    `shape` is where the fold needs objects and lists in it; `place` has the keys that lead to the list of its parts.
+    `shape` is where the fold needs objects and lists in it; `place` has the keys that lead to the list of its parts;
+    `rank` counts those of its kind that were seen before it.
     """
 
-    __slots__ = ("_root", "_undone", "id", "state")
+    __slots__ = ("_root", "_undone", "id", "rank", "state")
 
     shape: ClassVar[Shape]
     place: ClassVar[tuple[str, ...]]
 
-    def __init__(self, ident: str) -> None:
+    def __init__(self, ident: str, rank: int) -> None:
         """Begin one that no event has been applied to."""
         self.id = ident
+        self.rank = rank
         self.state: State = "new"
         self._root = Object()
         self._root.fields["id"] = ident
@@ -132,7 +137,7 @@ class Life(ABC):
             updates += self._finish_parts(number)
         if event in ENDINGS and before != "ended":
             updates.append(self._done(number))
-        elif event != "delta" and before != "new":
+        elif before != "new" and (event != "delta" or changes.aside):
             updates.append(self._updated(number))
         updates += [self._problem(number, fault) for fault in changes.faults]
         return updates
@@ -189,15 +194,21 @@ class Life(ABC):
         That is so until what is kept first is there, the id of a tool call too, and the beginning of the text. They
         stay as they are until an ending: a text that is not empty is only appended to.
         """
-        parts = self._parts()
-        entry = parts.entries.get(fragment.index) if parts is not None else None
-        if entry is None or self.state != "open" or entry_type(entry) != fragment.type or not self._is_settled(entry):
+        *chain, parts = self._chain()
+        entry = parts.entries.get(fragment.index) if isinstance(parts, Keyed) else None
+        if (
+            not isinstance(parts, Keyed)
+            or entry is None
+            or self.state != "open"
+            or entry_type(entry) != fragment.type
+            or not self._is_settled(entry)
+        ):
             return None
         payload = entry.fields.get(fragment.type)
         text = payload.fields.get(fragment.field) if isinstance(payload, Object) else None
         if not isinstance(payload, Object) or not isinstance(text, Text) or not text:
             return None
-        return Lane(text, (payload, entry, *self._chain()), _ident(entry))
+        return Lane(text, (payload, *(node for node in chain if isinstance(node, Object))), parts, entry, _ident(entry))
 
     def dump(self) -> LifeDump:
         """Return all that it is, as plain data."""

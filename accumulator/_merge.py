@@ -66,7 +66,9 @@ _CONTENT = Shape({"text": Shape({"annotations": Shape({}, keyed=True)})}, keyed=
 MESSAGE = Shape({"content": _CONTENT})
 
 _LONGEST_KEY = 200
-"""Characters of a key in a rendered path: one as long as its event may have a fault for each of a thousand entries."""
+_LONGEST_PATH = 500
+"""Characters of a key in a rendered path, and of the path: one event may have thousands of faults, all of them behind a
+key as long as the event, or as deep as it can be."""
 
 Path: TypeAlias = Union["tuple[Path, str | int]", None]
 """A JSON path from its end: the parent's path and a key or position; None is the root."""
@@ -100,18 +102,26 @@ class Change(NamedTuple):
 
 
 class Changes:
-    """What merging one event did."""
+    """What merging one event did.
 
-    __slots__ = ("faults", "parts")
+    Attributes:
+        parts: the tool calls or content parts that it spoke of.
+        faults: what stayed out, or was replaced.
+        aside: whether a delta changed something and spoke of no part.
+
+    """
+
+    __slots__ = ("aside", "faults", "parts")
 
     def __init__(self) -> None:
         """Begin with nothing done."""
         self.parts: list[Change] = []
         self.faults: list[Fault] = []
+        self.aside = False
 
 
 def render_path(path: Path) -> str:
-    """Return a path as JSONPath (RFC 9535): `$.step_details.tool_calls[2].type`; very long keys are cut."""
+    """Return a path as JSONPath (RFC 9535): `$.step_details.tool_calls[2].type`; long keys are cut, and long paths."""
     parts: list[str] = []
     while path is not None:
         path, key = path
@@ -120,7 +130,9 @@ def render_path(path: Path) -> str:
         else:
             key = key if len(key) <= _LONGEST_KEY else key[:_LONGEST_KEY] + "..."
             parts.append(f".{key}" if key.isidentifier() and key.isascii() else f"[{dump_json(key)}]")
-    return "$" + "".join(reversed(parts))
+    text = "$" + "".join(reversed(parts))
+    half = _LONGEST_PATH // 2
+    return text if len(text) <= _LONGEST_PATH else f"{text[:half]}...{text[-half:]}"
 
 
 def json_type(value: object) -> str:
@@ -166,9 +178,14 @@ def usable_index(entry: Json) -> int | None:
     return index if type(index) is int and index >= 0 else None
 
 
+def indexed(value: list[Json]) -> bool:
+    """Tell whether a list is keyed by its own look: it has entries, and each is an object with a usable index."""
+    return bool(value) and all(usable_index(entry) is not None for entry in value)
+
+
 def other_value(path: Path, key: str, value: Json) -> Fault:
     """Return the conflict of a field that keeps its first value and came with another."""
-    return Fault("conflict", path, f"expected {key!r} as first sent, got another", dump_json(value))
+    return Fault("conflict", path, f"expected {key[:80]!r} as first sent, got another", dump_json(value))
 
 
 def other_type(path: Path, known: str, sent: dict[str, Json]) -> Fault:
@@ -203,7 +220,8 @@ class _Plan:
         self._texts: list[tuple[Text, str]] = []
         self._conflicts: dict[tuple[int, str], Object] = {}
         self._loose: list[tuple[Loose, Entry, str | None]] = []
-        self._touched: list[Object | Keyed] = []
+        self._touched: list[Object] = []
+        self._stale: list[tuple[Keyed, Entry]] = []
         self._changes = Changes()
 
     def drop(self) -> None:
@@ -219,6 +237,7 @@ class _Plan:
                 keyed.others.append(entry)
             else:
                 keyed.entries[entry.index] = entry
+            keyed.reorder()
         for keyed, ident, entry in self._ids:
             keyed.ids[ident] = entry
         for text, fragment in self._texts:
@@ -227,6 +246,9 @@ class _Plan:
             target.conflicts.add(key)
         for node in self._touched:
             node.snap = None
+        for keyed, entry in self._stale:
+            keyed.touch(entry)
+        self._changes.aside = bool(self._fields or self._texts or self._entries) and not self._changes.parts
         return self._changes
 
     def merge_object(
@@ -270,7 +292,7 @@ class _Plan:
         if is_nothing(node):
             if not is_nothing(value) or node is None:
                 self._set(target, key, value)
-        elif not is_nothing(value) and not same_json(snapshot(node), value) and not self._reported(target, key):
+        elif not (is_nothing(value) or self._reported(target, key) or same_json(snapshot(node), value)):
             self._conflicts[id(target), key] = target
             self._changes.faults.append(other_value(path, key, value))
 
@@ -280,7 +302,7 @@ class _Plan:
     def _late(self, key: str, node: Node, value: Json, path: Path) -> None:
         if is_nothing(value) or (key not in APPEND and same_json(snapshot(node), value)):
             return
-        self._fault("late", path, f"expected no more of {key!r}: an ending held its value", value)
+        self._fault("late", path, f"expected no more of {key[:80]!r}: an ending held its value", value)
 
     def _append(self, target: Object, key: str, node: Node, value: Json, path: Path) -> None:
         if is_nothing(value):
@@ -311,7 +333,7 @@ class _Plan:
     def _merge_list(  # noqa: PLR0913, PLR0917 - a field, what it has and what it gets
         self, target: Object, key: str, node: Node, value: list[Json], shape: Shape, path: Path
     ) -> None:
-        keyed = shape.keyed or (value and all(usable_index(entry) is not None for entry in value))
+        keyed = shape.keyed or indexed(value)
         if not keyed and not value:
             if node is None:
                 self._set(target, key, value)
@@ -335,7 +357,6 @@ class _Plan:
         self._set(target, key, value)
 
     def _merge_entries(self, keyed: Keyed, sent: list[Json], shape: Shape, path: Path) -> None:
-        self._touched.append(keyed)
         for position, delta in enumerate(cast("list[dict[str, Json]]", sent)):  # `check` or its indexes say so
             here = (path, position)
             entry, created = self._find(keyed, delta, here)
@@ -348,6 +369,7 @@ class _Plan:
                 self._name(keyed, id_key(ident), entry)
             if entry.index is None and (created or (kind and not known and not entry.done and entry.place is None)):
                 self._loose.append((keyed.loose, entry, keyed.loose.put(entry, kind)))
+            self._stale.append((keyed, entry))
             self.merge_object(entry, delta, shape, here, keyed=True)
             if shape.parts:
                 self._changes.parts.append(Change(entry, created, delta))

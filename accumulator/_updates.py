@@ -42,7 +42,7 @@ class RunStepCreated(Struct, frozen=True):
 
 
 class RunStepUpdated(Struct, frozen=True):
-    """A known run step was sent again, by an event that does not end it.
+    """A known run step was sent again, an ending too once it has ended; or a delta changed it in none of its calls.
 
     Attributes:
         event_number: the event, counted from 1.
@@ -142,7 +142,7 @@ class MessageCreated(Struct, frozen=True):
 
 
 class MessageUpdated(Struct, frozen=True):
-    """A known message was sent again, by an event that does not end it.
+    """A known message was sent again, an ending too once it has ended; or a delta changed it in none of its parts.
 
     Attributes:
         event_number: the event, counted from 1.
@@ -310,7 +310,7 @@ class BodyEnded(Struct, frozen=True):
     """A body ended. Handed out once per body, last.
 
     Attributes:
-        event_number: the last event of the body, counted from 1.
+        event_number: the events of all bodies that had come when it ended, 0 before any.
         outcome: how the run stands: "completed", "requires_action", "error", "truncated" and so on.
         open: ids of what has something that no ending came for: of run steps, then of messages, each in order of first
             sight.

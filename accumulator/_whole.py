@@ -35,6 +35,7 @@ from accumulator._merge import (
     Changes,
     Fault,
     check,
+    indexed,
     other_type,
     other_value,
     usable_index,
@@ -70,7 +71,7 @@ def fold_fields(root: Object, sent: dict[str, Json], shape: Shape, *, keep: Coll
         elif key in KEEP_FIRST:
             changed |= merging.keep_first(root, key, value, (None, key))
         elif key not in keep:
-            changed |= _update(root, key, value)
+            changed |= merging.update(root, key, value, (None, key))
     if changed:
         root.snap = None
     return merging.changes
@@ -86,7 +87,7 @@ def fold_ending(root: Object, sent: dict[str, Json], shape: Shape) -> Changes:
     root.snap = None
     for key, value in sent.items():
         if key not in shape.fields:
-            root.fields[key] = grow(value, key)
+            root.fields[key] = grow(value, key, ending=True)
             if value is not None:
                 root.held.add(key)
         else:
@@ -94,18 +95,30 @@ def fold_ending(root: Object, sent: dict[str, Json], shape: Shape) -> Changes:
     return merging.changes
 
 
-def grow(value: Json, key: str, *, held: bool = False) -> Node:
-    """Build the node of a whole value; `held` marks what an ending said in it."""
+def grow(value: Json, key: str, *, ending: bool = False) -> Node:
+    """Build the node of a whole value.
+
+    What an ending says is marked as held, and its lists stay as sent. Another object's list of entries with indexes is
+    keyed by them, so that later deltas find their entries.
+    """
     if isinstance(value, str) and key in APPEND:
         return Text(value)
+    if isinstance(value, list) and not ending and key not in APPEND and indexed(value):
+        return _keyed(value)
     if not isinstance(value, dict) or key in WHOLE or key in APPEND:
         return value
     target = Object()
     for name, item in value.items():
-        node = target.fields[name] = grow(item, name, held=held)
-        if held and not isinstance(node, Object) and not is_nothing(item):
+        node = target.fields[name] = grow(item, name, ending=ending)
+        if ending and not isinstance(node, Object) and not is_nothing(item):
             target.held.add(name)
     return target
+
+
+def _keyed(sent: list[Json]) -> Keyed:
+    keyed = Keyed()
+    _Merging().fill_entries(keyed, sent, ANY, None)
+    return keyed
 
 
 def _open_null(target: Object, key: str) -> bool:
@@ -116,23 +129,12 @@ def _open_null(target: Object, key: str) -> bool:
     return True
 
 
-def _update(target: Object, key: str, value: Json) -> bool:
-    node = target.fields.get(key)
-    if isinstance(node, Object) and isinstance(value, dict):
-        changed = False
-        for name, item in value.items():
-            changed |= _open_null(node, name) if item is None else _update(node, name, item)
-        if changed:
-            node.snap = None
-        return changed
-    if node is not None and (value == [] or same_json(snapshot(node), value)):
-        return False
-    target.fields[key] = grow(value, key)
-    return True
+def _pair(keyed: Keyed, sent: list[dict[str, Json]], *, ending: bool) -> list[Entry | None]:
+    """Return which folded entry each of a whole list is: by id, by an index it names, then in order by type.
 
-
-def _pair(keyed: Keyed, sent: list[dict[str, Json]]) -> list[Entry | None]:
-    """Return which folded entry each of a whole list is: by id, by an index it names, then in order by type."""
+    In order an ending's may be one with another id, as servers do that make up a new one each time; a repeated object's
+    may not, nor one under another index: filling would make one of two.
+    """
     free = {id(entry): entry for entry in keyed.ordered()}
     found: list[Entry | None] = []
     for item in sent:
@@ -142,25 +144,31 @@ def _pair(keyed: Keyed, sent: list[dict[str, Json]]) -> list[Entry | None]:
             entry = keyed.entries.get(index)
         found.append(free.pop(id(entry), None) if entry else None)
     rest = _Rest(free.values())
-    return [entry or rest.take(entry_type(item)) for item, entry in zip(sent, found, strict=True)]
+    for position, item in enumerate(sent):
+        if found[position] is None and (ending or usable_index(item) is None):
+            named = not is_nothing(item.get("id"))
+            found[position] = rest.take(entry_type(item), nameless=named and not ending)
+    return found
 
 
 class _Rest:
     """Entries in order, to be taken by type; a missing type, on either side, fits all. Each take costs the same."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
-        self._all = deque(enumerate(entries))
-        self._by_type: dict[str, deque[tuple[int, Entry]]] = {}
+        self._queues: dict[tuple[str | None, bool], deque[tuple[int, Entry]]] = {}
         self._taken: set[int] = set()
-        for rank, entry in self._all:
-            self._by_type.setdefault(entry_type(entry), deque()).append((rank, entry))
+        for rank, entry in enumerate(entries):
+            for nameless in (False, True) if is_nothing(entry.fields.get("id")) else (False,):
+                for kind in (entry_type(entry), None):
+                    self._queues.setdefault((kind, nameless), deque()).append((rank, entry))
 
-    def take(self, kind: str) -> Entry | None:
-        queues = [self._by_type.get(kind), self._by_type.get("")] if kind else [self._all]
-        fitting = [queue for queue in queues if queue and self._skip_taken(queue)]
-        if not fitting:
+    def take(self, kind: str, *, nameless: bool) -> Entry | None:
+        """Take the first that a type fits, of those without an id if it is to be `nameless`."""
+        queues = [self._queues.get((fitting, nameless)) for fitting in ((kind, "") if kind else (None,))]
+        left = [queue for queue in queues if queue and self._skip_taken(queue)]
+        if not left:
             return None
-        rank, entry = min(fitting, key=lambda queue: queue[0][0]).popleft()
+        rank, entry = min(left, key=lambda queue: queue[0][0]).popleft()
         self._taken.add(rank)
         return entry
 
@@ -185,19 +193,38 @@ class _Merging:
             if not is_nothing(value) or (node is None and (value is not None or key not in target.fields)):
                 target.fields[key] = value
                 return True
-        elif not is_nothing(value) and not same_json(snapshot(node), value) and key not in target.conflicts:
+        elif not (is_nothing(value) or key in target.conflicts or same_json(snapshot(node), value)):
             target.conflicts.add(key)
             self.changes.faults.append(other_value(path, key, value))
         return False
 
-    def _entries(self, keyed: Keyed, sent: list[Json]) -> Iterator[tuple[int, dict[str, Json], Entry, bool]]:
+    def update(self, target: Object, key: str, value: Json, path: Path) -> bool:
+        """Replace what a field has, objects key by key; entries with indexes only take what is empty in them."""
+        node = target.fields.get(key)
+        if isinstance(node, Object) and isinstance(value, dict):
+            changed = False
+            for name, item in value.items():
+                changed |= _open_null(node, name) if item is None else self.update(node, name, item, (path, name))
+            if changed:
+                node.snap = None
+            return changed
+        if isinstance(node, Keyed) and isinstance(value, list) and indexed(value):
+            return self.fill_entries(node, value, ANY, path)
+        if node is not None and (value == [] or same_json(snapshot(node), value)):
+            return False
+        target.fields[key] = grow(value, key)
+        return True
+
+    def _entries(
+        self, keyed: Keyed, sent: list[Json], *, ending: bool
+    ) -> Iterator[tuple[int, dict[str, Json], Entry, bool]]:
         """Yield each entry of a whole list with the one it is, opened where there is none.
 
         A new one's index is one that it names, else its position, else the lowest that is free.
         """
         items = [item for item in sent if isinstance(item, dict)]
         lowest = 0
-        for position, (item, entry) in enumerate(zip(items, _pair(keyed, items), strict=True)):
+        for position, (item, entry) in enumerate(zip(items, _pair(keyed, items, ending=ending), strict=True)):
             if entry is not None:
                 yield position, item, entry, False
                 continue
@@ -206,6 +233,7 @@ class _Merging:
             while index in keyed.entries:
                 index, lowest = lowest, lowest + 1
             opened = keyed.entries[index] = Entry(index)
+            keyed.reorder()
             yield position, item, opened, True
 
     def fill(self, target: Object, sent: dict[str, Json], shape: Shape, path: Path) -> bool:
@@ -223,10 +251,10 @@ class _Merging:
             return self.keep_first(target, key, value, path)
         if value is None:
             return _open_null(target, key)
-        if isinstance(value, list) and shape.keyed:
+        if isinstance(value, list) and (shape.keyed or (isinstance(node, Keyed) and indexed(value))):
             keyed = node if isinstance(node, Keyed) else Keyed()
             target.fields[key] = keyed
-            return self._fill_entries(keyed, value, shape, path) or keyed is not node
+            return self.fill_entries(keyed, value, shape, path) or keyed is not node
         if isinstance(value, dict) and (isinstance(node, Object) or shape is not ANY):
             nested = node if isinstance(node, Object) else Object()
             target.fields[key] = nested
@@ -236,9 +264,10 @@ class _Merging:
         target.fields[key] = grow(value, key)
         return True
 
-    def _fill_entries(self, keyed: Keyed, sent: list[Json], shape: Shape, path: Path) -> bool:
+    def fill_entries(self, keyed: Keyed, sent: list[Json], shape: Shape, path: Path) -> bool:
+        """Take from a whole list the entries that are not there, and what is empty in those that are."""
         changed = False
-        for position, item, entry, created in self._entries(keyed, sent) if sent else ():
+        for position, item, entry, created in self._entries(keyed, sent, ending=False) if sent else ():
             here = (path, position)
             known, kind = entry_type(entry), entry_type(item)
             if known and kind and known != kind:
@@ -250,7 +279,7 @@ class _Merging:
             if created and shape.parts:
                 self.changes.parts.append(Change(entry, created, item))
         if changed:
-            keyed.snap = None
+            keyed.reorder()
         return changed
 
     def _settle(self, target: Object, sent: dict[str, Json], shape: Shape, path: Path) -> None:
@@ -277,19 +306,20 @@ class _Merging:
         else:
             if has_content(node) and not same_json(snapshot(node), value):
                 self._contradiction(path, "expected what was streamed, got another value in the ending", node)
-            grown = target.fields[key] = grow(value, key, held=True)
+            grown = target.fields[key] = grow(value, key, ending=True)
             if not isinstance(grown, Object):
                 target.held.add(key)
 
     def _settle_entries(self, keyed: Keyed, sent: list[Json], shape: Shape, path: Path) -> None:
-        keyed.snap = None
-        settled = list(self._entries(keyed, sent))
+        keyed.reorder()
+        settled = list(self._entries(keyed, sent, ending=True))
         everyone = {id(entry): entry for entry in (*keyed.entries.values(), *keyed.others)}
         for entry in everyone.values():
             entry.place = None
         for position, item, entry, created in settled:
             entry.place = position
-            self._settle(entry, _without_index(item), shape, (path, position))
+            # Where the reference has no keyed list an index may be any field: the ending decides, as everywhere.
+            self._settle(entry, _without_index(item) if shape.keyed else item, shape, (path, position))
             if created and shape.parts:
                 self.changes.parts.append(Change(entry, created, item))
         keyed.ids, keyed.loose = {}, Loose()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -71,6 +74,7 @@ STREAMS: dict[str, Callable[[int], list[bytes]]] = {
     ],
     "created again": lambda n: [delta("step_1", *(logs(index) for index in range(64)))] + [created()] * n,
     "bodies": lambda n: [created(f"step_{index}") for index in range(64)] + [DONE] * n,
+    "bodies of one step": lambda n: [completed(f"step_{index}") + DONE for index in range(n)],
 }
 
 
@@ -85,6 +89,51 @@ def test_work_grows_with_what_comes_and_not_with_what_was_folded(stream: Callabl
     run = Accumulator()
     twice = calls_made(work(400))
     assert twice <= 2.1 * once
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Measure the processor time of something, the best of five."""
+    best = float("inf")
+    for _ in range(5):
+        begin = time.process_time()
+        work()
+        best = min(best, time.process_time() - begin)
+    return best
+
+
+SAID_AGAIN: dict[str, tuple[str, dict[str, object]]] = {
+    "an id": ("id", {}),
+    "a name": ("name", {}),
+    "a value after the ending": ("x", {"status": "completed"}),
+}
+
+
+@pytest.mark.parametrize(("field", "ending"), SAID_AGAIN.values(), ids=SAID_AGAIN)
+def test_what_differs_from_a_long_value_costs_what_came(field: str, ending: dict[str, object]) -> None:
+    def fed(length: int) -> Accumulator:
+        run = Accumulator()
+        first = {"index": 0, "type": "a", "x": "", field: "é" * length}
+        run.feed(created() + delta("step_1", first))
+        if ending:
+            run.feed(completed(calls=[{key: value for key, value in first.items() if key != "index"}]))
+        return run
+
+    def again(run: Accumulator) -> float:
+        return seconds(lambda: [run.feed(delta("step_1", {"index": 0, field: "è"})) for _ in range(100)])
+
+    assert again(fed(2_000_000)) < 20 * again(fed(2))
+
+
+def test_the_problems_cost_the_same_however_many_there_are() -> None:
+    def bad(count: int) -> tuple[Accumulator, bytes]:
+        run = Accumulator()
+        run.feed(event("done", "x") * count)
+        return run, event("done", "x")
+
+    def read(run: Accumulator, wrong: bytes) -> float:
+        return seconds(lambda: [(run.feed(wrong), run.problems) for _ in range(100)])
+
+    assert read(*bad(100_000)) < 20 * read(*bad(1))
 
 
 def test_each_fragment_is_joined_into_a_block_once_and_the_blocks_when_read() -> None:
@@ -134,12 +183,39 @@ def test_a_very_long_key_is_cut_in_a_path() -> None:
     assert [f"$.delta.step_details.tool_calls[1]{key}.id"] == [problem.path for problem in run.problems]
 
 
+def test_a_long_path_is_cut_in_the_middle() -> None:
+    deep: dict[str, object] = {"id": "a"}
+    for _ in range(100):
+        deep = {"k" * 50: deep}
+    again = json.loads(json.dumps(deep).replace('"a"', '"b"'))
+    run = folded(delta("step_1", {"index": 0, **deep}, {"index": 0, **again}))
+    (path,) = [problem.path for problem in run.problems]
+    assert path.startswith("$.delta.step_details.tool_calls[1].kkk")
+    assert path.endswith("kkk.id")
+    assert (503, 1) == (len(path), path.count("..."))
+
+
 def test_the_problems_are_one_object_until_there_is_another() -> None:
     run = folded(event("done", "x"))
     before = run.problems
     assert before is run.problems
     run.feed(event("done", "y"))
     assert [*before, run.problems[1]] == list(run.problems)
+    assert (1, 2) == (len(before), len(run.problems))
+
+
+def test_the_problems_are_a_sequence() -> None:
+    problems = folded(*[event("done", letter) for letter in "xyz"]).problems
+    last = problems[2]
+    assert ('"z"', last, tuple(problems)[1:]) == (last.raw, problems[-1], problems[1:])
+    assert last in problems
+    assert [last.raw, '"y"', '"x"'] == [problem.raw for problem in reversed(problems)]
+    others: list[object] = [list(problems), tuple(problems), "xyz"]
+    assert [True, True, False] == [problems == other for other in others]
+    assert problems == pickle.loads(pickle.dumps(problems))  # noqa: S301 - our own
+    assert repr(tuple(problems)) == repr(problems)
+    with pytest.raises(IndexError):
+        problems[3]
 
 
 def test_the_next_body_may_stand_right_behind_a_done_without_its_blank_line() -> None:
@@ -150,6 +226,17 @@ def test_the_next_body_may_stand_right_behind_a_done_without_its_blank_line() ->
         updates
     )
     assert ((), "completed") == (run.problems, step_json(run)["status"])
+
+
+def test_that_is_so_for_a_last_block_without_its_blank_line_too() -> None:
+    run = Accumulator()
+    run.feed(created() + DONE.removesuffix(b"\n") + completed().removesuffix(b"\n"))
+    assert ["BodyEnded", "RunStepDone", "BodyEnded"] == kinds(run.end())
+
+
+def test_no_bytes_are_no_source() -> None:
+    run = accumulate([created(), DONE]).until_done()
+    assert ([], []) == (run.feed(b""), run.end())
 
 
 def test_a_framed_event_may_not_be_too_large_either() -> None:
@@ -187,6 +274,35 @@ def test_final_steps_are_judged_by_the_stream_that_they_are_asked_of() -> None:
 def test_into_takes_an_accumulator() -> None:
     with pytest.raises(TypeError, match="expected an Accumulator for into=, came int"):
         accumulate([], into=42)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def test_an_event_for_which_too_little_stack_is_left_stays_pending() -> None:
+    def nested(leaf: str) -> dict[str, object]:
+        value: dict[str, object] = {"leaf": leaf}
+        for _ in range(110):
+            value = {"x": value}
+        return value
+
+    def at(depth: int, work: Callable[[], object]) -> None:
+        if depth:
+            at(depth - 1, work)
+        else:
+            work()
+
+    first = {"index": 0, "id": "call_1", "type": "a", "a": nested("first")}
+    last = {"id": "call_1", "type": "a", "a": nested("last"), "z": 1}
+    left, ending = 0, completed(calls=[last])
+    for depth in range(300, sys.getrecursionlimit() - 100, 50):
+        run = folded(delta("step_1", first))
+        before = step_json(run)
+        try:
+            at(depth, lambda run=run: run.feed(ending))  # type: ignore[misc]
+        except RecursionError:
+            left += 1
+            assert before == step_json(run)
+            assert ["ToolCallDone", "RunStepDone", "Problem"] == kinds(run.feed(b""))
+        assert [last] == calls_json(run)
+    assert left > 0
 
 
 # What only shows in the fragments that come after.

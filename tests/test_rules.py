@@ -22,6 +22,7 @@ from accumulator import (
     ToolCallCreated,
     ToolCallDelta,
     ToolCallDone,
+    UnknownEvent,
 )
 from accumulator._json import dump_json
 from accumulator._lives import LIFE
@@ -1446,3 +1447,61 @@ def test_done_has_the_object_of_the_ending() -> None:
         ToolCallDone(3, "step_1", 0, FunctionToolCall.from_dict(call("call_1", "get_weather", "{}", "9"))),
         RunStepDone(3, "step_1", RunStep.from_dict(whole)),
     ] == done_of(run.feed(event("thread.run.step.completed", whole)))
+
+
+def steps_tool(*entries: object) -> dict[str, object]:
+    return {"type": "browser", "id": "call_1", "browser": {"steps": list(entries)}}
+
+
+def test_a_list_by_index_may_begin_in_an_event_that_is_no_delta() -> None:
+    run = folded(step_event("created", "step_1", steps_tool({"index": 0, "x": "A"})))
+    run.feed(delta("step_1", {"index": 0, "browser": {"steps": [{"index": 1, "x": "B"}, {"index": 0, "y": 1}]}}))
+    run.feed(step_event("in_progress", "step_1", steps_tool({"index": 2, "x": "C"}, {"index": 0, "x": "Z", "z": 2})))
+    entries = [{"x": "A", "y": 1, "z": 2}, {"x": "B"}, {"x": "C"}]
+    assert ([steps_tool(*entries)], ()) == (calls_json(run), run.problems)
+
+
+def test_so_it_may_at_the_top() -> None:
+    run = folded(created(notes=[{"index": 1, "id": "b", "x": 1}]))
+    note = {"delta": {"notes": [{"index": 0, "x": 2}, {"index": 1, "y": 3}]}, "id": "step_1"}
+    updates = run.feed(event("thread.run.step.delta", note))
+    run.feed(in_progress(notes=[{"index": 0, "x": 9, "z": 4}, {"index": 1, "id": "c"}]))
+    assert ["RunStepUpdated"] == kinds(updates)
+    assert [{"x": 2, "z": 4}, {"id": "b", "x": 1, "y": 3}] == step_json(run)["notes"]
+    assert [(3, "conflict", "$.notes[1].id")] == [fault[:3] for fault in faults(run)]
+
+
+def test_an_ending_keeps_the_index_where_the_reference_has_no_such_list() -> None:
+    entries = [{"index": 0, "x": "A"}, {"index": 1, "x": "B"}]
+    run = folded(step_event("created", "step_1", steps_tool(*entries)), completed(calls=[steps_tool(*entries)]))
+    assert ([steps_tool(*entries)], ()) == (calls_json(run), run.problems)
+
+
+def test_a_call_with_another_id_in_an_event_that_is_no_ending_is_another_call() -> None:
+    second = call("call_2", "g", "{}")
+    run = folded(*OPEN, step_event("in_progress", "step_1", second))
+    assert ([call("call_1", "get_weather", ""), second], ()) == (calls_json(run), run.problems)
+
+
+def test_a_call_without_an_id_may_be_named_by_an_event_that_is_no_ending() -> None:
+    run = folded(created(), delta("step_1", {"index": 0, "type": "a"}, {"index": 1, "type": "b", "id": "call_2"}))
+    run.feed(step_event("in_progress", "step_1", {"type": "a", "id": "call_1"}, {"type": "b", "x": 1}))
+    assert [{"type": "a", "id": "call_1"}, {"type": "b", "id": "call_2", "x": 1}] == calls_json(run)
+
+
+def test_a_delta_that_speaks_of_no_call_is_an_update_of_the_step() -> None:
+    run = folded(created())
+    usage = event("thread.run.step.delta", {"id": "step_1", "delta": {"usage": {"total_tokens": 3}}})
+    assert (["RunStepUpdated"], {"total_tokens": 3}) == (kinds(run.feed(usage)), step_json(run)["usage"])
+    assert [] == run.feed(event("thread.run.step.delta", {"id": "step_1", "delta": {}}))
+
+
+def test_what_an_envelope_holds_is_handed_out_as_sent() -> None:
+    run = Accumulator()
+    unknown = run.feed(b'data: {"event": "x", "data": {"a" : 1.0,  "b":2}}\n\n')
+    (shape,) = run.feed(b'data: {"event": "thread.run.step.delta", "data": {"id" : "s", "delta": 1}}\n\n')
+    lone = run.feed(b'data: {"event": "x", "data": "\\ud800"}\n\n')
+    assert ['{"a" : 1.0,  "b":2}'] == [update.data for update in unknown if isinstance(update, UnknownEvent)]
+    assert isinstance(shape, Problem)
+    assert ("$.delta", '{"id" : "s", "delta": 1}') == (shape.path, shape.raw)
+    assert ['"\\ud800"'] == [update.data for update in lone if isinstance(update, UnknownEvent)]
