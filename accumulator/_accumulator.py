@@ -107,7 +107,7 @@ class Accumulator:
 
         A last block without its blank line is applied if its data is whole, which WHATWG's parser would discard: a
         quarter of stored recordings end so. `BodyEnded` comes unless `done` brought it. Without any event it is a body
-        cut short. Raises as `feed`.
+        cut short. Raises as `feed`; the next `end()` goes on then.
         """
         updates = self._drain([])
         if not self._own.used and self._dispatcher.body.began:

@@ -79,12 +79,15 @@ class Intake:
         return self._hold_to_strict(self._apply(item))
 
     def end(self) -> list[Update]:
-        """End the source: apply what its last block holds, and end the body unless it has ended."""
-        return self._hold_to_strict(self._end(broken=False))
+        """End the source: apply what its last block holds, and end the body unless it has ended.
+
+        If that block raises, the body has not ended: the next call ends it.
+        """
+        return self._end(broken=False)
 
     def fail(self) -> list[Update]:
         """End the source because it broke: as `end`, with the outcome "truncated" unless the body has ended."""
-        return self._hold_to_strict(self._end(broken=True))
+        return self._end(broken=True)
 
     def abandon(self) -> None:
         """End the source because nobody will read on: what is pending or half there is dropped, an open body ends."""
@@ -116,10 +119,10 @@ class Intake:
         rest = self.parser.rest()
         if isinstance(rest, Frame):
             for item in _events(rest, torn=True):
-                updates += self._apply(item)
+                updates += self._hold_to_strict(self._apply(item))
         elif rest is not None:
             # Not an event: after `done` it begins no body.
-            updates.append(self._dispatcher.torn(rest))
+            updates += self._hold_to_strict([self._dispatcher.torn(rest)])
         if not self.body.ended:
             self._begin()
             self.body.broken = broken

@@ -361,6 +361,13 @@ class RequiredAction(Model):
         return tuple(call for json in waiting for call in _tool_calls_in(json, required_tool_call_view))
 
 
+class RunIncompleteDetails(Model):
+    """Why a run is incomplete."""
+
+    __slots__ = ()
+    reason: Field[str | None] = Field('"max_completion_tokens", "max_prompt_tokens" or "content_filter".')
+
+
 class Run(Model):
     """A run of an assistant on a thread."""
 
@@ -377,7 +384,9 @@ class Run(Model):
     required_action: Field[RequiredAction | None] = Field("What the run waits for.", RequiredAction.wrap)
     last_error: Field[LastError | None] = Field("Why the run failed.", LastError.wrap)
     usage: Field[Usage | None] = Field("Tokens used; None until the run is over.", Usage.wrap)
-    incomplete_details: Field[JSONObject | None] = Field("`reason` why the run is incomplete.")
+    incomplete_details: Field[RunIncompleteDetails | None] = Field(
+        "Why the run is incomplete.", RunIncompleteDetails.wrap
+    )
     started_at: Field[int | None] = Field("When the run was started.")
     expires_at: Field[int | None] = Field("When the run will expire; None once it is over.")
     cancelled_at: Field[int | None] = Field("When the run was cancelled.")

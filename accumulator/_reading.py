@@ -151,7 +151,7 @@ class Reading:
             error, stop = RuntimeError(f"a hook raised {type(error).__name__}"), error
             error.__cause__ = stop
         elif error.__context__ is None:
-            error.__context__ = self._error
+            error.__context__ = self._put_off or self._error
         owed: list[Update] = [update for update in self._incoming if isinstance(update, BodyEnded)]
         if not self._ended:
             self._intake.drop()  # half a block dies with its body

@@ -211,6 +211,8 @@ class RunStream(Closing):
     def text_deltas(self) -> Iterator[str]:
         """Return an iterator of the texts that messages grow by, as they come, and of nothing else.
 
+        That is the text of deltas: not what only a whole message brought, but also what came too late for a message
+        that had ended, with its `late` problem.
         It takes from the stream what a loop would, going on where one stopped: what is no text is folded and heard by
         the handler as ever, and raised is what the loop raises.
         """

@@ -49,15 +49,24 @@ class Reads:
         return task.result()
 
     async def cancel(self) -> None:
-        """Cancel a read that goes on, and wait until it has ended; one that came to something all the same is kept."""
-        task = self._task
+        """Cancel a read that goes on, and wait until it has ended; one that came to something all the same is kept.
+
+        Whoever is cancelled here cancels the read once more, and waits on: a source is not closed while it is read.
+        """
+        task, cancelled = self._task, None
         if task is not None and not task.done():
             import asyncio
 
-            task.cancel()
-            await asyncio.wait({task})
+            while not task.done():
+                task.cancel()
+                try:
+                    await asyncio.wait({task})
+                except asyncio.CancelledError as error:
+                    cancelled = error
         if task is not None and task.cancelled():
             self._task = None
+        if cancelled is not None:
+            raise cancelled
 
 
 def _in_asyncio() -> bool:

@@ -599,13 +599,13 @@ def test_strict_raises_at_the_first_problem_and_goes_on_with_the_rest() -> None:
     assert [call("call_1", "f", "x")] == calls_json(run)
 
 
-def test_strict_raises_for_a_torn_block_with_the_end_among_the_updates() -> None:
+def test_strict_raises_for_a_torn_block_and_the_body_ends_next() -> None:
     run = Accumulator(strict=True)
     run.feed(created() + b"event: thr")
     with pytest.raises(MergeError) as caught:
         run.end()
-    assert ["Problem", "BodyEnded"] == kinds(list(caught.value.updates))
-    assert "truncated" == run.outcome
+    assert (["Problem"], None) == (kinds(list(caught.value.updates)), run.outcome)
+    assert (["BodyEnded"], "truncated") == (kinds(run.end()), run.outcome)
     assert [] == run.end()
 
 

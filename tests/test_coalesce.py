@@ -41,7 +41,7 @@ from tests.loopback import Loopback
 from tests.strategies import runs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 
     from accumulator import RunStream, Update
     from accumulator._builders import Json
@@ -754,6 +754,8 @@ def test_a_hook_that_raises_at_what_was_held_ends_all(streams: Streams) -> None:
     source = Ticking(clock, (0, OPENED + grown("a") + NO_INDEX + grown("b") + wire.DONE))
     taken = streams.take(streams.make(source, clock, handler=hook, strict=True))
     assert [*OPENED_KINDS, "KeyError"] == names(taken)
+    assert isinstance(taken[-1], KeyError)
+    assert isinstance(taken[-1].__context__, MergeError)
     assert [*OPENED_KINDS, "ToolCallDelta", "BodyEnded"] == names(heard)
 
 
@@ -868,6 +870,39 @@ def test_leaving_the_block_cancels_the_read_and_closes_the_source() -> None:
 
     source = on_a_silent_source(body)
     assert (["done", "cancelled"], True) == (source.reads, source.closed)
+
+
+def test_a_cancellation_while_the_read_unwinds_passes_unchanged() -> None:
+    seen: list[str] = []
+
+    async def slow_to_unwind() -> AsyncGenerator[bytes]:
+        try:
+            yield OPENED + grown("a") + grown("b")
+            await asyncio.Event().wait()
+        finally:
+            seen.append("unwinding")
+            try:
+                await asyncio.Event().wait()
+            finally:
+                seen.append("unwound")
+
+    async def leave(source: AsyncGenerator[bytes]) -> None:
+        async with aaccumulate(source, min_interval=INTERVAL) as stream:
+            await take(stream, 4)
+
+    async def main() -> None:
+        source = slow_to_unwind()
+        leaving = asyncio.create_task(leave(source))
+        while not seen:
+            await asyncio.tasks.sleep(0)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        with pytest.raises(StopAsyncIteration):
+            await anext(source)
+
+    asyncio.run(main())
+    assert ["unwinding", "unwound"] == seen
 
 
 async def cancel_next(stream: AsyncRunStream) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import json
 import socket
 import threading
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -28,6 +28,7 @@ from opentelemetry.trace import StatusCode
 from accumulator import (
     Accumulator,
     FunctionToolCall,
+    Limits,
     SSEParser,
     TextContentBlock,
     TruncatedError,
@@ -147,7 +148,7 @@ def test_starlette_closes_upstream_when_the_browser_leaves_a_silent_run(shipped:
 
     with browsing(think) as (agents, response):
         texts = response.iter_text()  # held: an iterator that is dropped closes the connection
-        assert "event: tool\n" in next(texts)
+        assert any("event: tool\n" in text for text in texts)
         assert not agents.client_closed.is_set()
         response.close()
         assert agents.client_closed.wait(PATIENCE)
@@ -168,7 +169,7 @@ def test_starlette_closes_upstream_when_the_browser_leaves_a_run_in_full_flow() 
 
     with browsing(talk) as (agents, response):
         texts = response.iter_text()
-        assert "event: text\n" in next(texts)
+        assert any("event: text\n" in text for text in texts)
         assert not agents.client_closed.is_set()
         response.close()
         assert agents.client_closed.wait(PATIENCE)
@@ -210,6 +211,29 @@ def test_starlette_says_that_a_run_was_cut(shipped: Path) -> None:
     with browsing(drop) as (_, response):
         assert ["tool", "end"] == [name for name, _ in seen(response.read())]
         assert ("end", {"outcome": "truncated"}) == seen(response.read())[-1]
+
+
+def test_starlette_tells_a_browser_its_place_before_anything_came(shipped: Path) -> None:
+    with browsing(player((shipped / "code_interpreter.sse").read_bytes())) as (_, response):
+        assert response.read().startswith(b"id: 0\n\n")
+
+
+def test_starlette_says_that_a_run_cannot_be_read_on() -> None:
+    async def events() -> AsyncGenerator[bytes]:
+        yield wire.created() + b": " + b"x" * 2_000
+
+    async def sent() -> list[str]:
+        stream = aaccumulate(events(), limits=Limits(max_event_size=1_000))
+        return [text async for text in starlette_proxy.browser_events(stream)]
+
+    end = {"outcome": "truncated", "error": "LimitError"}
+    assert ("end", end) == seen("".join(asyncio.run(sent())).encode())[-1]
+
+
+def test_starlette_starts_no_run_without_a_question() -> None:
+    with Loopback(player()) as agents, serving(make_app(agents.url, "asst_1")) as address:
+        answers = [httpx.get(f"{address}/chat"), httpx.head(f"{address}/chat?question=x")]
+        assert ([400, 400], []) == ([answer.status_code for answer in answers], agents.exchanges)
 
 
 def test_starlette_says_that_the_agents_server_refused() -> None:
@@ -383,6 +407,28 @@ def test_opentelemetry_a_step_that_failed_says_why() -> None:
     failed = wire.step_event("failed", status="failed", last_error=error)
     [span, _] = traced(wire.created() + failed + wire.DONE).finished()
     assert (StatusCode.ERROR, "Too much.") == (span.status.status_code, span.status.description)
+
+
+def test_opentelemetry_takes_what_a_server_sends_in_place_of_objects() -> None:
+    failed = wire.step_event("failed", status="failed", last_error="boom", usage=5)
+    [span, _] = traced(wire.created() + failed + wire.DONE).finished()
+    assert (StatusCode.ERROR, "boom") == (span.status.status_code, span.status.description)
+
+
+def test_opentelemetry_names_at_the_end_what_began_without_a_name() -> None:
+    whole = wire.completed(calls=[wire.call("call_1", "f", "{}")])
+    spans = traced(wire.delta("step_1", wire.fragment(0, "{}")) + whole + wire.DONE)
+    call, step, _ = spans.finished()
+    assert ("execute_tool f", "run_step tool_calls") == (call.name, step.name)
+    assert ("f", "call_1") == tuple((call.attributes or {})[f"gen_ai.tool.{key}"] for key in ("name", "call.id"))
+
+
+def test_opentelemetry_closes_the_spans_of_a_stream_that_was_left() -> None:
+    spans = Spans()
+    handler = RunSpans(spans.tracer)
+    with tap([wire.created(), wire.DONE], handler=handler) as chunks, closing(handler):
+        next(chunks)
+    assert [("run_step tool_calls", None, "ERROR")] == spans.tree()
 
 
 def test_opentelemetry_a_problem_is_an_event_of_its_step() -> None:

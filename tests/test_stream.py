@@ -359,11 +359,12 @@ def test_strict_raises_and_the_loop_goes_on(make: Make) -> None:
     assert [STEP_AFTER_FIRST] == twin.final_run_steps()
 
 
-def test_strict_raises_for_a_torn_end_once_and_then_the_stream_is_over(make: Make) -> None:
+def test_strict_raises_for_a_torn_end_once_and_then_the_body_ends(make: Make) -> None:
     twin = make(FIRST_EVENTS[0] + b"event: thread.run.step", strict=True)
     with pytest.raises(MergeError) as caught:
         twin.until_done()
-    assert ["Problem", "BodyEnded"] == [type(update).__name__ for update in caught.value.updates]
+    assert ["Problem"] == [type(update).__name__ for update in caught.value.updates]
+    assert ["BodyEnded"] == [type(update).__name__ for update in twin.take()]
     assert ([], "truncated") == (twin.take(), twin.accumulator.outcome)
 
 

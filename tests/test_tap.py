@@ -451,12 +451,21 @@ def test_a_limit_stops_the_fold(twin: Twin) -> None:
     assert (LimitError, "truncated", []) == (type(twin.tap.error), run.outcome, run.run_steps())
 
 
+def test_after_a_failure_nothing_is_kept_of_what_is_passed_on(twin: Twin) -> None:
+    twin.open(FIRST_EVENTS[0] + BAD, *[FIRST] * 100, into=Accumulator(strict=True))
+    assert 101 == len(twin.take())
+    intake = twin.tap._tapping._reading._intake
+    assert (0, None) == (len(intake.pending), intake.parser.rest())
+
+
 def test_a_torn_end_is_a_problem_of_a_strict_accumulator(twin: Twin) -> None:
-    run = twin.open(FIRST_EVENTS[0], b"event: thread.run.st", into=Accumulator(strict=True))
+    heard: list[Update] = []
+    run = twin.open(FIRST_EVENTS[0], b"event: thread.run.st", into=Accumulator(strict=True), handler=heard.append)
     assert [FIRST_EVENTS[0], b"event: thread.run.st"] == twin.take()
     error = twin.tap.error
     assert isinstance(error, MergeError)
-    assert (["Problem", "BodyEnded"], "truncated") == (names(list(error.updates)), run.outcome)
+    assert (["Problem"], "truncated") == (names(list(error.updates)), run.outcome)
+    assert ["RunUpdated", "BodyEnded"] == names(heard)
 
 
 def test_a_chunk_that_cannot_be_read_is_passed_on_all_the_same(twin: Twin) -> None:

@@ -6,13 +6,15 @@ The browser sees `text` and `tool` while the run goes on, `result` when a tool c
     events.addEventListener("text", (event) => page.append(JSON.parse(event.data).text));
     events.addEventListener("end", () => events.close());
 
-When the browser goes, the connection to the agent's server is closed, in the midst of the run if need be.
+What goes first is an event id without an event, so that a browser that is cut off before anything came says, when it
+asks again, that it has been here. When the browser goes, the connection to the agent's server is closed, in the midst
+of the run if need be.
 """
 
 from __future__ import annotations
 
 import json
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import httpx
@@ -21,6 +23,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from accumulator import (
+    AccumulatorError,
     BodyEnded,
     ContentDelta,
     ResponseError,
@@ -56,6 +59,8 @@ def make_app(runs_url: str, assistant_id: str) -> Starlette:
         if "last-event-id" in request.headers:
             # An EventSource that was cut off asks again by itself: 204 stops it, and no second run is started.
             return Response(status_code=204)
+        if "question" not in request.query_params or request.method == "HEAD":
+            return Response(status_code=400)
         message = {"role": "user", "content": request.query_params["question"]}
         body = {"assistant_id": assistant_id, "stream": True, "additional_messages": [message]}
         upstream = AsyncExitStack()
@@ -85,8 +90,9 @@ class RunResponse(StreamingResponse):
 
 
 async def browser_events(stream: AsyncRunStream) -> AsyncGenerator[str]:
-    """Say what of a run the browser is to see; a run that is cut off ends as `truncated`."""
-    with suppress(TruncatedError):  # its `BodyEnded` came before
+    """Say what of a run the browser is to see; a run that is cut off, or cannot be read on, ends as `truncated`."""
+    yield "id: 0\n\n"
+    try:
         async for update in stream:
             match update:
                 case ContentDelta(delta=TextDeltaBlock(text=TextDelta(value=str(text)))) if text:
@@ -101,6 +107,10 @@ async def browser_events(stream: AsyncRunStream) -> AsyncGenerator[str]:
                     yield event(update.event_number, "end", outcome=outcome)
                 case _:
                     pass
+    except TruncatedError:
+        pass  # its `BodyEnded` came before
+    except AccumulatorError as error:
+        yield event(0, "end", outcome="truncated", error=type(error).__name__)
 
 
 def event(number: int, name: str, **data: object) -> str:
