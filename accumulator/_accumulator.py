@@ -215,7 +215,7 @@ class Accumulator:
                 own=None if own.body is seen.body else own.body,
                 used=own.used,
                 parser=own.parser.state(),
-                pending=[dump_pending(item if isinstance(item, Pending) else None) for item in own.pending],
+                pending=[dump_pending(item) for item in own.waiting()],
             )
         )
 

@@ -1,9 +1,4 @@
-"""One event, framed, to what the fold takes.
-
-`decode` is the general way: any name, any data. `decode_fragment` is the lane beside it, a decoder for the one event
-that a stream is full of: a later fragment of a text, a tool call's or a message's, in the canonical form, every key
-required and no other allowed. What passes it means one thing only; what does not takes the general way.
-"""
+"""One event, framed, to what the fold takes: any name, any data. Never raises, and says what kind of event it is."""
 
 from __future__ import annotations
 
@@ -18,8 +13,6 @@ if TYPE_CHECKING:
 
     from accumulator._builders import Json
 
-STEP_DELTA: Final = "thread.run.step.delta"
-MESSAGE_DELTA: Final = "thread.message.delta"
 _DONE: Final = "[DONE]"
 DONE: Final = _DONE.encode()
 
@@ -49,14 +42,27 @@ KINDS: dict[str, Kind] = dict(_kinds())
 class Decoded(NamedTuple):
     """An event: its kind and name, its payload where the kind has one, and what is wrong with an undecodable one.
 
-    `text` is its data where that is not the whole data of the event, as it was sent.
+    `enveloped` says that its data is not the whole of what came but the value of the key "data" in it.
     """
 
     kind: Kind
     name: str
     payload: Json = None
-    text: str | None = None
     message: str = ""
+    enveloped: bool = False
+
+    def text(self, data: bytes | str) -> str:
+        """Return its data as text, as it was sent, from all that came; in an envelope, as far as msgspec can tell."""
+        if not self.enveloped:
+            return text_of(data)
+        try:
+            return text_of(bytes(msgspec.json.decode(data, type=_Envelope).data))
+        except (UnicodeError, msgspec.DecodeError, RecursionError):
+            return dump_json(self.payload)
+
+
+class _Envelope(msgspec.Struct):
+    data: msgspec.Raw
 
 
 def text_of(data: bytes | str) -> str:
@@ -84,7 +90,7 @@ def decode(name: str, data: bytes | str, *, torn: bool = False) -> Decoded:
         payload = cast("Json", parse_json(data))
     except ValueError as exc:
         return _undecodable(kind, name, data, str(exc), torn=torn)
-    return Decoded(kind, name, payload) if name != "message" else _nameless(payload, data)
+    return Decoded(kind, name, payload) if name != "message" else _nameless(payload)
 
 
 def _undecodable(kind: Kind, name: str, data: bytes | str, message: str, *, torn: bool) -> Decoded:
@@ -96,19 +102,7 @@ def _undecodable(kind: Kind, name: str, data: bytes | str, message: str, *, torn
     return Decoded("undecodable", name, message=message)
 
 
-class _Envelope(msgspec.Struct):
-    data: msgspec.Raw
-
-
-def _inner(inner: Json, data: bytes | str) -> str:
-    """Return the text of what an envelope holds, as sent where msgspec can tell."""
-    try:
-        return text_of(bytes(msgspec.json.decode(data, type=_Envelope).data))
-    except (UnicodeError, msgspec.DecodeError, RecursionError):
-        return dump_json(inner)
-
-
-def _nameless(payload: Json, data: bytes | str) -> Decoded:
+def _nameless(payload: Json) -> Decoded:
     """Decode an event that names itself in its data, as some servers send it: `{"event": ..., "data": ...}`."""
     if isinstance(payload, dict):
         name = payload.get("event")
@@ -119,7 +113,7 @@ def _nameless(payload: Json, data: bytes | str) -> Decoded:
                 done = inner == _DONE
                 message = "" if done else f"expected the data {_DONE}, got other data"
                 return Decoded("done" if done else "undecodable", name, message=message)
-            return Decoded(kind, name, inner, _inner(inner, data))
+            return Decoded(kind, name, inner, enveloped=True)
         if payload.get("error") is not None:
             return Decoded("error", "message", payload)
     return Decoded("unknown", "message", payload)
@@ -135,92 +129,3 @@ def error_json(payload: Json) -> dict[str, Json]:
     if isinstance(payload, dict):
         return payload
     return {"message": payload if isinstance(payload, str) else dump_json(payload)}
-
-
-class _Function(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    arguments: str
-
-
-class _CodeInterpreter(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    input: str
-
-
-class _Entry(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    index: int
-    type: Literal["function", "code_interpreter"]
-    function: _Function | msgspec.UnsetType = msgspec.UNSET
-    code_interpreter: _CodeInterpreter | msgspec.UnsetType = msgspec.UNSET
-
-
-class _Details(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    type: Literal["tool_calls"]
-    tool_calls: tuple[_Entry]
-
-
-class _StepDelta(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    step_details: _Details
-
-
-class _StepEvent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    id: str
-    object: Literal["thread.run.step.delta"]
-    delta: _StepDelta
-
-
-class _Text(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    value: str
-
-
-class _Part(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    index: int
-    type: Literal["text"]
-    text: _Text
-
-
-class _MessageDelta(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    content: tuple[_Part]
-
-
-class _MessageEvent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    id: str
-    object: Literal["thread.message.delta"]
-    delta: _MessageDelta
-
-
-_step_decoder = msgspec.json.Decoder(_StepEvent)
-_message_decoder = msgspec.json.Decoder(_MessageEvent)
-
-
-class Fragment(msgspec.Struct, frozen=True, gc=False):
-    """A later fragment of a text: a function's `arguments`, a code interpreter's `input`, a message's `value`.
-
-    `id` is that of the step or message, `index` that of the call or content part, `type` the part's.
-    """
-
-    id: str
-    index: int
-    type: str
-    field: str
-    text: str
-
-
-def decode_fragment(name: str, data: bytes | str) -> Fragment | None:
-    """Decode the data of a delta, `STEP_DELTA` or `MESSAGE_DELTA`, that is a canonical later fragment, else None."""
-    try:
-        if name == STEP_DELTA:
-            return _step_fragment(_step_decoder.decode(data))
-        event = _message_decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
-    part = event.delta.content[0]
-    return Fragment(event.id, part.index, "text", "value", part.text.value)
-
-
-def _step_fragment(event: _StepEvent) -> Fragment | None:
-    entry = event.delta.step_details.tool_calls[0]
-    function, code = entry.function, entry.code_interpreter
-    if isinstance(function, _Function) and code is msgspec.UNSET and entry.type == "function":
-        return Fragment(event.id, entry.index, "function", "arguments", function.arguments)
-    if isinstance(code, _CodeInterpreter) and function is msgspec.UNSET and entry.type == "code_interpreter":
-        return Fragment(event.id, entry.index, "code_interpreter", "input", code.input)
-    return None

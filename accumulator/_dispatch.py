@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, assert_never, cast
+from typing import TYPE_CHECKING, assert_never, cast
 
-from accumulator._decode import MESSAGE_DELTA, STEP_DELTA, decode, decode_fragment, error_json, text_of
+from accumulator._decode import decode, error_json, text_of
+from accumulator._lanes import Lanes, Learned
 from accumulator._lives import ENDINGS, MessageLife, StepLife
 from accumulator._merge import Misfit, json_type, render_path
 from accumulator._models import ErrorObject, RequiredAction, Run
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from accumulator._builders import Json
     from accumulator._decode import Decoded
     from accumulator._errors import LimitError
-    from accumulator._lives import Lane, Life
+    from accumulator._lives import Life
     from accumulator._outcome import Pending
     from accumulator._updates import Update
 
@@ -37,7 +38,8 @@ class Dispatcher:
         problems: every problem so far.
         count: the events so far.
         body: the body that began last.
-        use_lanes: whether canonical fragments take the short way; off, they take the general one, to the same result.
+        lanes: the short ways that were learned.
+        use_lanes: whether there are any; off, all events take the general way, to the same result.
 
     """
 
@@ -52,7 +54,7 @@ class Dispatcher:
         self.use_lanes = True
         self._open: dict[Life, None] = {}
         self._open_ids: tuple[str, ...] | None = ()
-        self._lanes: dict[str, dict[str, dict[tuple[int, str], Lane]]] = {STEP_DELTA: {}, MESSAGE_DELTA: {}}
+        self.lanes = Lanes()
 
     def end_body(self, body: Body) -> BodyEnded:
         """End a body."""
@@ -96,54 +98,45 @@ class Dispatcher:
     def apply(self, body: Body, item: Pending) -> list[Update]:
         """Apply one event of a body."""
         self.count += 1
-        lanes = self._lanes.get(item.name) if self.use_lanes else None
-        fragment = decode_fragment(item.name, item.data) if lanes is not None else None
-        if lanes is not None and fragment is not None:
-            of_one = lanes.get(fragment.id)
-            if of_one is not None and (lane := of_one.get((fragment.index, fragment.type))) is not None:
-                return [lane.append(self.count, fragment)]
         decoded = decode(item.name, item.data, torn=item.torn)
         try:
-            updates = self._dispatch(body, decoded, item)
+            return self._dispatch(body, decoded, item)
         except Misfit as misfit:
             return [self._misfit(misfit, decoded, item)]
-        if lanes is not None and fragment is not None:
-            life = self.steps[fragment.id] if item.name == STEP_DELTA else self.messages[fragment.id]
-            if (lane := life.lane(fragment)) is not None:
-                lanes.setdefault(fragment.id, {})[fragment.index, fragment.type] = lane
-        return updates
 
     def _dispatch(self, body: Body, decoded: Decoded, item: Pending) -> list[Update]:
-        data = item.data if decoded.text is None else decoded.text
         match decoded.kind:
             case "done":
                 body.done = True
                 return []
             case "step" | "message":
-                return self._apply_to_life(decoded.kind, decoded.name.rpartition(".")[2], _object(decoded.payload))
+                return self._apply_to_life(decoded, _object(decoded.payload), item.data)
             case "run":
                 return [self._apply_to_run(body, _object(decoded.payload))]
             case "error":
                 body.error = cast("dict[str, object]", error_json(decoded.payload))
-                return [ErrorReceived(self.count, ErrorObject.wrap(body.error), text_of(data))]
+                return [ErrorReceived(self.count, ErrorObject.wrap(body.error), decoded.text(item.data))]
             case "unknown":
-                return [UnknownEvent(self.count, decoded.name, text_of(data))]
+                return [UnknownEvent(self.count, decoded.name, decoded.text(item.data))]
             case "undecodable":
-                return [self._undecodable(text_of(data), decoded.message)]
+                return [self._undecodable(decoded.text(item.data), decoded.message)]
             case _:
                 assert_never(decoded.kind)
 
-    def _apply_to_life(self, kind: Literal["step", "message"], event: str, payload: dict[str, Json]) -> list[Update]:
+    def _apply_to_life(self, decoded: Decoded, payload: dict[str, Json], data: bytes | str) -> list[Update]:
         ident = payload.get("id")
         if not isinstance(ident, str) or not ident:
             came = "an empty one" if ident == "" else json_type(ident)
             raise Misfit((None, "id"), f"expected a text that is not empty, got {came}")
-        life = self.step(ident) if kind == "step" else self.message(ident)
-        updates = life.apply(self.count, event, payload)
+        life = self.step(ident) if decoded.kind == "step" else self.message(ident)
+        event = decoded.name.rpartition(".")[2]
+        updates, growth = life.apply(self.count, event, payload)
         self.keep(life)
         self.problems += (update for update in updates if isinstance(update, Problem))
         if event in ENDINGS:
-            self._lanes[STEP_DELTA if kind == "step" else MESSAGE_DELTA].pop(ident, None)
+            self.lanes.forget(life)
+        elif growth is not None and self.use_lanes and isinstance(data, bytes):
+            self.lanes.learn(life, _learned(decoded, data), growth, updates[0])
         return updates
 
     def _apply_to_run(self, body: Body, payload: dict[str, Json]) -> Update:
@@ -160,7 +153,7 @@ class Dispatcher:
         ident = decoded.payload.get("id") if isinstance(decoded.payload, dict) else None
         ident = ident if isinstance(ident, str) else None
         of_step, of_message = (ident if decoded.kind == kind else None for kind in ("step", "message"))
-        raw = text_of(item.data) if decoded.text is None else decoded.text
+        raw = decoded.text(item.data)
         problem = Problem(self.count, "shape", render_path(misfit.path), raw, misfit.message, of_step, of_message)
         self.problems.append(problem)
         return problem
@@ -175,6 +168,12 @@ def required_action(run: dict[str, object] | None) -> RequiredAction | None:
     """Return what a run waits for, by its last event, None if for nothing."""
     action = run.get("required_action") if run is not None and run.get("status") == "requires_action" else None
     return RequiredAction.wrap(cast("dict[str, object]", action)) if isinstance(action, dict) else None
+
+
+def _learned(decoded: Decoded, data: bytes) -> Learned:
+    if decoded.enveloped:
+        return Learned(b"", data, ("data",))
+    return Learned(decoded.name.encode(), data, ())
 
 
 def _object(payload: Json) -> dict[str, Json]:

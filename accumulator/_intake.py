@@ -9,11 +9,12 @@ from accumulator._decode import DONE
 from accumulator._errors import LimitError, MergeError
 from accumulator._json import require_stack
 from accumulator._outcome import Body, Pending
-from accumulator._sse import Frame, SSEParser
+from accumulator._sse import SSEParser
 from accumulator._updates import Problem
 
 if TYPE_CHECKING:
     from accumulator._dispatch import Dispatcher
+    from accumulator._sse import Frame, Item
     from accumulator._updates import Update
 
 _GLUED = DONE + b"\n"
@@ -36,9 +37,10 @@ class Intake:
         """Begin with nothing read."""
         self.parser = SSEParser(max_event_size=max_event_size)
         self.body = Body()
-        self.pending: deque[Pending | LimitError] = deque()
+        self.pending: deque[Item | Pending] = deque()
         self.used = False
         self._dispatcher = dispatcher
+        self._find = dispatcher.lanes.find
         self._strict = strict
         self._max_event_size = max_event_size
 
@@ -50,14 +52,19 @@ class Intake:
     def push(self, chunk: bytes) -> None:
         """Take bytes; the events that they complete become pending."""
         self.used = self.used or bool(chunk)
-        for item in self.parser.push(chunk):
-            self.pending += [item] if isinstance(item, LimitError) else _events(item)
+        self.pending += self.parser.push(chunk)
 
     def push_event(self, event: str, data: bytes | str) -> None:
         """Take an event that is framed already; its size is that of its data, in bytes or characters."""
         self.used = True
-        too_large = self._max_event_size is not None and len(data) > self._max_event_size
-        self.pending.append(self.parser.too_large() if too_large else Pending(event or "message", data))
+        if self._max_event_size is not None and len(data) > self._max_event_size:
+            self.pending.append(self.parser.too_large())
+            return
+        try:
+            name = b"" if event == "message" else event.encode()
+            self.pending.append((name, data if isinstance(data, bytes) else data.encode(), b"", None))
+        except UnicodeEncodeError:  # a lone surrogate, which no UTF-8 has
+            self.pending.append(Pending(event or "message", data))
 
     def step(self) -> list[Update] | None:
         """Apply one pending event and return its updates; None where none is pending.
@@ -68,15 +75,56 @@ class Intake:
             RecursionError: the caller left too little of the stack for the event, which stays pending.
 
         """
-        if not self.pending:
-            return None
-        if isinstance(self.pending[0], Pending):
-            require_stack(self.pending[0].data)
-        item = self.pending.popleft()
+        fragment = self.next_fragment()
+        if fragment is not None or not self.pending:
+            return None if fragment is None else [fragment]
+        item = self.pending[0]
         if isinstance(item, LimitError):
+            self.pending.popleft()
             self._begin()
             raise self._dispatcher.counted(item)
+        if not isinstance(item, Pending):
+            item, *glued = _events(item)
+            self.pending.popleft()
+            self.pending.extendleft([*glued, item])
+        require_stack(item.data)
+        self.pending.popleft()
         return self._hold_to_strict(self._apply(item))
+
+    def next_fragment(self) -> Update | None:
+        """Apply the next pending event if it has a short way and give its update; None if there is no such event."""
+        pending, body = self.pending, self.body
+        if not pending or body.ended or not body.began:
+            return None
+        item = pending[0]
+        if type(item) is not tuple or (found := self._find(item[0], item[1])) is None:
+            return None
+        pending.popleft()
+        self._dispatcher.count += 1
+        lane, text = found
+        lane.append(text)
+        return lane.update(self._dispatcher.count, text)
+
+    def skim(self) -> None:
+        """Apply what is pending up to the first event that has no short way, for nobody who wants the updates."""
+        pending, body, count = self.pending, self.body, 0
+        if body.ended or not body.began:
+            return
+        while pending and type(item := pending[0]) is tuple and (found := self._find(item[0], item[1])) is not None:
+            pending.popleft()
+            count += 1
+            found[0].append(found[1])
+        self._dispatcher.count += count
+
+    def waiting(self) -> list[Pending | None]:
+        """Return what is pending; None for an event that was too large."""
+        events: list[Pending | None] = []
+        for item in self.pending:
+            if isinstance(item, tuple):
+                events += _events(item)
+            else:
+                events.append(item if isinstance(item, Pending) else None)
+        return events
 
     def end(self) -> list[Update]:
         """End the source: apply what its last block holds, and end the body unless it has ended.
@@ -117,9 +165,11 @@ class Intake:
     def _end(self, *, broken: bool) -> list[Update]:
         updates: list[Update] = []
         rest = self.parser.rest()
-        if isinstance(rest, Frame):
-            for item in _events(rest, torn=True):
-                updates += self._hold_to_strict(self._apply(item))
+        if isinstance(rest, tuple):
+            *done, last = _events(rest, torn=True)
+            for item in done:
+                updates += self._apply(item)
+            updates += self._hold_to_strict(self._apply(last))
         elif rest is not None:
             # Not an event: after `done` it begins no body.
             updates += self._hold_to_strict([self._dispatcher.torn(rest)])
@@ -143,8 +193,6 @@ class Intake:
 
 def _events(frame: Frame, *, torn: bool = False) -> list[Pending]:
     """Return the event of a frame, behind the `done` that it is glued to if it is."""
-    event = Pending(frame.event.decode("utf-8", "replace") or "message", frame.data, torn)
-    if not frame.data.startswith(_GLUED):
-        return [event]
-    event.data = frame.data.removeprefix(_GLUED)
-    return [Pending("done", DONE), event]
+    name, data, *_ = frame
+    event = Pending(name.decode("utf-8", "replace") or "message", data.removeprefix(_GLUED), torn)
+    return [Pending("done", DONE), event] if data.startswith(_GLUED) else [event]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -72,23 +73,27 @@ def parse_json(data: bytes | str) -> object:
 
 
 def require_stack(data: bytes | str) -> None:
-    """Raise `RecursionError` unless there is stack enough to go down all that JSON text can nest, `_FRAMES` a level.
+    """Raise `RecursionError` unless there is stack enough to go down all that JSON text can nest.
 
-    So a caller who left too little finds that out before anything is changed. Costs microseconds.
+    So a caller who left too little finds that out before anything is changed. Costs less than decoding the text.
     """
+    if _has_stack(min(_count_openers(data), MAX_DEPTH)):
+        return
     try:
-        _descend(_FRAMES * (_MARGIN + min(_count_openers(data), MAX_DEPTH)))
-    except RecursionError as error:
-        try:
-            depth = _depth(parse_json(data))
-        except ValueError:  # too deep for the decoder, or for what is left
-            raise error from None
-        _descend(_FRAMES * (_MARGIN + depth))
+        depth = _depth(parse_json(data))
+    except ValueError:  # too deep for the decoder, or for what is left
+        depth = MAX_DEPTH
+    if not _has_stack(depth):
+        message = f"expected stack for {_FRAMES * (_MARGIN + depth)} calls, too much of it is taken"
+        raise RecursionError(message)
 
 
-def _descend(frames: int) -> None:
-    if frames:
-        _descend(frames - 1)
+def _has_stack(levels: int) -> bool:
+    try:
+        sys._getframe(sys.getrecursionlimit() - _FRAMES * (_MARGIN + levels))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - counts them, in C
+    except ValueError:  # the stack is not that deep
+        return True
+    return False
 
 
 def parse_partial_json(text: str) -> object:

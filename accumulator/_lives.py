@@ -8,15 +8,15 @@ handed out is the state after the whole event.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, TypeAlias, cast
 
 import msgspec
 
-from accumulator._builders import Keyed, Loose, Object, Text, entry_type, is_nothing, snapshot_object
-from accumulator._deltas import CodeInterpreterToolCallDelta, FunctionToolCallDelta, tool_call_delta_view
+from accumulator._builders import Keyed, Loose, Object, is_nothing, snapshot_object
+from accumulator._deltas import tool_call_delta_view
 from accumulator._dump import Dump, dump_node, load_object
 from accumulator._merge import MESSAGE, STEP, Misfit, fold_delta, json_type, render_path, usable_index
-from accumulator._messages import Message, TextDeltaBlock, content_delta_view, content_view
+from accumulator._messages import Message, content_delta_view, content_view
 from accumulator._models import RunStep, tool_call_view
 from accumulator._updates import (
     ContentCreated,
@@ -37,8 +37,7 @@ from accumulator._whole import fold_ending, fold_fields
 
 if TYPE_CHECKING:
     from accumulator._builders import Entry, Json
-    from accumulator._decode import Fragment
-    from accumulator._merge import Changes, Fault, Shape
+    from accumulator._merge import Changes, Fault, Growth, Shape
     from accumulator._models import ToolCall
     from accumulator._updates import Update
 
@@ -62,30 +61,6 @@ LIFE: Final[dict[tuple[State, str], State]] = {
     **{("ended", ending): "ended" for ending in ENDINGS},
 }
 """The state after an event, by the state before it and the last word of the event's name. Nothing leads back."""
-
-
-class Lane(NamedTuple):
-    """Where a part's later fragments go: its text, and the builders whose snapshots a fragment makes old."""
-
-    text: Text
-    chain: tuple[Object, ...]
-    parts: Keyed
-    entry: Entry
-    tool_call_id: str | None
-
-    def append(self, number: int, fragment: Fragment) -> ToolCallDelta | ContentDelta:
-        """Append a fragment that `Life.lane` opened this for."""
-        kind = fragment.type
-        if fragment.text:
-            self.text.append(fragment.text)
-            for node in self.chain:
-                node.snap = None
-            self.parts.touch(self.entry)
-        sent: dict[str, object] = {"index": fragment.index, "type": kind, kind: {fragment.field: fragment.text}}
-        if kind == "text":
-            return ContentDelta(number, fragment.id, fragment.index, TextDeltaBlock.wrap(sent))
-        view = FunctionToolCallDelta if kind == "function" else CodeInterpreterToolCallDelta
-        return ToolCallDelta(number, fragment.id, fragment.index, self.tool_call_id, view.wrap(sent))
 
 
 class Life(ABC):
@@ -124,8 +99,11 @@ class Life(ABC):
         entry = parts.entries.get(index) if parts is not None else None
         return None if entry is None else _as_json(snapshot_object(entry))
 
-    def apply(self, number: int, event: str, payload: dict[str, Json]) -> list[Update]:
-        """Apply the event whose name ends in `event`, or raise `Misfit` with nothing changed."""
+    def apply(self, number: int, event: str, payload: dict[str, Json]) -> tuple[list[Update], Growth | None]:
+        """Apply the event whose name ends in `event`, or raise `Misfit` with nothing changed.
+
+        Also give the growth of a text if an open one's delta did nothing else.
+        """
         before, after = self.state, LIFE[self.state, event]
         changes = self._fold(event, payload, ended=before == "ended")
         self.state = after
@@ -140,7 +118,7 @@ class Life(ABC):
         elif before != "new" and (event != "delta" or changes.aside):
             updates.append(self._updated(number))
         updates += [self._problem(number, fault) for fault in changes.faults]
-        return updates
+        return updates, changes.growth if before == "open" else None
 
     def _fold(self, event: str, payload: dict[str, Json], *, ended: bool) -> Changes:
         if event in ENDINGS:
@@ -154,7 +132,7 @@ class Life(ABC):
 
     def _part_updates(self, number: int, changes: Changes, *, deltas: bool) -> list[Update]:
         updates: list[Update] = []
-        for entry, created, sent in changes.parts:
+        for entry, created, sent, _ in changes.parts:
             if created:
                 self._undone += 1
                 updates.append(self._part_created(number, entry))
@@ -188,28 +166,6 @@ class Life(ABC):
         parts = self._chain()[-1]
         return parts if isinstance(parts, Keyed) else None
 
-    def lane(self, fragment: Fragment) -> Lane | None:
-        """Return where further fragments like this go, None while the general way may do more than append to a text.
-
-        That is so until what is kept first is there, the id of a tool call too, and the beginning of the text. They
-        stay as they are until an ending: a text that is not empty is only appended to.
-        """
-        *chain, parts = self._chain()
-        entry = parts.entries.get(fragment.index) if isinstance(parts, Keyed) else None
-        if (
-            not isinstance(parts, Keyed)
-            or entry is None
-            or self.state != "open"
-            or entry_type(entry) != fragment.type
-            or not self._is_settled(entry)
-        ):
-            return None
-        payload = entry.fields.get(fragment.type)
-        text = payload.fields.get(fragment.field) if isinstance(payload, Object) else None
-        if not isinstance(payload, Object) or not isinstance(text, Text) or not text:
-            return None
-        return Lane(text, (payload, *(node for node in chain if isinstance(node, Object))), parts, entry, _ident(entry))
-
     def dump(self) -> LifeDump:
         """Return all that it is, as plain data."""
         return LifeDump(self.id, self.state, dump_node(self._root))
@@ -222,10 +178,6 @@ class Life(ABC):
         self._undone = sum(not entry.done for entry in parts.ordered()) if parts is not None else 0
 
     # What differs between a step and a message.
-
-    @abstractmethod
-    def _is_settled(self, entry: Entry) -> bool:
-        """Tell whether all is there that a canonical later fragment could add but for its text."""
 
     @abstractmethod
     def _created(self, number: int) -> Update:
@@ -268,11 +220,6 @@ class StepLife(Life):
         """Return the step as it is."""
         return RunStep.wrap(self.json())
 
-    def _is_settled(self, entry: Entry) -> bool:
-        details = self._root.fields.get("step_details")
-        kind = details.fields.get("type") if isinstance(details, Object) else None
-        return kind == "tool_calls" and isinstance(_ident(entry), str)
-
     def _created(self, number: int) -> Update:
         return RunStepCreated(number, self.id, self.view())
 
@@ -308,9 +255,6 @@ class MessageLife(Life):
         """Return the message as it is."""
         return Message.wrap(self.json())
 
-    def _is_settled(self, entry: Entry) -> bool:  # noqa: ARG002 - a content part has no id
-        return True
-
     def _created(self, number: int) -> Update:
         return MessageCreated(number, self.id, self.view())
 
@@ -323,7 +267,7 @@ class MessageLife(Life):
     def _part_created(self, number: int, entry: Entry) -> Update:
         return ContentCreated(number, self.id, entry.index, content_view(_as_json(snapshot_object(entry))))
 
-    def _part_delta(self, number: int, entry: Entry, sent: dict[str, Json]) -> Update:  # noqa: ARG002 - as above
+    def _part_delta(self, number: int, entry: Entry, sent: dict[str, Json]) -> Update:  # noqa: ARG002 - no id there
         return ContentDelta(number, self.id, usable_index(sent), content_delta_view(_as_json(sent)))
 
     def _part_done(self, number: int, entry: Entry) -> Update:

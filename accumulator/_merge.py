@@ -99,6 +99,7 @@ class Change(NamedTuple):
     entry: Entry
     created: bool
     sent: dict[str, Json]
+    path: Path
 
 
 class Changes:
@@ -108,31 +109,60 @@ class Changes:
         parts: the tool calls or content parts that it spoke of.
         faults: what stayed out, or was replaced.
         aside: whether a delta changed something and spoke of no part.
+        growth: all that a delta did, if that was to append to one text of one part.
 
     """
 
-    __slots__ = ("aside", "faults", "parts")
+    __slots__ = ("aside", "faults", "growth", "parts")
 
     def __init__(self) -> None:
         """Begin with nothing done."""
         self.parts: list[Change] = []
         self.faults: list[Fault] = []
         self.aside = False
+        self.growth: Growth | None = None
+
+
+class Growth(NamedTuple):
+    """A fragment appended to a text: the text's object and path, the part's change, and whose snapshots it made old."""
+
+    text: Text
+    fragment: str
+    owner: Object
+    path: Path
+    change: Change
+    objects: list[Object]
+    entries: list[tuple[Keyed, Entry]]
+
+    def outdate(self) -> None:
+        """Have the snapshots that it changes made anew."""
+        for node in self.objects:
+            node.snap = None
+        for keyed, entry in self.entries:
+            keyed.touch(entry)
+
+
+def path_keys(path: Path) -> list[str | int]:
+    """Return the keys and positions of a path, from the root on."""
+    keys: list[str | int] = []
+    while path is not None:
+        path, key = path
+        keys.append(key)
+    return keys[::-1]
 
 
 def render_path(path: Path) -> str:
     """Return a path as JSONPath (RFC 9535): `$.step_details.tool_calls[2].type`; long keys are cut, and long paths."""
-    parts: list[str] = []
-    while path is not None:
-        path, key = path
-        if isinstance(key, int):
-            parts.append(f"[{key}]")
-        else:
-            key = key if len(key) <= _LONGEST_KEY else key[:_LONGEST_KEY] + "..."
-            parts.append(f".{key}" if key.isidentifier() and key.isascii() else f"[{dump_json(key)}]")
-    text = "$" + "".join(reversed(parts))
+    text = "$" + "".join(map(_render_key, path_keys(path)))
     half = _LONGEST_PATH // 2
     return text if len(text) <= _LONGEST_PATH else f"{text[:half]}...{text[-half:]}"
+
+
+def _render_key(key: str | int) -> str:
+    if isinstance(key, int):
+        return f"[{key}]"
+    key = key if len(key) <= _LONGEST_KEY else key[:_LONGEST_KEY] + "..."
+    return f".{key}" if key.isidentifier() and key.isascii() else f"[{dump_json(key)}]"
 
 
 def json_type(value: object) -> str:
@@ -217,7 +247,7 @@ class _Plan:
         self._fields: list[tuple[Object, str, Node]] = []
         self._entries: list[tuple[Keyed, Entry]] = []
         self._ids: list[tuple[Keyed, str, Entry]] = []
-        self._texts: list[tuple[Text, str]] = []
+        self._texts: list[tuple[Text, str, Object, Path]] = []
         self._conflicts: dict[tuple[int, str], Object] = {}
         self._loose: list[tuple[Loose, Entry, str | None]] = []
         self._touched: list[Object] = []
@@ -240,7 +270,7 @@ class _Plan:
             keyed.reorder()
         for keyed, ident, entry in self._ids:
             keyed.ids[ident] = entry
-        for text, fragment in self._texts:
+        for text, fragment, _, _ in self._texts:
             text.append(fragment)
         for (_, key), target in self._conflicts.items():
             target.conflicts.add(key)
@@ -248,8 +278,18 @@ class _Plan:
             node.snap = None
         for keyed, entry in self._stale:
             keyed.touch(entry)
-        self._changes.aside = bool(self._fields or self._texts or self._entries) and not self._changes.parts
-        return self._changes
+        changes = self._changes
+        changes.aside = bool(self._fields or self._texts or self._entries) and not changes.parts
+        changes.growth = self._growth()
+        return changes
+
+    def _growth(self) -> Growth | None:
+        """Return what the plan is if it is one text of one part and nothing else."""
+        others = (self._fields, self._entries, self._ids, self._conflicts, self._loose, self._changes.faults)
+        if len(self._texts) != 1 or len(self._changes.parts) != 1 or any(others):
+            return None
+        [change] = self._changes.parts
+        return Growth(*self._texts[0], change, self._touched, self._stale)
 
     def merge_object(
         self, target: Object, delta: dict[str, Json], shape: Shape, path: Path, *, keyed: bool = False
@@ -259,9 +299,9 @@ class _Plan:
             if keyed and key == "index":
                 continue
             here = (path, key)
-            node = self._node(target, key)
+            node = self._node(target, key) if self._new else target.fields.get(key)
             if value is None:
-                if node is None:
+                if node is None and key not in target.fields:
                     self._set(target, key, None)
             elif key in KEEP_FIRST:
                 self._keep_first(target, key, node, value, here)
@@ -310,7 +350,7 @@ class _Plan:
                 self._set(target, key, Text() if isinstance(value, str) else value)
         elif isinstance(value, str):
             if isinstance(node, Text) and node:
-                self._texts.append((node, value))
+                self._texts.append((node, value, target, path))
             elif isinstance(node, Text) or is_nothing(node):
                 self._set(target, key, Text(value))
             else:
@@ -372,7 +412,7 @@ class _Plan:
             self._stale.append((keyed, entry))
             self.merge_object(entry, delta, shape, here, keyed=True)
             if shape.parts:
-                self._changes.parts.append(Change(entry, created, delta))
+                self._changes.parts.append(Change(entry, created, delta, here))
 
     def _name(self, keyed: Keyed, ident: str, entry: Entry) -> None:
         if ident not in keyed.ids and (id(keyed), ident) not in self._new:

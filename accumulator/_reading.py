@@ -28,7 +28,13 @@ if TYPE_CHECKING:
 
 
 class Reading:
-    """A source being read into an accumulator, without the reading: it says what is next and is told what came."""
+    """A source being read into an accumulator, without the reading: it says what is next and is told what came.
+
+    Attributes:
+        accumulator: what is folded into.
+        ready: updates that are to be handed out before anything else is done.
+
+    """
 
     def __init__(
         self, accumulator: Accumulator, *, single: bool, handler: Callback | None, coalescer: Coalescer | None = None
@@ -39,15 +45,16 @@ class Reading:
         self._single = single
         self._handler = handler
         self._coalescer = coalescer
-        self._ready: deque[Update] = deque()
-        self._unheard: deque[Update] = deque()
-        self._incoming = self._ready if handler is None else self._unheard
+        self.ready: deque[Update] = deque()
+        self._to_hear: deque[Update] = deque()
+        self._incoming = self.ready if handler is None else self._to_hear
         self._ending: Callable[[], list[Update]] | None = None  # what to do once all that was read is applied
         self._ended = False
         self._closed = self._cut = self._broken_off = False
         self._error: Exception | None = None
         self._raised = False
         self._put_off: AccumulatorError | None = None  # an event's error, while what was held comes before it
+        self._direct = handler is None and coalescer is None
 
     @property
     def more(self) -> bool:
@@ -58,29 +65,36 @@ class Reading:
     def _over(self) -> bool:
         return self._ended or (self._single and self._intake.finished)
 
-    def next_update(self) -> Update | None:
-        """Give the next update; None if a hook or the source comes first or, without both, if that was the last."""
-        while not self._ready and not self._unheard and (self._put_off is not None or not self._over):
+    def next_update(self, *, wanted: bool = True) -> Update | None:
+        """Give the next update; None if a hook or the source comes first or, without both, if that was the last.
+
+        Of updates that are not wanted those about fragments are left out: they need not be made.
+        """
+        if self._direct and not wanted and not self.ready:
+            self._intake.skim()
+        while not self.ready and not self._to_hear and (self._put_off is not None or not self._over):
             updates = self._advance()
             if updates is None:
                 return None
             self._incoming.extend(updates)
-        if self._ready:
-            return self._ready.popleft()
-        if self._error is not None and not self._raised and not self._unheard:
+        if self.ready:
+            return self.ready.popleft()
+        if self._error is not None and not self._raised and not self._to_hear:
             self._raised = True
             raise self._error
         return None
 
+    def next_fragment(self) -> Callable[[], Update | None]:
+        """Give what gives the next update while nothing is ready, if it is about a fragment that has a short way."""
+        return self._intake.next_fragment if self._direct else _nothing
+
     def next_hook(self) -> Callable[[], object] | None:
         """Give what is to be called before the next update, None where there is nothing; `break_off` if it raises."""
-        if self._handler is None or not self._unheard:
+        if self._handler is None or not self._to_hear:
             return None
-        update = self._unheard.popleft()
+        update = self._to_hear.popleft()
         if not self._broken_off:
-            self._ready.append(
-                update
-            )  # before it is heard: what interrupts a hook, such as cancellation, loses nothing
+            self.ready.append(update)  # before it is heard: what interrupts a hook, such as cancellation, loses nothing
         return partial(self._handler, update)
 
     def _advance(self) -> list[Update] | None:
@@ -156,9 +170,9 @@ class Reading:
         if not self._ended:
             self._intake.drop()  # half a block dies with its body
             owed += self._intake.fail()
-        self._ready.clear()
-        self._unheard.clear()
-        self._unheard.extend(owed if self._handler is not None else ())
+        self.ready.clear()
+        self._to_hear.clear()
+        self._to_hear.extend(owed if self._handler is not None else ())
         self._error, self._put_off = error, None
         self._ended = self._broken_off = True
 
@@ -171,8 +185,8 @@ class Reading:
             self._intake.abandon()
         self._closed = self._ended = self._raised = True
         self._put_off = None
-        self._ready.clear()
-        self._unheard.clear()
+        self.ready.clear()
+        self._to_hear.clear()
         return True
 
     def drained(self) -> Accumulator:
@@ -194,6 +208,10 @@ class Reading:
             return accumulator.run_steps()
         error.accumulator = accumulator
         raise error
+
+
+def _nothing() -> None:
+    """Give nothing."""
 
 
 def text_of(update: Update) -> str:

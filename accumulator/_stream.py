@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from accumulator._accumulator import DEFAULT_LIMITS, Accumulator
@@ -180,13 +181,19 @@ class RunStream(Closing):
         self.accumulator = accumulator
         self._source = source
         self._reading = Reading(accumulator, single=source.single, handler=handler, coalescer=coalescer)
+        self._ready, self._next_fragment = self._reading.ready, self._reading.next_fragment()
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Update:
+        if not self._ready and (fragment := self._next_fragment()) is not None:
+            return fragment
+        return self._next(wanted=True)
+
+    def _next(self, *, wanted: bool) -> Update:
         reading = self._reading
-        while (update := reading.next_update()) is None:
+        while (update := reading.next_update(wanted=wanted)) is None:
             if (hook := reading.next_hook()) is not None:
                 try:
                     call(hook)
@@ -229,8 +236,9 @@ class RunStream(Closing):
         What a hook raised comes out unchanged, at this call and those after it.
 
         """
-        for _ in self:
-            pass
+        with suppress(StopIteration):
+            while True:
+                self._next(wanted=False)
         return self._reading.drained()
 
     def final_run_steps(self) -> list[RunStep]:
@@ -271,13 +279,19 @@ class AsyncRunStream(AsyncClosing):
         self._source = source
         self._reads = Reads(source)
         self._reading = Reading(accumulator, single=source.single, handler=handler, coalescer=coalescer)
+        self._ready, self._next_fragment = self._reading.ready, self._reading.next_fragment()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Update:
+        if not self._ready and (fragment := self._next_fragment()) is not None:
+            return fragment
+        return await self._next(wanted=True)
+
+    async def _next(self, *, wanted: bool) -> Update:
         reading = self._reading
-        while (update := reading.next_update()) is None:
+        while (update := reading.next_update(wanted=wanted)) is None:
             if (hook := reading.next_hook()) is not None:
                 try:
                     await acall(hook)
@@ -306,8 +320,9 @@ class AsyncRunStream(AsyncClosing):
 
     async def until_done(self) -> Accumulator:
         """Read to the end and give the accumulator, as `RunStream.until_done`."""
-        async for _ in self:
-            pass
+        with suppress(StopAsyncIteration):
+            while True:
+                await self._next(wanted=False)
         return self._reading.drained()
 
     async def final_run_steps(self) -> list[RunStep]:

@@ -277,7 +277,7 @@ class _Merging:
             keyed.register([entry])
             keyed.loose.refresh(entry)
             if created and shape.parts:
-                self.changes.parts.append(Change(entry, created, item))
+                self.changes.parts.append(Change(entry, created, item, here))
         if changed:
             keyed.reorder()
         return changed
@@ -319,9 +319,10 @@ class _Merging:
         for position, item, entry, created in settled:
             entry.place = position
             # Where the reference has no keyed list an index may be any field: the ending decides, as everywhere.
-            self._settle(entry, _without_index(item) if shape.keyed else item, shape, (path, position))
+            here = (path, position)
+            self._settle(entry, _without_index(item) if shape.keyed else item, shape, here)
             if created and shape.parts:
-                self.changes.parts.append(Change(entry, created, item))
+                self.changes.parts.append(Change(entry, created, item, here))
         keyed.ids, keyed.loose = {}, Loose()
         keyed.register(entry for _, _, entry, _ in settled)
         missing = [entry for entry in everyone.values() if entry.place is None]

@@ -793,6 +793,7 @@ def _two_parts(kind: Kind, text: str) -> JsonObject:
 def make_fragment_run(tape: Tape) -> Run:
     """Make a run of two parts: canonical fragments, such as are nearly so, and what comes between them."""
     kind = tape.pick(KINDS)
+    style = tape.below(64)  # of most fragments: how a server writes them, right or wrong
     details = _two_parts(kind, tape.pick(["", "a"]))
     whole = _two_parts(kind, "z")
     events = [delta_event(tape, "s", details, kind)]
@@ -802,7 +803,7 @@ def make_fragment_run(tape: Tape) -> Run:
             between: list[Json] = [whole, {**details, kind.parts: []}, None, {"type": "other"}, details]
             events.append(life_event(tape, word, "s", tape.pick(between), kind))
         else:
-            events.append(Event(f"{kind.object}.delta", _fragment(tape, kind)))
+            events.append(_enveloped(tape, Event(f"{kind.object}.delta", _fragment(tape, kind, style))))
     return make_run(tape, events)
 
 
@@ -824,7 +825,14 @@ class _Fragment(NamedTuple):
         return f'{{"index":{self.at},"type":"{self.type}","{self.type}":{self.inner}}}'
 
 
-def _fragment(tape: Tape, kind: Kind) -> str:
+def _enveloped(tape: Tape, made: Event) -> Event:
+    """Put an event into an envelope, now and then."""
+    if not tape.chance(3):
+        return made
+    return Event("message", f'{{"event":"{made.name}","data":{made.data}}}')
+
+
+def _fragment(tape: Tape, kind: Kind, style: int) -> str:
     places = [(0, "function", "arguments"), (1, "code_interpreter", "input")]
     if kind is MESSAGES:
         places = [(0, "text", "value")]
@@ -833,7 +841,9 @@ def _fragment(tape: Tape, kind: Kind) -> str:
     details = f'{{"type":"tool_calls","tool_calls":[{made.entry}]}}'
     delta = f'{{"step_details":{details}}}' if kind is STEPS else f'{{"content":[{made.entry}]}}'
     data = f'{{"id":"s","object":"{kind.object}.delta","delta":{delta}}}'
-    return data if tape.chance(2) else data.replace(*tape.pick(_near(made)), 1)
+    near = _near(made)
+    data = data.replace(*near[style], 1) if style < len(near) else data
+    return data if tape.chance(2) else data.replace(*tape.pick(near), 1)
 
 
 def _near(made: _Fragment) -> list[tuple[str, str]]:

@@ -874,10 +874,12 @@ def test_leaving_the_block_cancels_the_read_and_closes_the_source() -> None:
 
 def test_a_cancellation_while_the_read_unwinds_passes_unchanged() -> None:
     seen: list[str] = []
+    clock = Clock()
 
     async def slow_to_unwind() -> AsyncGenerator[bytes]:
         try:
             yield OPENED + grown("a") + grown("b")
+            clock.now += 2 * INTERVAL  # what is held comes while this read goes on
             await asyncio.Event().wait()
         finally:
             seen.append("unwinding")
@@ -887,7 +889,7 @@ def test_a_cancellation_while_the_read_unwinds_passes_unchanged() -> None:
                 seen.append("unwound")
 
     async def leave(source: AsyncGenerator[bytes]) -> None:
-        async with aaccumulate(source, min_interval=INTERVAL) as stream:
+        async with aaccumulate(source, min_interval=INTERVAL, clock=clock) as stream:
             await take(stream, 4)
 
     async def main() -> None:

@@ -305,6 +305,20 @@ def test_an_event_for_which_too_little_stack_is_left_stays_pending() -> None:
     assert left > 0
 
 
+def test_an_event_that_is_wide_and_not_deep_needs_little_stack() -> None:
+    wide = completed(calls=[{"id": f"call_{number}", "type": "a", "a": {}} for number in range(200)])
+    run = Accumulator()
+
+    def at(depth: int) -> None:
+        if depth:
+            at(depth - 1)
+        else:
+            run.feed(wide)
+
+    at(sys.getrecursionlimit() - 300)
+    assert 200 == len(calls_json(run))
+
+
 # What only shows in the fragments that come after.
 
 

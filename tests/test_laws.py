@@ -538,8 +538,8 @@ def test_the_lane_agrees_with_the_general_way(made: Run) -> None:
 
 
 def lanes_of(run: Accumulator) -> list[str]:
-    """Name the kinds of which fragments take the lane."""
-    return [name for name, lives in run._dispatcher._lanes.items() if any(lives.values())]
+    """Name the events of which fragments take a lane."""
+    return [name.decode() for name, table in run._dispatcher.lanes._tables.items() if table.heads]
 
 
 # ---- Exactly once.

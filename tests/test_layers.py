@@ -25,7 +25,7 @@ LEVELS = (
     ("_updates",),
     ("_builders",),
     ("_sse", "_decode", "_merge", "_dump"),
-    ("_whole", "_coalesce"),
+    ("_whole", "_coalesce", "_lanes"),
     ("_lives", "_outcome"),
     ("_checkpoint", "_dispatch"),
     ("_intake",),

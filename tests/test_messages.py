@@ -877,12 +877,12 @@ def test_the_lane_of_a_text_agrees_with_the_general_way(between: bytes) -> None:
 
 def test_a_text_takes_the_lane_and_leaves_it_at_its_ending() -> None:
     run = folded(begun(), grown("msg_1", opened(0, "a")))
-    lanes = run._dispatcher._lanes["thread.message.delta"]
-    assert {} == lanes
+    lanes = run._dispatcher.lanes
+    assert {} == lanes._tables
     run.feed(grown("msg_1", words(0, "b")))
-    assert {(0, "text")} == set(lanes["msg_1"])
+    assert 1 == len(lanes._tables[b"thread.message.delta"].heads)
     run.feed(grown("msg_1", words(0, "c")) + finished("msg_1", part("abc")))
-    assert {} == lanes
+    assert {} == lanes._tables[b"thread.message.delta"].heads
     assert [] == faults(run)
 
 

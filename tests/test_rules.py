@@ -1500,6 +1500,10 @@ def test_what_an_envelope_holds_is_handed_out_as_sent() -> None:
     run = Accumulator()
     unknown = run.feed(b'data: {"event": "x", "data": {"a" : 1.0,  "b":2}}\n\n')
     (shape,) = run.feed(b'data: {"event": "thread.run.step.delta", "data": {"id" : "s", "delta": 1}}\n\n')
+    framed = run.apply("x", '"\ud800"') + run.apply("x\ud800", '"y"')
+    assert [("x", '"\ud800"'), ("x\ud800", '"y"')] == [
+        (update.event, update.data) for update in framed if isinstance(update, UnknownEvent)
+    ]
     lone = run.feed(b'data: {"event": "x", "data": "\\ud800"}\n\n')
     assert ['{"a" : 1.0,  "b":2}'] == [update.data for update in unknown if isinstance(update, UnknownEvent)]
     assert isinstance(shape, Problem)

@@ -8,13 +8,17 @@ import re
 import sys
 import tracemalloc
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from accumulator._errors import LimitError
-from accumulator._sse import DEFAULT_MAX_EVENT_SIZE, Frame, ServerSentEvent, SSEParser
+from accumulator._sse import DEFAULT_MAX_EVENT_SIZE, ServerSentEvent, SSEParser
+
+if TYPE_CHECKING:
+    from accumulator._sse import Frame
 
 BOM = b"\xef\xbb\xbf"
 TOO_LARGE = "too large"
@@ -101,7 +105,7 @@ def plain(item: Frame | LimitError) -> ServerSentEvent | str:
         assert ("max_event_size", ()) == (item.limit, item.events)
         return TOO_LARGE
     event, data, last_id = (part.decode("utf-8", "replace") for part in item[:3])
-    return ServerSentEvent(event or "message", data, last_id, item.retry)
+    return ServerSentEvent(event or "message", data, last_id, item[3])
 
 
 def push(parser: SSEParser, *chunks: bytes) -> list[ServerSentEvent | str]:
@@ -460,8 +464,8 @@ def test_end_gives_the_event_that_lacked_its_blank_line(stream: bytes, expected:
 @pytest.mark.parametrize(
     ("stream", "expected"),
     [
-        (b"id: x\n\nevent: a\ndata: 1", Frame(b"a", b"1", b"x", None)),
-        (b"event: a\r\ndata: 1\r\ndata: 2\r", Frame(b"a", b"1\n2", b"", None)),
+        (b"id: x\n\nevent: a\ndata: 1", (b"a", b"1", b"x", None)),
+        (b"event: a\r\ndata: 1\r\ndata: 2\r", (b"a", b"1\n2", b"", None)),
         (b"event: thread.run.st", b"event: thread.run.st"),
         (b"data: 1\n\nevent: a\r\ndat", b"event: a\r\ndat"),
         (b": a\r\nid: 5\r", b": a\r\nid: 5\r"),
@@ -586,13 +590,13 @@ def test_pending_events_are_not_lost_by_an_end() -> None:
 
 def test_without_a_limit_there_is_none() -> None:
     data = b"x" * (DEFAULT_MAX_EVENT_SIZE + 1)
-    assert [Frame(b"", data, b"", None)] == SSEParser(max_event_size=None).push(b"data: " + data + b"\n\n")
+    assert [(b"", data, b"", None)] == SSEParser(max_event_size=None).push(b"data: " + data + b"\n\n")
 
 
 def test_the_default_limit_is_32_mib() -> None:
     assert 32 * 1024 * 1024 == DEFAULT_MAX_EVENT_SIZE
     largest = b"data:" + b"x" * (DEFAULT_MAX_EVENT_SIZE - 6)
-    assert [Frame(b"", largest[5:], b"", None)] == SSEParser().push(largest + b"\n\n")
+    assert [(b"", largest[5:], b"", None)] == SSEParser().push(largest + b"\n\n")
     assert [TOO_LARGE] == push(SSEParser(), largest + b"x\n\n")
 
 
@@ -641,7 +645,7 @@ def test_a_large_event_byte_by_byte_is_read_in_full() -> None:
     parser = SSEParser()
     stream = memoryview(b"data: " + data + b"\n\n")
     frames = [frame for start in range(len(stream)) for frame in parser.push(stream[start : start + 1])]
-    assert [Frame(b"", data, b"", None)] == frames
+    assert [(b"", data, b"", None)] == frames
 
 
 # ---- Checkpoints.

@@ -1,0 +1,235 @@
+"""Lanes: which events take the short way, that they mean the same there, and that little is kept for it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from accumulator import Accumulator, accumulate
+from accumulator._lanes import MAX_DATA
+from tests.wire import (
+    DONE,
+    call,
+    calls_json,
+    completed,
+    created,
+    delta,
+    delta_payload,
+    event,
+    fragment,
+    function,
+    in_progress,
+    opening,
+    text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from accumulator import Update
+
+STEP_DELTA = "thread.run.step.delta"
+BEGIN = (created(), delta("step_1", opening(0, "call_1", "f")))
+WORDS = ["é", "a", '"', "\\", "\u2028", "🏔", "", "b"]
+
+
+class Pair:
+    """An accumulator with lanes beside one without, fed alike, one event at a time, and held to be the same."""
+
+    def __init__(self) -> None:
+        self.run, self.general = Accumulator(), Accumulator()
+        self.general._dispatcher.use_lanes = False
+
+    def short(self, *events: bytes) -> int:
+        """Feed events and count those that took the short way."""
+        taken = 0
+        for each in events:
+            self.run._own.push(each)
+            fragment = self.run._own.next_fragment()
+            updates: list[Update] = [] if fragment is None else [fragment]
+            taken += len(updates)
+            assert [*updates, *self.run.feed(b"")] == self.general.feed(each)
+            assert self.run.to_bytes() == self.general.to_bytes()
+        return taken
+
+
+def heads(run: Accumulator) -> list[bytes]:
+    """Return the heads of all lanes."""
+    return [head for table in run._dispatcher.lanes._tables.values() for head in table.heads]
+
+
+def plain(words: str) -> dict[str, object]:
+    return delta_payload("step_1", fragment(0, words))
+
+
+SHAPES: dict[str, Callable[[str], bytes]] = {
+    "plain": lambda words: event(STEP_DELTA, plain(words)),
+    "no type": lambda words: delta("step_1", {"index": 0, "function": {"arguments": words}}),
+    "id and name again": lambda words: delta("step_1", {"id": "call_1", **function(0, name="f", arguments=words)}),
+    "null beside it": lambda words: delta("step_1", function(0, arguments=words, output=None)),
+    "spaces": lambda words: event(STEP_DELTA, json.dumps(plain(words), separators=(" , ", " : ")).encode()),
+    "an envelope": lambda words: event(None, {"event": STEP_DELTA, "data": plain(words)}),
+    "the step's id last": lambda words: event(STEP_DELTA, dict(reversed(list(plain(words).items())))),
+    "escapes": lambda words: event(STEP_DELTA, json.dumps(plain(words)).encode()),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_a_fragment_takes_the_short_way_once_two_like_it_were_seen(shape: Callable[[str], bytes]) -> None:
+    pair = Pair()
+    assert 0 == pair.short(*BEGIN, shape("x"), shape("y"))
+    assert len(WORDS) == pair.short(*map(shape, WORDS))
+    assert [call("call_1", "f", "xy" + "".join(WORDS))] == calls_json(pair.run)
+
+
+TOOLS: dict[str, Callable[[str], dict[str, object]]] = {
+    "unknown tool": lambda words: {"type": "browser", "browser": {"input": words}},
+    "keyed list": lambda words: {"type": "browser", "browser": {"pages": [{"index": 3, "logs": words}]}},
+    "logs": lambda words: {"type": "code_interpreter", "code_interpreter": {"outputs": [{"index": 7, "logs": words}]}},
+    "flat": lambda words: {"type": "mcp", "arguments": words, "server_label": "s"},
+}
+
+
+@pytest.mark.parametrize("tool", TOOLS.values(), ids=TOOLS)
+def test_so_does_a_text_of_any_tool(tool: Callable[[str], dict[str, object]]) -> None:
+    pair = Pair()
+    first, second, *later = (delta("step_1", {"index": 0, "id": "call_1", **tool(words)}) for words in "abcde")
+    assert (0, 3) == (pair.short(created(), first, second), pair.short(*later))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        delta("step_1", fragment(1, "x")),
+        delta("step_2", fragment(0, "x")),
+        delta("step_1", fragment(0, "x"), fragment(0, "y")),
+        delta("step_1", function(0, arguments=None)),
+        delta("step_1", function(0, arguments=1)),
+        event(STEP_DELTA, text(plain("x")).encode() + b" x"),
+        event(STEP_DELTA, text(plain("x")).replace('"x"', '"x","x":"x"').encode()),
+        event(STEP_DELTA, text(plain("x")).replace('"x"', '"\\ud83d"').encode()),
+        event(STEP_DELTA, text(plain("x")).encode().replace(b'"x"', b'"\xff"')),
+        event("thread.message.delta", plain("x")),
+    ],
+)
+def test_what_is_not_like_it_takes_the_general_way(other: bytes) -> None:
+    pair = Pair()
+    shape = SHAPES["plain"]
+    assert 0 == pair.short(*BEGIN, shape("a"), shape("b"))
+    assert 1 == pair.short(shape("c"), other)
+    assert 1 == pair.short(shape("d"))
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        [created(), delta("step_1", {**opening(0, "call_1", "f"), "index": None})],
+        [created(), delta("step_1", function(0, name="f", arguments=""))],
+        [*BEGIN, completed(calls=[call("call_1", "f", "")])],
+    ],
+    ids=["no index", "no id", "ended"],
+)
+def test_no_lane_leads_where_more_may_happen(begin: list[bytes]) -> None:
+    index = None if b'"index":null' in begin[1] else 0
+    assert 0 == Pair().short(*begin, *(delta("step_1", fragment(index, words)) for words in "abcd"))
+
+
+def test_a_text_that_stands_twice_in_an_event_is_no_text_alone() -> None:
+    pair = Pair()
+    twice = [event(STEP_DELTA, {**plain(words), "x": words}) for words in "abcd"]
+    assert 0 == pair.short(*BEGIN, *twice)
+    assert 1 == pair.short(twice[2])
+
+
+def test_a_text_beside_the_parts_opens_no_lane() -> None:
+    details = {"type": "tool_calls", "value": "x", "tool_calls": [{"index": 0, "type": "function"}]}
+    beside = event(STEP_DELTA, {"id": "step_1", "delta": {"step_details": details}})
+    assert 0 == Pair().short(*BEGIN, *[beside] * 4)
+
+
+def test_the_ending_of_a_step_forgets_its_lanes_and_no_others() -> None:
+    pair = Pair()
+    steps = [(created(name), delta(name, opening(0, f"call_{name}", "f"))) for name in ("step_1", "step_2")]
+    fragments = [delta(name, fragment(0, words)) for words in "abc" for name in ("step_1", "step_2")]
+    assert (2, 2) == (pair.short(*steps[0], *steps[1], *fragments), len(heads(pair.run)))
+    assert 0 == pair.short(completed("step_1"))
+    assert (1, 0) == (len(heads(pair.run)), pair.short(delta("step_1", fragment(0, "d"))))
+    assert 1 == pair.short(delta("step_2", fragment(0, "d")))
+    assert (0, []) == (pair.short(completed("step_2")), heads(pair.run))
+
+
+def test_events_that_bring_nothing_new_leave_the_lanes() -> None:
+    pair = Pair()
+    shape = SHAPES["plain"]
+    between = [in_progress(), created(), delta("step_1", fragment(1, "x")), DONE, event("ping", {})]
+    assert 0 == pair.short(*BEGIN, shape("a"), shape("b"))
+    assert 4 == pair.short(*(each for other in between[:4] for each in (shape("c"), other)))
+    assert (0, 1) == (pair.short(between[4]), pair.short(shape("d")))  # a lane begins no body
+
+
+def test_a_server_that_never_sends_the_same_twice_fills_no_memory() -> None:
+    run = Accumulator()
+    run.feed(b"".join(BEGIN))
+    for number in range(1_000):
+        run.feed(delta("step_1", {"id": f"call_{number}", **fragment(0, "a")}))
+    assert len(heads(run)) <= 10
+    for number in range(100):
+        run.feed(delta("step_1", {**opening(number + 1, "c" * number or "c", "f")}))
+        for _ in range(3):
+            run.feed(delta("step_1", {"id": "c" * number or "c", **fragment(number + 1, "a")}))
+    assert 8 == len({len(head) for head in heads(run)})
+
+
+def test_lanes_whose_heads_are_one_take_turns_and_are_forgotten_each_by_its_step() -> None:
+    pair = Pair()
+    last = SHAPES["the step's id last"]
+    first = [last(words) for words in "abc"]
+    second = [each.replace(b"step_1", b"step_2") for each in first]
+    assert 1 == pair.short(*BEGIN, *first)
+    assert 1 == pair.short(*(each.replace(b"step_1", b"step_2") for each in BEGIN), *second)
+    assert 0 == pair.short(first[0], completed("step_1"))
+    assert (0, 1) == (pair.short(second[0]), pair.short(second[1]))
+
+
+def test_a_long_event_opens_no_lane() -> None:
+    shape = SHAPES["plain"]
+    assert 0 == Pair().short(*BEGIN, *[shape("x" * MAX_DATA)] * 4)
+
+
+@pytest.mark.parametrize("at", [2, 5])
+def test_a_snapshot_in_between_is_as_of_then(at: int) -> None:
+    run = Accumulator()
+    shape = SHAPES["plain"]
+    run.feed(b"".join([*BEGIN, *map(shape, "abcdefgh"[:at])]))
+    before, part = run.run_steps(), run.tool_call("step_1", 0)
+    run.feed(shape("x"))
+    again = run.tool_call("step_1", 0)
+    run.feed(shape("y"))
+    words = "abcdefgh"[:at]
+    assert [call("call_1", "f", words)] == [each.to_dict() for step in before for each in step.tool_calls]
+    assert [call("call_1", "f", text) for text in (words, words + "x")] == [
+        each.to_dict() for each in (part, again) if each is not None
+    ]
+    assert [call("call_1", "f", words + "xy")] == calls_json(run)
+
+
+def test_a_drain_and_a_loop_come_to_the_same() -> None:
+    body = b"".join([*BEGIN, *map(SHAPES["plain"], "abcdef"), completed(calls=[call("call_1", "f", "")]), DONE])
+    looped, drained = Accumulator(), Accumulator()
+    stream = accumulate([body[:500], body[500:]], into=looped)
+    updates = list(stream)
+    accumulate([body[:500], body[500:]], into=drained).until_done()
+    assert looped.to_bytes() == drained.to_bytes()
+    assert updates == Accumulator().feed(body)
+
+
+def test_a_loop_may_go_on_as_a_drain_and_the_other_way_round() -> None:
+    wrong = event("done", "x")
+    body = b"".join([*BEGIN, *map(SHAPES["plain"], "abc"), wrong, *map(SHAPES["plain"], "def"), DONE])
+    stream = accumulate([body], strict=True)
+    assert 4 == [next(stream).event_number for _ in range(5)][-1]
+    with pytest.raises(Exception, match="undecodable"):
+        stream.until_done()
+    assert [7, 8, 9, 10] == [update.event_number for update in stream]
