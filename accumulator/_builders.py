@@ -13,11 +13,10 @@ parent keeps one, all of its descendants do.
 
 from __future__ import annotations
 
-import re
 from itertools import chain, islice
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from accumulator._json import dump_json
+from accumulator._json import dump_json, joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,8 +27,6 @@ Node: TypeAlias = Union["Text", "Object", "Keyed", Json]
 _BLOCK = 256
 """Fragments joined at a time: few enough that those not joined yet are small change, enough that a block outweighs the
 some fifty bytes that a Python string costs by itself."""
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Text:
@@ -51,24 +48,17 @@ class Text:
         recent = self._recent
         recent.append(fragment)
         if len(recent) >= _BLOCK:
-            self._blocks.append(_join(recent))
+            self._blocks.append(joined("".join(recent)))
             recent.clear()
 
     def read(self) -> str:
         """Return the whole text, the halves of a surrogate pair that came in two fragments put together."""
         if not self._recent and len(self._blocks) == 1:
             return self._blocks[0]
-        text = _join([*self._blocks, *self._recent])
+        text = joined("".join(chain(self._blocks, self._recent)))
         self._blocks = [text] if text else []
         self._recent = []
         return text
-
-
-def _join(fragments: list[str]) -> str:
-    text = "".join(fragments)
-    if not text.isascii() and _SURROGATE.search(text):
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
-    return text
 
 
 class Object:

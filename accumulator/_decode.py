@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
 import msgspec
 
+from accumulator._builders import Json
 from accumulator._json import dump_json, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from accumulator._builders import Json
 
 _DONE: Final = "[DONE]"
 DONE: Final = _DONE.encode()
@@ -39,7 +39,7 @@ KINDS: dict[str, Kind] = dict(_kinds())
 """The event names of the protocol: the API reference's list, and `done`."""
 
 
-class Decoded(NamedTuple):
+class Decoded(msgspec.Struct, frozen=True):
     """An event: its kind and name, its payload where the kind has one, and what is wrong with an undecodable one.
 
     `enveloped` says that its data is not the whole of what came but the value of the key "data" in it.

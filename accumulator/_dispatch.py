@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never, cast
 
 from accumulator._decode import decode, error_json, text_of
+from accumulator._json import render_path
 from accumulator._lanes import Lanes, Learned
 from accumulator._lives import ENDINGS, MessageLife, StepLife
-from accumulator._merge import Misfit, json_type, render_path
+from accumulator._merge import Misfit, json_type, path_keys
 from accumulator._models import ErrorObject, RequiredAction, Run
 from accumulator._outcome import Body
 from accumulator._updates import (
@@ -154,7 +155,9 @@ class Dispatcher:
         ident = ident if isinstance(ident, str) else None
         of_step, of_message = (ident if decoded.kind == kind else None for kind in ("step", "message"))
         raw = decoded.text(item.data)
-        problem = Problem(self.count, "shape", render_path(misfit.path), raw, misfit.message, of_step, of_message)
+        problem = Problem(
+            self.count, "shape", render_path(path_keys(misfit.path)), raw, misfit.message, of_step, of_message
+        )
         self.problems.append(problem)
         return problem
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import NoReturn
 
 MAX_DEPTH = 128
@@ -29,25 +30,12 @@ _MARGIN = 10
 """Calls within each other that the fold takes for a level of nesting, at most; and levels more for the way there."""
 
 _INT_BOUND: int = 10**MAX_INT_DIGITS
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_PLAIN_KEY = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
+_SURROGATE = "[\ud800-\udfff]"
 
-_HIGH = r"\\u[dD][89abAB][0-9a-fA-F]{2}"
-_LOW = r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-_LOW_CUT = r"\\(?:u(?:[dD](?:[c-fC-F][0-9a-fA-F]?)?)?)?"
-_SURROGATES = re.compile(
-    rf"(?P<cut>(?:{_HIGH}(?:{_LOW_CUT})?|[\ud800-\udbff])\Z)"
-    rf"|(?P<whole>{_HIGH}{_LOW}|\\(?!u[dD][89a-fA-F])[^\ud800-\udfff])"
-    rf"|(?P<lone>{_HIGH}|{_LOW}|[\ud800-\udfff])"
-)
-_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-# What a number past the largest double needs; one alternation of the two would take ten times as long.
-_LARGE_EXPONENT = re.compile(r"[eE]\+?[0-9]{3}")
-_MANY_DIGITS = re.compile(r"(?<=[0-9]{200})[.eE]")
-_ESCAPE = re.compile(r"\\.", re.DOTALL)
-_NUMBER_CUT = re.compile(r"[0-9](\.|[eE][+-]?)\Z")
-_SCALAR_CUT = re.compile(r"[ \t\n\r]*(?:-|t(?:ru?)?|f(?:a(?:ls?)?)?|n(?:ul?)?)?")
-_CLOSERS = {"{": "}", "[": "]"}
+_LONGEST_KEY = 200
+_LONGEST_PATH = 500
+"""Characters of a key in a rendered path, and of the path: one event may have thousands of faults, all of them behind a
+key as long as the event, or as deep as it can be."""
 
 _T = TypeVar("_T")
 
@@ -67,8 +55,8 @@ def parse_json(data: bytes | str) -> object:
         value: object = msgspec.json.decode(data)
     except (UnicodeError, msgspec.DecodeError, RecursionError):
         value = _parse_slowly(data)
-    if _count_openers(data) > MAX_DEPTH:
-        _check_depth(value)
+    if count_openers(data) > MAX_DEPTH:
+        check_depth(value)
     return value
 
 
@@ -77,7 +65,7 @@ def require_stack(data: bytes | str) -> None:
 
     So a caller who left too little finds that out before anything is changed. Costs less than decoding the text.
     """
-    if _has_stack(min(_count_openers(data), MAX_DEPTH)):
+    if _has_stack(min(count_openers(data), MAX_DEPTH)):
         return
     try:
         depth = _depth(parse_json(data))
@@ -96,45 +84,21 @@ def _has_stack(levels: int) -> bool:
     return False
 
 
-def parse_partial_json(text: str) -> object:
-    """Decode JSON text that may be cut off anywhere, as far as it goes.
+def render_path(keys: Iterable[str | int]) -> str:
+    """Return keys and positions as JSONPath (RFC 9535): `$.step_details.tool_calls[2].type`.
 
-    Whole text gives what `parse_json` gives. Of cut text: a string as far as it came, without half an escape; a number
-    by the digits that came; no key without a value, no half literal; None where nothing can be read yet. What follows
-    a value in place of a comma, a bracket or the end is not looked at. A surrogate left alone reads as U+FFFD, as jiter
-    takes none. What more of a text adds to what is read takes nothing away. Linear in the length of the text.
-
-    Raises:
-        ValueError: what came so far is wrong already, by the rules of `parse_json`; the message has a reason and a
-            place, and no payload.
-        ImportError: jiter is not installed, whether this text needs it or not.
-
+    Long keys are cut, and so are long paths, in the middle.
     """
-    try:
-        from jiter import from_json
-    except ImportError as exc:
-        message = "partial JSON needs jiter: pip install 'delta-accumulator[partial]'"
-        raise ImportError(message, name="jiter") from exc
-    text = _without_cut_number(text)
-    last = text[-1:]
-    if last.isspace() or last == _CLOSERS.get(text[:1], last):  # else it is cut, which `parse_json` finds out slowly
-        try:
-            return parse_json(text)
-        except ValueError:
-            if _SCALAR_CUT.fullmatch(text):
-                return None
-    if _ESCAPED_SURROGATE.search(text) or _SURROGATE.search(text):
-        text = _SURROGATES.sub(_mend_surrogate, _joined(text))
-    try:
-        value: object = from_json(text.encode(), partial_mode="trailing-strings", allow_inf_nan=False)
-    except ValueError as exc:
-        message = f"expected JSON text or the beginning of one: {exc}"
-        raise ValueError(message) from exc
-    if _LARGE_EXPONENT.search(text) or _MANY_DIGITS.search(text):
-        return plain_json(value)
-    if _count_openers(text) > MAX_DEPTH:
-        _check_depth(value)
-    return value
+    text = "$" + "".join(map(_render_key, keys))
+    half = _LONGEST_PATH // 2
+    return text if len(text) <= _LONGEST_PATH else f"{text[:half]}...{text[-half:]}"
+
+
+def _render_key(key: str | int) -> str:
+    if isinstance(key, int):
+        return f"[{key}]"
+    key = key if len(key) <= _LONGEST_KEY else key[:_LONGEST_KEY] + "..."
+    return f".{key}" if key.isidentifier() and key.isascii() else f"[{dump_json(key)}]"
 
 
 def dump_json(value: object) -> str:
@@ -148,7 +112,7 @@ def dump_json(value: object) -> str:
         import json
 
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-        return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+        return re.sub(_SURROGATE, lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def copy_json(value: _T) -> _T:
@@ -204,25 +168,6 @@ def _parse_slowly(data: bytes | str) -> object:
         raise ValueError(_TOO_DEEP) from exc
 
 
-def _without_cut_number(text: str) -> str:
-    """Leave out the end of `1.` or `1e+`, for which jiter would leave out the whole number; not so in a string."""
-    cut = _NUMBER_CUT.search(text[-3:])
-    if cut is None or _ESCAPE.sub("", text).count('"') % 2:
-        return text
-    return text[: -len(cut[1])]
-
-
-def _mend_surrogate(found: re.Match[str]) -> str:
-    """Leave out half a pair at the end, where its other half may follow, and replace the others that are alone."""
-    match found.lastgroup:
-        case "cut":
-            return ""
-        case "lone":
-            return "\ufffd"
-        case _:
-            return found[0]
-
-
 _TOO_DEEP = f"expected at most {MAX_DEPTH} arrays and objects within each other, came more"
 
 
@@ -246,13 +191,13 @@ def _bounded(text: str) -> int:
     return int(text)
 
 
-def _count_openers(data: bytes | str) -> int:
+def count_openers(data: bytes | str) -> int:
     if isinstance(data, str):
         return data.count("[") + data.count("{")
     return data.count(b"[") + data.count(b"{")
 
 
-def _check_depth(value: object) -> None:
+def check_depth(value: object) -> None:
     if _depth(value) > MAX_DEPTH:
         raise ValueError(_TOO_DEEP)
 
@@ -276,8 +221,8 @@ def _same_objects(a: dict[str, object], b: dict[str, object]) -> bool:
     if len(a) != len(b):
         return False
     if a.keys() != b.keys():
-        a = {_joined(key): value for key, value in a.items()}
-        b = {_joined(key): value for key, value in b.items()}
+        a = {joined(key): value for key, value in a.items()}
+        b = {joined(key): value for key, value in b.items()}
         if a.keys() != b.keys():
             return False
     return all(same_json(value, b[key]) for key, value in a.items())
@@ -285,14 +230,18 @@ def _same_objects(a: dict[str, object], b: dict[str, object]) -> bool:
 
 def _same_joined(a: str, b: str) -> bool:
     # Joined, a text has half its length at the least.
-    return max(len(a), len(b)) <= 2 * min(len(a), len(b)) and _joined(a) == _joined(b)
+    return max(len(a), len(b)) <= 2 * min(len(a), len(b)) and joined(a) == joined(b)
 
 
-def _joined(text: str) -> str:
+def joined(text: str) -> str:
     """Put pairs of surrogates together, as every JSON decoder does; lone ones stay."""
-    if text.isascii() or not _SURROGATE.search(text):
+    if text.isascii():
         return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a surrogate, of a pair or alone
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+    return text
 
 
 def _plain(value: object, path: list[str | int]) -> object:
@@ -315,7 +264,7 @@ def _plain(value: object, path: list[str | int]) -> object:
             came = repr(float(value))
         case _:
             came = type(value).__qualname__
-    message = f"expected a JSON value at {_path_text(path)}, came {came}"
+    message = f"expected a JSON value at {render_path(path)}, came {came}"
     raise ValueError(message)
 
 
@@ -330,22 +279,9 @@ def _plain_items(value: Mapping[object, object] | list[object], path: list[str |
     members: dict[str, object] = {}
     for key, item in value.items():
         if not isinstance(key, str):
-            message = f"expected str keys at {_path_text(path)}, came {type(key).__qualname__}"
+            message = f"expected str keys at {render_path(path)}, came {type(key).__qualname__}"
             raise ValueError(message)  # noqa: TRY004 - the value is wrong, not the call
         path.append(key)
         members[str.__str__(key)] = _plain(item, path)
         path.pop()
     return members
-
-
-def _path_text(path: list[str | int]) -> str:
-    """Write a JSON path, such as `$.step_details.tool_calls[2].type`; what is no plain name is quoted and cut."""
-    parts = ["$"]
-    for step in path:
-        if isinstance(step, int):
-            parts.append(f"[{step}]")
-        elif _PLAIN_KEY.fullmatch(step):
-            parts.append(f".{step}")
-        else:
-            parts.append(f"[{step[:64]!r}]")
-    return "".join(parts)

@@ -14,7 +14,7 @@ the general way would append that text there and do nothing else. What this rest
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import msgspec
 
@@ -42,7 +42,7 @@ _MAX_LENGTHS: Final = 8
 _MAX_STRINGS: Final = 4
 """Strings of an event with the same text that are tried for the one that was read, the last ones."""
 
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_STRING = rb'(?s)"(?:[^"\\]|\\.)*+"'
 _read = msgspec.json.Decoder(str).decode
 _replace = msgspec.structs.replace
 
@@ -80,7 +80,7 @@ class Lane:
         return _replace(self._sample, event_number=number, delta=self._wrap(sent))
 
 
-class Learned(NamedTuple):
+class Learned(msgspec.Struct, frozen=True):
     """The event that a lane is learned from: its name and data, and the keys in that of what the fold took for data."""
 
     name: bytes
@@ -177,7 +177,7 @@ class Lanes:
 
 def _cut(data: bytes, keys: list[str | int], fragment: str) -> tuple[bytes, bytes] | None:
     """Return what is before and after the string that was read from an event's data by these keys."""
-    same = [found for found in _STRING.finditer(data) if _text(found[0]) == fragment]
+    same = [found for found in re.finditer(_STRING, data) if _text(found[0]) == fragment]
     for found in same[-_MAX_STRINGS:]:
         head, tail = data[: found.start()], data[found.end() :]
         try:

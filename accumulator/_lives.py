@@ -15,7 +15,8 @@ import msgspec
 from accumulator._builders import Keyed, Loose, Object, is_nothing, snapshot_object
 from accumulator._deltas import tool_call_delta_view
 from accumulator._dump import Dump, dump_node, load_object
-from accumulator._merge import MESSAGE, STEP, Misfit, fold_delta, json_type, render_path, usable_index
+from accumulator._json import render_path
+from accumulator._merge import MESSAGE, STEP, Misfit, fold_delta, json_type, path_keys, usable_index
 from accumulator._messages import Message, content_delta_view, content_view
 from accumulator._models import RunStep, tool_call_view
 from accumulator._updates import (
@@ -132,12 +133,12 @@ class Life(ABC):
 
     def _part_updates(self, number: int, changes: Changes, *, deltas: bool) -> list[Update]:
         updates: list[Update] = []
-        for entry, created, sent, _ in changes.parts:
-            if created:
+        for change in changes.parts:
+            if change.created:
                 self._undone += 1
-                updates.append(self._part_created(number, entry))
+                updates.append(self._part_created(number, change.entry))
             if deltas:
-                updates.append(self._part_delta(number, entry, sent))
+                updates.append(self._part_delta(number, change.entry, change.sent))
         return updates
 
     def _finish_parts(self, number: int) -> list[Update]:
@@ -240,7 +241,7 @@ class StepLife(Life):
         return ToolCallDone(number, self.id, entry.index, _call(entry))
 
     def _problem(self, number: int, fault: Fault) -> Problem:
-        return Problem(number, fault.kind, render_path(fault.path), fault.raw, fault.message, self.id)
+        return Problem(number, fault.kind, render_path(path_keys(fault.path)), fault.raw, fault.message, self.id)
 
 
 class MessageLife(Life):
@@ -274,7 +275,7 @@ class MessageLife(Life):
         return ContentDone(number, self.id, entry.index, content_view(_as_json(snapshot_object(entry))))
 
     def _problem(self, number: int, fault: Fault) -> Problem:
-        return Problem(number, fault.kind, render_path(fault.path), fault.raw, fault.message, None, self.id)
+        return Problem(number, fault.kind, render_path(path_keys(fault.path)), fault.raw, fault.message, None, self.id)
 
 
 class LifeDump(msgspec.Struct):

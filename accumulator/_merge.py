@@ -16,10 +16,14 @@ or carried out by a few loops that cannot fail.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, Union, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeAlias, Union, cast
+
+import msgspec
 
 from accumulator._builders import (
     Entry,
+    Json,
     Keyed,
     Object,
     Text,
@@ -29,23 +33,20 @@ from accumulator._builders import (
     snapshot,
 )
 from accumulator._json import dump_json, same_json
+from accumulator._updates import ProblemKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from accumulator._builders import (
-        Json,
         Loose,
         Node,
     )
-    from accumulator._updates import ProblemKind
 
 APPEND = frozenset({"arguments", "input", "logs", "output", "refusal", "requesturl", "response_metadata", "value"})
 KEEP_FIRST = frozenset({"file_id", "id", "name", "server_label", "type"})
 WHOLE = frozenset({"ranking_options"})
 
 
-class Shape(NamedTuple):
+class Shape(msgspec.Struct, frozen=True):
     """Where the reference has an object, or a keyed list of such objects: the shapes of the fields that matter.
 
     `parts` marks the keyed list whose entries are handed out one by one: tool calls, content parts.
@@ -65,11 +66,6 @@ STEP = Shape({"step_details": Shape({"tool_calls": _CALLS})})
 _CONTENT = Shape({"text": Shape({"annotations": Shape({}, keyed=True)})}, keyed=True, parts=True)
 MESSAGE = Shape({"content": _CONTENT})
 
-_LONGEST_KEY = 200
-_LONGEST_PATH = 500
-"""Characters of a key in a rendered path, and of the path: one event may have thousands of faults, all of them behind a
-key as long as the event, or as deep as it can be."""
-
 Path: TypeAlias = Union["tuple[Path, str | int]", None]
 """A JSON path from its end: the parent's path and a key or position; None is the root."""
 
@@ -84,7 +80,7 @@ class Misfit(Exception):  # noqa: N818 - no error of the library: it never leave
         self.message = message
 
 
-class Fault(NamedTuple):
+class Fault(msgspec.Struct, frozen=True):
     """Something that stayed out of the fold, or was replaced in it; `raw` is its JSON."""
 
     kind: ProblemKind
@@ -93,7 +89,7 @@ class Fault(NamedTuple):
     raw: str
 
 
-class Change(NamedTuple):
+class Change(msgspec.Struct, frozen=True):
     """A tool call or content part that an event spoke of: its entry, whether it is new, and the entry as sent."""
 
     entry: Entry
@@ -123,7 +119,7 @@ class Changes:
         self.growth: Growth | None = None
 
 
-class Growth(NamedTuple):
+class Growth(msgspec.Struct, frozen=True):
     """A fragment appended to a text: the text's object and path, the part's change, and whose snapshots it made old."""
 
     text: Text
@@ -149,20 +145,6 @@ def path_keys(path: Path) -> list[str | int]:
         path, key = path
         keys.append(key)
     return keys[::-1]
-
-
-def render_path(path: Path) -> str:
-    """Return a path as JSONPath (RFC 9535): `$.step_details.tool_calls[2].type`; long keys are cut, and long paths."""
-    text = "$" + "".join(map(_render_key, path_keys(path)))
-    half = _LONGEST_PATH // 2
-    return text if len(text) <= _LONGEST_PATH else f"{text[:half]}...{text[-half:]}"
-
-
-def _render_key(key: str | int) -> str:
-    if isinstance(key, int):
-        return f"[{key}]"
-    key = key if len(key) <= _LONGEST_KEY else key[:_LONGEST_KEY] + "..."
-    return f".{key}" if key.isidentifier() and key.isascii() else f"[{dump_json(key)}]"
 
 
 def json_type(value: object) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast
 
 from accumulator._errors import DecodeError
-from accumulator._json import copy_json, parse_json, parse_partial_json
+from accumulator._json import copy_json, parse_json
 from accumulator._view import Field, ListField, Model, view_by_type, view_entries
 
 if TYPE_CHECKING:
@@ -177,7 +177,9 @@ class _Arguments:
         arguments = self._arguments()
         if arguments is not None and not isinstance(arguments, str):
             return copy_json(arguments)
-        parse = parse_partial_json if partial else parse_json
+        parse: Callable[[str], object] = parse_json
+        if partial:
+            from accumulator._partial import parse_partial_json as parse
         try:
             return parse(arguments or "")
         except ValueError as exc:

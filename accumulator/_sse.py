@@ -27,7 +27,7 @@ DEFAULT_MAX_EVENT_SIZE = 32 * 1024 * 1024
 that carried one image as base64 has passed 8 MiB in the field, and four times that is still memory any process has."""
 
 _BOM = b"\xef\xbb\xbf"
-_BLOCK_END = re.compile(rb"(\r\n?+|\n)(?:\r\n?|\n)")
+_BLOCK_END = rb"(\r\n?+|\n)(?:\r\n?|\n)"
 """The end of a block's last line (group 1) and the blank line. Possessive: the LF of a CRLF is no blank line."""
 
 _LF = 10
@@ -250,7 +250,7 @@ class SSEParser:
         """Do the same where there are CRs."""
         items: list[Item] = []
         start = 0
-        for end in _BLOCK_END.finditer(source):
+        for end in re.finditer(_BLOCK_END, source):
             block = source[start : end.start()].lstrip(b"\r\n")
             start = end.end()
             if block:
@@ -321,7 +321,7 @@ def _decoded(frame: Frame) -> ServerSentEvent:
 def _block_end(source: bytes) -> int | None:
     """Where the first block of the source has ended, its blank line included."""
     if b"\r" in source:
-        end = _BLOCK_END.search(source)
+        end = re.search(_BLOCK_END, source)
         return None if end is None else end.end()
     position = source.find(b"\n\n")
     return None if position < 0 else position + 2

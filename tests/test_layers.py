@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LEVELS = (
     ("_errors",),
     ("_json",),
-    ("_view",),
+    ("_view", "_partial"),
     ("_models",),
     ("_deltas", "_messages"),
     ("_updates",),
