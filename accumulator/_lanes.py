@@ -89,7 +89,7 @@ class Learned(msgspec.Struct, frozen=True):
 
 
 class _Table:
-    """The lanes of one event name by their heads, and how many heads there are of each length."""
+    """The lanes of one event name by their heads, and how many heads there are of each length, the most first."""
 
     __slots__ = ("heads", "lengths")
 
@@ -103,6 +103,7 @@ class _Table:
             if length not in self.lengths and len(self.lengths) >= _MAX_LENGTHS:
                 return
             self.lengths[length] = self.lengths.get(length, 0) + 1
+            self.lengths = dict(sorted(self.lengths.items(), key=lambda item: -item[1]))
         self.heads[lane.head] = lane
 
     def drop(self, lane: Lane) -> None:

@@ -2,6 +2,8 @@
 
 All are frozen, compared by value, picklable, and hold no reference to the accumulator. `event_number` says which of the
 server's events the fact comes from; it counts from 1, over all bodies that one accumulator was fed.
+
+None is tracked by the garbage collector: what they hold is JSON and views of it, which make no cycles.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ late: a delta came for a field that an ending has already held.
 """
 
 
-class RunStepCreated(Struct, frozen=True):
+class RunStepCreated(Struct, frozen=True, gc=False):
     """A run step was seen for the first time, by whatever event.
 
     Attributes:
@@ -41,7 +43,7 @@ class RunStepCreated(Struct, frozen=True):
     run_step: RunStep
 
 
-class RunStepUpdated(Struct, frozen=True):
+class RunStepUpdated(Struct, frozen=True, gc=False):
     """A known run step was sent again, an ending too once it has ended; or a delta changed it in none of its calls.
 
     Attributes:
@@ -56,7 +58,7 @@ class RunStepUpdated(Struct, frozen=True):
     run_step: RunStep
 
 
-class RunStepDone(Struct, frozen=True):
+class RunStepDone(Struct, frozen=True, gc=False):
     """A run step ended: completed, failed, cancelled or expired. Handed out once per step.
 
     Attributes:
@@ -71,7 +73,7 @@ class RunStepDone(Struct, frozen=True):
     run_step: RunStep
 
 
-class ToolCallCreated(Struct, frozen=True):
+class ToolCallCreated(Struct, frozen=True, gc=False):
     """A tool call was seen for the first time.
 
     Attributes:
@@ -88,7 +90,7 @@ class ToolCallCreated(Struct, frozen=True):
     tool_call: ToolCall
 
 
-class ToolCallDelta(Struct, frozen=True):
+class ToolCallDelta(Struct, frozen=True, gc=False):
     """A tool call grew. Every fragment is handed out, the first included.
 
     Attributes:
@@ -107,7 +109,7 @@ class ToolCallDelta(Struct, frozen=True):
     delta: ToolCallDeltaEntry
 
 
-class ToolCallDone(Struct, frozen=True):
+class ToolCallDone(Struct, frozen=True, gc=False):
     """A tool call is complete: its step's ending came. Handed out once per call.
 
     That is so for a call that the ending does not hold too; for one that begins after the ending, at the next ending.
@@ -126,7 +128,7 @@ class ToolCallDone(Struct, frozen=True):
     tool_call: ToolCall
 
 
-class MessageCreated(Struct, frozen=True):
+class MessageCreated(Struct, frozen=True, gc=False):
     """A message was seen for the first time, by whatever event.
 
     Attributes:
@@ -141,7 +143,7 @@ class MessageCreated(Struct, frozen=True):
     message: Message
 
 
-class MessageUpdated(Struct, frozen=True):
+class MessageUpdated(Struct, frozen=True, gc=False):
     """A known message was sent again, an ending too once it has ended; or a delta changed it in none of its parts.
 
     Attributes:
@@ -156,7 +158,7 @@ class MessageUpdated(Struct, frozen=True):
     message: Message
 
 
-class MessageDone(Struct, frozen=True):
+class MessageDone(Struct, frozen=True, gc=False):
     """A message ended: completed or incomplete. Handed out once per message.
 
     Attributes:
@@ -171,7 +173,7 @@ class MessageDone(Struct, frozen=True):
     message: Message
 
 
-class ContentCreated(Struct, frozen=True):
+class ContentCreated(Struct, frozen=True, gc=False):
     """A part of a message was seen for the first time.
 
     Attributes:
@@ -188,7 +190,7 @@ class ContentCreated(Struct, frozen=True):
     content: MessageContent
 
 
-class ContentDelta(Struct, frozen=True):
+class ContentDelta(Struct, frozen=True, gc=False):
     """A part of a message grew. Every fragment is handed out, the first included.
 
     Attributes:
@@ -205,7 +207,7 @@ class ContentDelta(Struct, frozen=True):
     delta: MessageContentDelta
 
 
-class ContentDone(Struct, frozen=True):
+class ContentDone(Struct, frozen=True, gc=False):
     """A part of a message is complete: its message's ending came. Handed out once per part.
 
     That is so for a part that the ending does not hold too; for one that begins after the ending, at the next ending.
@@ -224,7 +226,7 @@ class ContentDone(Struct, frozen=True):
     content: MessageContent
 
 
-class RunUpdated(Struct, frozen=True):
+class RunUpdated(Struct, frozen=True, gc=False):
     """The run was sent; where it waits for something that it names, `RequiresAction` comes instead.
 
     Attributes:
@@ -237,7 +239,7 @@ class RunUpdated(Struct, frozen=True):
     run: Run
 
 
-class RequiresAction(Struct, frozen=True):
+class RequiresAction(Struct, frozen=True, gc=False):
     """The run was sent, and waits for tool outputs or an approval.
 
     Attributes:
@@ -252,7 +254,7 @@ class RequiresAction(Struct, frozen=True):
     required_action: RequiredAction
 
 
-class ErrorReceived(Struct, frozen=True):
+class ErrorReceived(Struct, frozen=True, gc=False):
     """The server sent an error.
 
     Attributes:
@@ -267,7 +269,7 @@ class ErrorReceived(Struct, frozen=True):
     data: str
 
 
-class Problem(Struct, frozen=True):
+class Problem(Struct, frozen=True, gc=False):
     """Something in an event is wrong and was not folded as it came.
 
     Attributes:
@@ -291,7 +293,7 @@ class Problem(Struct, frozen=True):
     message_id: str | None = None
 
 
-class UnknownEvent(Struct, frozen=True):
+class UnknownEvent(Struct, frozen=True, gc=False):
     """An event that changes no run step, message or run: its name is not known, or known and about something else.
 
     Attributes:
@@ -306,7 +308,7 @@ class UnknownEvent(Struct, frozen=True):
     data: str
 
 
-class BodyEnded(Struct, frozen=True):
+class BodyEnded(Struct, frozen=True, gc=False):
     """A body ended. Handed out once per body, last.
 
     Attributes:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _T_co = TypeVar("_T_co", covariant=True)
 _M = TypeVar("_M", bound="Model")
+_new = object.__new__
 _SCALARS = (str, int, float, type(None))
 
 
@@ -120,7 +121,7 @@ class Model:
 
         For JSON that nobody else will change: the model owns it from now on. `from_dict` is for all else.
         """
-        model = cls.__new__(cls)
+        model = _new(cls)
         model._json = json  # noqa: SLF001 - the class's own
         return model
 
