@@ -17,6 +17,7 @@ import copy
 import json
 from abc import ABC, abstractmethod
 from importlib import import_module, metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
 
 from benches import floors
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from accumulator import Accumulator, Update
 
+HERE = Path(__file__).parent
 Result = TypeVar("Result")
 Members = dict[str, object]
 

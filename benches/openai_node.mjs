@@ -77,7 +77,7 @@ const commands = {
   memory,
 };
 
-console.log(JSON.stringify({ versions: { openai: VERSION, node: process.version } }));
+console.log(JSON.stringify({ versions: { 'openai (npm)': VERSION, node: process.version } }));
 for await (const line of readline.createInterface({ input: process.stdin })) {
   const command = JSON.parse(line);
   let reply;

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self, cast
 
 from benches import contenders, workloads
+from benches.contenders import HERE
 from benches.workloads import CHUNK, RECIPES
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from benches.workloads import Workload
 
-HERE = Path(__file__).parent
 OURS = "ours"
 FLOORS = ("framing", "decode")
 # A probe at this part of the size tells a slow contender; what it takes there grows by at most the square.
@@ -232,7 +232,7 @@ def measured(case: Case, names: Iterable[str], settings: Settings, say: Callable
         if any(row.contender == OURS for row in rows):
             for size in sorted({each.row.size for each in entrants} - {case.size}):
                 rows.append(_entered(OURS, _resized(case, size), settings, entrants))
-        _take_turns(entrants, settings, say)
+        _take_turns(case, entrants, settings, say)
         return rows
     finally:
         for entrant in entrants:
@@ -266,7 +266,7 @@ def _entered(name: str, case: Case, settings: Settings, entrants: list[_Entrant]
 
 def _fit(worker: Worker, case: Case, row: Row, cap: float) -> None:
     """Check the contender, at the full size or at the largest that it finishes within the cap."""
-    size = max(1, case.size // PROBE)
+    size = -(-case.size // PROBE)
     worker.load(_resized(case, size))
     worker.check("cut", 2 * cap)
     seconds = worker.check("whole", 2 * cap)
@@ -279,11 +279,10 @@ def _fit(worker: Worker, case: Case, row: Row, cap: float) -> None:
         quickest = worker.check("whole", 2 * cap)
     found = worker.load(_resized(case, size))
     row.size, row.events, row.bytes = size, cast("int", found["events"]), cast("int", found["bytes"])
-    if size == case.size or row.size != size:
-        worker.check("whole", 2 * cap)
+    worker.check("whole", 2 * cap)
 
 
-def _take_turns(entrants: list[_Entrant], settings: Settings, say: Callable[[str], None]) -> None:
+def _take_turns(case: Case, entrants: list[_Entrant], settings: Settings, say: Callable[[str], None]) -> None:
     for number in range(settings.repeats):
         say(f"round {number + 1} of {settings.repeats}")
         for entrant in entrants:
@@ -295,7 +294,16 @@ def _take_turns(entrants: list[_Entrant], settings: Settings, say: Callable[[str
         # tracemalloc makes everything several times slower.
         if settings.memory and entrant.row.best < settings.budget / 10:
             say(f"memory of {entrant.row.contender}")
-            entrant.row.peak = entrant.worker.peak(4 * settings.cap)
+            entrant.row.peak = _peak(entrant, case, 4 * settings.cap)
+
+
+def _peak(entrant: _Entrant, case: Case, timeout: float) -> int:
+    if entrant.row.contender != contenders.NODE:
+        return entrant.worker.peak(timeout)
+    # What Node's process grows by is seen in its first run only.
+    with Worker(contenders.NODE) as fresh:
+        fresh.load(_resized(case, entrant.row.size))
+        return fresh.peak(timeout)
 
 
 def machine() -> dict[str, str | int]:
