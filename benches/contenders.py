@@ -58,8 +58,8 @@ class Contender(ABC, Generic[Result]):
 class _Folds(Contender[Result]):
     """A contender that folds: its answer is a digest of calls and contents."""
 
-    claims = "calls"
-    modes = MODES
+    claims: ClassVar[str] = "calls"
+    modes: ClassVar[tuple[str, ...]] = MODES
 
     def answer(self, result: Result) -> str:
         steps, messages = self.read(result)
@@ -99,8 +99,8 @@ class Ours(_Folds["Accumulator"]):
         return stream.accumulator
 
     def read(self, result: Accumulator) -> tuple[dict[str, Members], dict[str, Members]]:
-        steps = {step.id: step.to_dict() for step in result.run_steps() if step.id is not None}
-        messages = {message.id: message.to_dict() for message in result.messages() if message.id is not None}
+        steps = {step.id: step.to_dict() for step in result.run_steps()}
+        messages = {message.id: message.to_dict() for message in result.messages()}
         return steps, messages
 
 
@@ -120,6 +120,10 @@ class OursAsync(Ours):
 
         self._aaccumulate = aaccumulate
         self._runner = asyncio.Runner()
+
+    def close(self) -> None:
+        """Close the event loop."""
+        self._runner.close()
 
     def run(self, chunks: list[bytes], mode: str) -> Accumulator:
         return self._runner.run(self._read(chunks, mode))
@@ -344,7 +348,7 @@ class LangChain(ByHand):
     """The same loop with the merge of langchain-core, which its messages' chunks of tool calls go through."""
 
     packages = ("langchain-core", "httpx-sse")
-    modes = ("final",)
+    modes: ClassVar[tuple[str, ...]] = ("final",)
 
     def __init__(self) -> None:
         super().__init__()
@@ -362,16 +366,19 @@ class LangChain(ByHand):
         return value
 
 
-PYTHON: dict[str, type[Contender[object]]] = {
-    "framing": Framing,
-    "decode": Decode,
-    "ours": Ours,
-    "ours-async": OursAsync,
-    "by-hand": ByHand,
-    "langchain-core": LangChain,
-    "azure-ai-agents": AzureAgents,
-    "openai-python": OpenAIPython,
-}
+PYTHON = cast(
+    "dict[str, type[Contender[object]]]",
+    {
+        "framing": Framing,
+        "decode": Decode,
+        "ours": Ours,
+        "ours-async": OursAsync,
+        "by-hand": ByHand,
+        "langchain-core": LangChain,
+        "azure-ai-agents": AzureAgents,
+        "openai-python": OpenAIPython,
+    },
+)
 NODE = "openai-node"
 NAMES = (*PYTHON, NODE)
 

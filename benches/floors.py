@@ -137,7 +137,9 @@ def decode(chunks: Iterable[bytes]) -> dict[str, int]:
                 for entry in _step_delta(data).delta.step_details.tool_calls:
                     fragments += 1
                     function = entry.function
-                    characters += _length(entry) if function is None else len(function.arguments or function.output or "")
+                    characters += (
+                        _length(entry) if function is None else len(function.arguments or function.output or "")
+                    )
             elif name == _MESSAGE_DELTA:
                 for content in _message_delta(data).delta.content:
                     fragments += 1

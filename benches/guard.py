@@ -115,7 +115,9 @@ def counted(valgrind: str) -> dict[str, float]:
             path.write_bytes(work.make(work.size).data())
         wanted = {(streams[work.make, work.size], work.reader) for work in WORKS.values()}
         wanted |= {(path, FLOOR) for path in streams.values()}
-        runs = {(each, passes): pool.submit(instructions, valgrind, *each, passes) for each in wanted for passes in PASSES}
+        runs = {
+            (each, passes): pool.submit(instructions, valgrind, *each, passes) for each in wanted for passes in PASSES
+        }
         few, many = PASSES
         cost = {each: runs[each, many].result() - runs[each, few].result() for each in wanted}
         return {

@@ -7,7 +7,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from benches import report
-from benches.runner import HERE, machine
+from benches.contenders import HERE
+from benches.runner import machine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,14 @@ def imports(repeats: int, out: Path, modules: Sequence[str] = MODULES) -> None:
                 times.append(once)
     best = {module: min(times) for module, times in taken.items()}
     rows = [
-        (module, *((f"{best[module] * 1e3:.2f}", f"{best[module] / best[AGAINST]:.2f}") if module in best else ("not found", "")))
+        (
+            module,
+            *(
+                (f"{best[module] * 1e3:.2f}", f"{best[module] / best[AGAINST]:.2f}")
+                if module in best
+                else ("not found", "")
+            ),
+        )
         for module in modules
     ]
     print(report.table(("import", "min ms", f"x {AGAINST}"), rows), "", sep="\n")

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from benches import report
-from benches.runner import HERE, machine
-from benches.workloads import event, wire
+from benches.contenders import HERE
+from benches.runner import machine
+from benches.workloads import event
+from tests import wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -13,7 +12,7 @@ import msgspec
 from benches.runner import FLOORS, OURS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from benches.runner import Case, Row
@@ -155,7 +154,7 @@ def drawn(path: Path, panels: int, draw: Callable[[list[Axes]], None], *, column
     figure, grid = cast(
         "tuple[Figure, object]", pyplot.subplots(lines, min(columns, panels), figsize=size, squeeze=False)
     )
-    axes = cast("list[Axes]", list(cast("Iterable[Axes]", getattr(grid, "flat"))))  # noqa: B009 - of a numpy array
+    axes = list(cast("Iterable[Axes]", getattr(grid, "flat")))  # noqa: B009 - of a numpy array
     draw(axes)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None})

@@ -1,11 +1,11 @@
 """Contenders run side by side: each in a process of its own, checked before it is timed, timed by turns.
 
-A case is a workload of some size, cut into chunks of some size and read in some mode. Each contender has one process per
-workload, which is fed commands over a pipe. First it runs at a sixteenth of the size, with and without the endings, and
-both answers are checked: a wrong one is said instead of a time. Who would then need longer than the cap at full size is
-given the largest size that it finishes within the cap, by doubling; ours is measured at that size too. Then all that
-are right take turns (A B C A B C) until the repeats are done or a contender's budget is used up, the slow ones early.
-The peak memory is of a run of its own.
+A case is a workload of some size, cut into chunks of some size and read in some mode. Each contender has one process
+per workload, which is fed commands over a pipe. First it runs at a sixteenth of the size, with and without the endings,
+and both answers are checked: a wrong one is said instead of a time. Who would then need longer than the cap at full
+size is given the largest size that it finishes within the cap, by doubling; ours is measured at that size too. Then all
+that are right take turns (A B C A B C) until the repeats are done; slow ones stop earlier, when their budget is used
+up. The peak memory is of a run of its own.
 """
 
 from __future__ import annotations
@@ -109,16 +109,19 @@ class Worker:
 
         """
         self.contender = contender
-        self._folder = tempfile.TemporaryDirectory()
         command = [sys.executable, "-m", "benches.worker", contender]
         if contender == contenders.NODE:
             command = [found_node(), str(HERE / "openai_node.mjs")]
         self._process = subprocess.Popen(  # noqa: S603 - a command of our own
             command, cwd=HERE.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
-        self._counts: Command = {}
+        self._folder = tempfile.TemporaryDirectory()
         self._answers: dict[str, str] = {}
-        self.versions = cast("dict[str, str]", self._reply(60)["versions"])
+        try:
+            self.versions = cast("dict[str, str]", self._reply(60)["versions"])
+        except ContenderError:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -126,6 +129,10 @@ class Worker:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -151,7 +158,7 @@ class Worker:
             Path(self._folder.name, name).write_bytes(data)
         self._answers = {"whole": workload.answer, "cut": workload.cut_answer}
         self.ask(command, 300)
-        return {"events": workload.count, "bytes": len(workload.data())}
+        return {"events": workload.count, "bytes": sum(map(len, workload.events))}
 
     def check(self, which: str, timeout: float) -> float:
         """Run once and return the seconds.
@@ -188,7 +195,7 @@ class Worker:
         if not select.select([self._process.stdout], [], [], timeout)[0]:
             raise ContenderError(f"more than {timeout:.0f} s")
         line = self._process.stdout.readline()
-        reply = cast("Command", json.loads(line)) if line else {"error": "ended"}
+        reply = cast("Command", json.loads(line or b'{"error": "ended"}'))
         if "error" in reply:
             reason = str(reply["error"])
             raise ContenderError(reason if reason.startswith("not found") else f"wrong ({reason})")
@@ -236,7 +243,7 @@ def measured(case: Case, names: Iterable[str], settings: Settings, say: Callable
         return rows
     finally:
         for entrant in entrants:
-            entrant.worker.__exit__(None, None, None)
+            entrant.worker.close()
 
 
 def _resized(case: Case, size: int) -> Case:
@@ -258,7 +265,7 @@ def _entered(name: str, case: Case, settings: Settings, entrants: list[_Entrant]
         _fit(worker, case, row, settings.cap)
     except ContenderError as error:
         row.state = str(error)
-        worker.__exit__(None, None, None)
+        worker.close()
     else:
         entrants.append(_Entrant(worker, row))
     return row

@@ -12,13 +12,15 @@ import gc
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from accumulator import Accumulator, accumulate
 from benches import contenders, report, workloads
 from benches.compare import progress
 from benches.runner import Case, ContenderError, Worker, machine
-from benches.workloads import CHUNK, wire
+from benches.workloads import CHUNK
+from tests import wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -181,7 +183,7 @@ class Ratios:
     def _eight_times(self) -> dict[str, float]:
         small, large = 20_000 // self._part, 160_000 // self._part
         chunked = [workloads.arguments(size).chunks(CHUNK) for size in (small, large)]
-        first, second = self._best([lambda each=each: accumulate(each).final_run_steps() for each in chunked])
+        first, second = self._best([partial(_drained, each) for each in chunked])
         return _said(f"{large:,} fragments to {small:,} (8 is linear)", second / first)
 
     def _read_now_and_then(self) -> dict[str, float]:
@@ -191,7 +193,7 @@ class Ratios:
         for every in (None, 1_000 // self._part):
             for size in sizes:
                 chunks = workloads.arguments(size, calls=1).chunks(CHUNK)
-                works.append(lambda chunks=chunks, every=every: read_every(chunks, every))
+                works.append(partial(read_every, chunks, every))
         best = self._best(works)
         found = dict[str, float]()
         for name, seconds in (("alone", best[:3]), ("read every 1,000", best[3:])):
@@ -203,7 +205,7 @@ class Ratios:
     def _snapshot_at_every_update(self) -> dict[str, float]:
         """Let one call of many grow, and read the step after each fragment."""
         streams = [beside(calls, count=2_000 // self._part) for calls in (1, 64)]
-        one, many = self._best([lambda stream=stream: read_every([stream[0]], None, stream[1]) for stream in streams])
+        one, many = self._best([partial(read_every, [opening], None, events) for opening, events in streams])
         before = [read_time(stream[0], self._repeats) for stream in streams]
         ratio = (many - before[1]) / (one - before[0])
         return _said("a snapshot at every update, 64 calls of 4 kB to one", ratio)
@@ -212,6 +214,10 @@ class Ratios:
 def _said(name: str, ratio: float) -> dict[str, float]:
     print(f"  {name}: {ratio:.2f}", flush=True)
     return {name: ratio}
+
+
+def _drained(chunks: Sequence[bytes]) -> object:
+    return accumulate(chunks).final_run_steps()
 
 
 def read_time(opening: bytes, repeats: int) -> float:

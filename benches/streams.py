@@ -8,10 +8,10 @@ themselves; nothing is subtracted from the others.
 1. CPU time per event: 100 streams get one event each, all tasks run until they wait again, and so on. The process's CPU
    time over the number of events does not see what else the machine does; the minimum of repeats is taken. One core
    carries 1 / (50 x that) streams.
-2. That number is held against real time: 80 % of it as many streams, every one due an event each 20 ms, evenly spread.
-   The lag is the time from when an event was due until its reader waits for the next one. The core keeps up where no lag
-   in the second half is above 100 ms; else a fifth fewer are tried, and so on. What the machine does beside this can
-   only make this number smaller.
+2. That number is held against real time: 80 % of it as many streams, every one due an event each 20 ms, evenly
+   spread. The lag is the time from when an event was due until its reader waits for the next one. The core keeps up
+   where no lag in the second half is above 100 ms; else a fifth fewer are tried, and so on. What the machine does
+   beside this can only make this number smaller.
 
 The text that each stream folded is compared in the end.
 """
@@ -34,7 +34,8 @@ import msgspec
 
 from benches import report, workloads
 from benches.compare import progress
-from benches.runner import HERE, machine
+from benches.contenders import HERE
+from benches.runner import machine
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -177,7 +178,7 @@ class Run:
 
     async def settled(self) -> None:
         """Let the readers run until each waits for more."""
-        while not all(feed.idle for feed in self.feeds):
+        while not all(feed.idle for feed in self.feeds):  # noqa: ASYNC110 - an event for each would be measured too
             await asyncio.sleep(0)
 
     async def close(self, text: str) -> None:
@@ -224,7 +225,7 @@ async def live(name: str, count: int, seconds: int) -> tuple[float, float]:
         sent = due
         await asyncio.sleep(0.001)
         # Readers run in the order in which they were woken: the last one waits again after all others do.
-        while not run.feeds[(sent - 1) % count].idle:
+        while not run.feeds[(sent - 1) % count].idle:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0)
         if oldest < sent and sent > total // 2:
             worst = max(worst, loop.time() - begin - oldest / pace)

@@ -16,12 +16,13 @@ import warnings
 from typing import TYPE_CHECKING, cast
 
 from benches import contenders
-from benches.workloads import MAKERS, RECIPES, Workload
+from benches.workloads import MAKERS, RECIPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from benches.contenders import Contender
+    from benches.workloads import Workload
 
 Command = dict[str, object]
 

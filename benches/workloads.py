@@ -31,7 +31,8 @@ SNAPSHOT_EVERY = 100
 # three code interpreter calls (241 fragments with their openings), the texts of seven messages (227).
 INPUT_LENGTHS = {1: 53, 2: 57, 3: 46, 4: 17, 5: 22, 6: 13, 7: 16, 8: 5, 9: 6, 10: 1, 11: 1, 14: 1}
 TEXT_LENGTHS = {1: 39, 2: 30, 3: 35, 4: 30, 5: 24, 6: 16, 7: 9, 8: 16, 9: 10, 10: 7, 11: 8, 12: 1, 24: 1}
-# The longest of them: one run of two code interpreter calls, each followed by a message; 186 step deltas, 84 of messages.
+# The longest of them: one run of two code interpreter calls, each followed by a message; 186 deltas of steps, 83 of
+# messages.
 CALL_FRAGMENTS = (91, 91)
 MESSAGE_FRAGMENTS = (41, 42)
 
@@ -174,7 +175,7 @@ class Script:
         for life in ("created", "in_progress"):
             self.add(f"thread.message.{life}", _message(message_id, "in_progress", []))
         for place, piece in enumerate(pieces):
-            text = {"value": piece, "annotations": []} if place == 0 else {"value": piece}
+            text: dict[str, object] = {"value": piece, "annotations": []} if place == 0 else {"value": piece}
             content = {"index": 0, "type": "text", "text": text}
             payload = {"id": message_id, "object": "thread.message.delta", "delta": {"content": [content]}}
             self.add("thread.message.delta", payload)
@@ -184,14 +185,16 @@ class Script:
         self.messages[message_id] = whole
         self.endings.add(len(self.events))
         self.add("thread.message.completed", _message(message_id, "completed", whole))
-        self.close_step(step_id, [], **fields)
+        self.close_step(step_id, [], streamed=True, **fields)
 
     def done(self) -> Workload:
         """End the run."""
         self.add("thread.run.completed", _run("completed"))
         self.events.append(wire.DONE)
         answers = (digest(self.steps, self.messages), digest(self.deltas_only, self.messages))
-        return Workload(self.events, frozenset(self.endings), len(self.events), *answers, self.fragments, self.characters)
+        return Workload(
+            self.events, frozenset(self.endings), len(self.events), *answers, self.fragments, self.characters
+        )
 
 
 def _run(status: str) -> dict[str, object]:
@@ -308,14 +311,16 @@ def logs(size: int) -> Workload:
     """Stream code in fragments, then so many log outputs."""
     script = Script()
     outputs = [{"type": "logs", "logs": f"row {number}: ok\n"} for number in range(size)]
-    _code_call(script, "step_0", list(Fragments(CODE, INPUT_LENGTHS).take(91)), cast("list[dict[str, object]]", outputs))
+    _code_call(
+        script, "step_0", list(Fragments(CODE, INPUT_LENGTHS).take(91)), cast("list[dict[str, object]]", outputs)
+    )
     return script.done()
 
 
 def big_output(size: int) -> Workload:
     """Give one output of so many characters in one event; the ending repeats it."""
     script = Script()
-    line = "2026-05-04T10:00:00 INFO worker-7 handled \"GET /items\" in 12 ms\n"
+    line = '2026-05-04T10:00:00 INFO worker-7 handled "GET /items" in 12 ms\n'
     output: dict[str, object] = {"type": "logs", "logs": (line * (size // len(line) + 1))[:size]}
     _code_call(script, "step_0", list(Fragments(CODE, INPUT_LENGTHS).take(91)), [output])
     return script.done()
