@@ -33,10 +33,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--chunk", action="append", type=int, choices=CHUNKS, help="bytes; may be repeated")
     made.add_argument("--mode", action="append", choices=MODES, help="who reads updates; may be repeated")
     made.add_argument("--every", action="store_true", help="every workload in every mode and from every chunk size")
-    made.add_argument("--repeats", type=int, help="how often each is timed at most (7)")
+    made.add_argument("--repeats", type=int, help="how often each is timed at most (25)")
     made.add_argument("--cap", type=float, help="seconds that one run of a slow contender may take (60)")
     made.add_argument("--out", type=Path, default=Path("benches/out"), help="where JSON and SVG go (%(default)s)")
-    made.add_argument("--quick", action="store_true", help="a tenth of the sizes, a cap of 2 s, 3 repeats")
+    made.add_argument("--quick", action="store_true", help="a tenth of the sizes, a cap of 2 s, 5 repeats")
     made.add_argument("--update", action="store_true", help="with guard: keep what is counted now")
     return made
 
@@ -50,7 +50,7 @@ def main() -> int:
         return guard(update=options.update)
     from benches.runner import Settings, machine
 
-    default = Settings(repeats=3, cap=2.0, budget=3.0) if options.quick else Settings()
+    default = Settings(repeats=5, cap=2.0, budget=3.0) if options.quick else Settings()
     settings = Settings(options.repeats or default.repeats, options.cap or default.cap, default.budget)
     print(", ".join(f"{name} {value}" for name, value in machine().items()), end="\n\n", flush=True)
     for subject in SUBJECTS if options.subject == "all" else (options.subject,):

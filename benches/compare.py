@@ -68,6 +68,7 @@ def _write(found: Sequence[tuple[Case, Sequence[Row]]], versions: dict[str, str]
             each.barh(labels, [row.best / row.events * 1e6 for row in timed], color=colours)
             each.invert_yaxis()
             each.set_xscale("log")
+            each.set_xlim(left=0.1)
             each.set_xlabel("µs an event, minimum")
             each.set_title(f"{case.workload}, {case.chunk:,} B, {case.mode}", fontsize=9)
             each.grid(visible=True, alpha=0.3, axis="x")

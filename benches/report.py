@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from benches.runner import Case, Row
 
 # One colour for each contender in all pictures, told apart also by those who see few colours.
-COLOURS = ("#0072b2", "#56b4e9", "#999999", "#cccccc", "#e69f00", "#d55e00", "#cc79a7", "#009e73", "#000000")
+COLOURS = ("#dddddd", "#aaaaaa", "#0072b2", "#56b4e9", "#e69f00", "#f0e442", "#cc79a7", "#d55e00", "#009e73")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -131,6 +131,8 @@ class Axes(Protocol):
     def plot(self, x: Sequence[float], y: Sequence[float], *, marker: str, label: str, color: str) -> object: ...
     def barh(self, y: Sequence[str], width: Sequence[float], *, color: Sequence[str]) -> object: ...
     def invert_yaxis(self) -> object: ...
+    def set_xlim(self, *, left: float) -> object: ...
+    def set_axis_off(self) -> object: ...
 
 
 class Figure(Protocol):
@@ -155,7 +157,9 @@ def drawn(path: Path, panels: int, draw: Callable[[list[Axes]], None], *, column
         "tuple[Figure, object]", pyplot.subplots(lines, min(columns, panels), figsize=size, squeeze=False)
     )
     axes = list(cast("Iterable[Axes]", getattr(grid, "flat")))  # noqa: B009 - of a numpy array
-    draw(axes)
+    for unused in axes[panels:]:
+        unused.set_axis_off()
+    draw(axes[:panels])
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None})
     return True

@@ -36,6 +36,8 @@ OURS = "ours"
 FLOORS = ("framing", "decode")
 # A probe at this part of the size tells a slow contender; what it takes there grows by at most the square.
 PROBE = 16
+# The peak memory is left out where a run takes more than this part of the cap.
+TRACED = 20
 
 Command = dict[str, object]
 
@@ -73,9 +75,9 @@ class Settings:
 
     """
 
-    repeats: int = 7
+    repeats: int = 25
     cap: float = 60.0
-    budget: float = 20.0
+    budget: float = 10.0
     memory: bool = True
 
 
@@ -274,19 +276,15 @@ def _entered(name: str, case: Case, settings: Settings, entrants: list[_Entrant]
 def _fit(worker: Worker, case: Case, row: Row, cap: float) -> None:
     """Check the contender, at the full size or at the largest that it finishes within the cap."""
     size = -(-case.size // PROBE)
-    worker.load(_resized(case, size))
-    worker.check("cut", 2 * cap)
-    seconds = worker.check("whole", 2 * cap)
-    quickest = min(seconds, worker.seconds(2 * cap))
-    if quickest * (case.size / size) ** 2 <= cap:
-        size = case.size
-    while size < case.size and quickest * 4 <= cap:
-        size = min(2 * size, case.size)
-        worker.load(_resized(case, size))
-        quickest = worker.check("whole", 2 * cap)
     found = worker.load(_resized(case, size))
+    worker.check("cut", 2 * cap)
+    seconds = min(worker.check("whole", 2 * cap), worker.seconds(2 * cap))
+    whole = seconds * (case.size / size) ** 2 <= cap
+    while size < case.size and (whole or seconds * 4 <= cap):
+        size = case.size if whole else min(2 * size, case.size)
+        found = worker.load(_resized(case, size))
+        seconds = worker.check("whole", 2 * cap)
     row.size, row.events, row.bytes = size, cast("int", found["events"]), cast("int", found["bytes"])
-    worker.check("whole", 2 * cap)
 
 
 def _take_turns(case: Case, entrants: list[_Entrant], settings: Settings, say: Callable[[str], None]) -> None:
@@ -299,7 +297,7 @@ def _take_turns(case: Case, entrants: list[_Entrant], settings: Settings, say: C
             spent.append(entrant.worker.seconds(4 * settings.cap))
     for entrant in entrants:
         # tracemalloc makes everything several times slower.
-        if settings.memory and entrant.row.best < settings.budget / 10:
+        if settings.memory and entrant.row.best < settings.cap / TRACED:
             say(f"memory of {entrant.row.contender}")
             entrant.row.peak = _peak(entrant, case, 4 * settings.cap)
 
