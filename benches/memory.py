@@ -1,8 +1,8 @@
 """What is held while a long text comes, as a multiple of the text: `tracemalloc`, above what the imports hold.
 
 10 MB of ASCII come in fragments of 4, 16 and 256 characters, made while they are fed, and no event ends the step. The
-peak is taken before the final steps are read, and after; the text is compared at the end. A second table has the peaks
-of all contenders for the workload of `compare`.
+peak is taken before the final steps are read, and after; the text is compared at the end. The peaks of all contenders
+are in the tables of `compare`.
 """
 
 from __future__ import annotations
