@@ -45,18 +45,24 @@ function cut(path, size) {
 
 const byId = (objects, read) => Object.fromEntries(objects.map((each) => [each.id, read(each)]));
 
+// Wall clock or CPU time, whichever is less, as for the others. That of Node's helper threads is in the latter.
+async function clocked(which) {
+  const wall = performance.now();
+  const cpu = process.cpuUsage();
+  const result = await run(which);
+  const { user, system } = process.cpuUsage(cpu);
+  return { result, seconds: Math.min((performance.now() - wall) / 1e3, (user + system) / 1e6) };
+}
+
 async function check(which) {
-  const begin = performance.now();
-  const { steps, messages } = await run(which);
-  const seconds = (performance.now() - begin) / 1000;
+  const { seconds, result: { steps, messages } } = await clocked(which);
   const calls = byId(steps, (step) => step.step_details.tool_calls ?? []);
   return { seconds, answer: [calls, byId(messages, (message) => message.content)] };
 }
 
 async function time() {
-  const begin = performance.now();
-  await run('whole');
-  return { seconds: (performance.now() - begin) / 1000 };
+  const { seconds } = await clocked('whole');
+  return { seconds };
 }
 
 async function memory() {
