@@ -77,7 +77,7 @@ class Settings:
 
     repeats: int = 25
     cap: float = 60.0
-    budget: float = 10.0
+    budget: float = 20.0
     memory: bool = True
 
 
