@@ -227,6 +227,7 @@ class Framing(Contender[int]):
 
     packages = ()
     claims = "events"
+    modes = MODES  # which are one: it hands out no updates
 
     def run(self, chunks: list[bytes], mode: str) -> int:  # noqa: ARG002 - there is one way
         return floors.framing(chunks)
@@ -240,6 +241,7 @@ class Decode(Contender[dict[str, int]]):
 
     packages = ("msgspec",)
     claims = "decode"
+    modes = MODES  # as above
 
     def run(self, chunks: list[bytes], mode: str) -> dict[str, int]:  # noqa: ARG002 - as above
         return floors.decode(chunks)

@@ -3,7 +3,7 @@
 A case is a workload of some size, cut into chunks of some size and read in some mode. Each contender has one process
 per workload, which is fed commands over a pipe. First it runs at a sixteenth of the size, with and without the endings,
 and both answers are checked: a wrong one is said instead of a time. Who would then need longer than the cap at full
-size is given the largest size that it finishes within the cap, by doubling; ours is measured at that size too. Then all
+size is led up to the largest size that it surely finishes within the cap; ours is measured at that size too. Then all
 that are right take turns (A B C A B C) until the repeats are done; slow ones stop earlier, when their budget is used
 up. The peak memory is of a run of its own.
 """
@@ -11,6 +11,7 @@ up. The peak memory is of a run of its own.
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import shutil
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
 
 OURS = "ours"
 FLOORS = ("framing", "decode")
-# A probe at this part of the size tells a slow contender; what it takes there grows by at most the square.
+# A probe at this part of the size tells a slow contender: measured were up to 5 times the time for twice the size.
 PROBE = 16
+TWICE = 5
 # The peak memory is left out where a run takes more than this part of the cap.
 TRACED = 20
 
@@ -279,11 +281,11 @@ def _fit(worker: Worker, case: Case, row: Row, cap: float) -> None:
     found = worker.load(_resized(case, size))
     worker.check("cut", 2 * cap)
     seconds = min(worker.check("whole", 2 * cap), worker.seconds(2 * cap))
-    whole = seconds * (case.size / size) ** 2 <= cap
-    while size < case.size and (whole or seconds * 4 <= cap):
-        size = case.size if whole else min(2 * size, case.size)
-        found = worker.load(_resized(case, size))
-        seconds = worker.check("whole", 2 * cap)
+    for factor in (case.size / size, 2, 1.5):
+        while size < case.size and seconds * TWICE ** math.log2(factor) <= cap:
+            size = min(round(factor * size), case.size)
+            found = worker.load(_resized(case, size))
+            seconds = worker.check("whole", 2 * cap)
     row.size, row.events, row.bytes = size, cast("int", found["events"]), cast("int", found["bytes"])
 
 
