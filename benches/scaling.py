@@ -162,7 +162,7 @@ class Ratios:
 
     def __init__(self, settings: Settings, *, quick: bool) -> None:
         """Divide all sizes by ten for a quick look."""
-        self._repeats = settings.repeats
+        self._repeats = min(settings.repeats, 7)
         self._part = 10 if quick else 1
 
     def all(self) -> dict[str, float]:
