@@ -1,0 +1,134 @@
+"""The benchmarks measure what is right, say so where something is wrong, and their guard fails when it must."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from benches import contenders, floors, guard, report, runner, scaling, streams, worker, workloads
+from benches.contenders import ByHand
+from benches.workloads import CHUNKS, MODES, RECIPES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from benches.contenders import Contender, OursAsync
+
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def ours_async() -> Iterator[Contender[object]]:
+    made = contenders.make("ours-async")
+    yield made
+    cast("OursAsync", made).close()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_floors_count_what_a_workload_holds(name: str) -> None:
+    made = RECIPES[name].make(SIZE)
+    for chunk in CHUNKS:
+        for cut in (False, True):
+            chunks = made.chunks(chunk, cut=cut)
+            assert made.counts(cut=cut)["events"] == floors.framing(chunks)
+            assert made.counts(cut=cut) == floors.decode(chunks)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", RECIPES)
+def test_ours_and_the_hand_written_loop_give_the_answer_with_and_without_endings(
+    name: str, mode: str, ours_async: Contender[object]
+) -> None:
+    made = RECIPES[name].make(SIZE)
+    for contender in (contenders.make("ours"), ours_async, contenders.make("by-hand")):
+        assert made.answer == contender.answer(contender.run(made.chunks(64), mode))
+        assert made.cut_answer == contender.answer(contender.run(made.chunks(4_096, cut=True), mode))
+
+
+def test_workloads_are_the_same_each_time_and_spread_as_said() -> None:
+    make = workloads.MAKERS["arguments_of"]
+    assert make(99, calls=7, steps=3).data() == make(99, calls=7, steps=3).data()
+    once = workloads.arguments(99, calls=4)
+    assert (99 + 4, 99 + 4 + 7) == (once.fragments, once.count)
+
+
+class Forgetful(ByHand):
+    """A contender that reads no deltas: only what an ending says."""
+
+    def merge(self, into: dict[str, object], delta: dict[str, object]) -> None:
+        """Merge nothing."""
+
+
+@pytest.mark.parametrize(("which", "right"), [("whole", True), ("cut", False)])
+def test_a_worker_tells_a_wrong_answer(which: str, right: bool) -> None:  # noqa: FBT001 - a parameter
+    one = worker.Worker(cast("Contender[object]", Forgetful()))
+    one.load({"workload": "arguments", "size": SIZE, "chunk": 64, "mode": "final"})
+    assert right == one.check({"which": which})["right"]
+
+
+def test_a_wrong_contender_is_said_to_be_wrong_and_is_not_timed() -> None:
+    case, settings = runner.Case("resent_ids", SIZE), runner.Settings(repeats=1, memory=False)
+    rows = runner.measured(case, ["decode", "ours", "openai-python"], settings, lambda _: None)
+    assert ["ok", "ok", "wrong"] == [row.state for row in rows]
+    assert [1, 1, 0] == [len(row.seconds) for row in rows]
+    assert ("openai-python", str(SIZE), "wrong") == report.compared(rows)[2][:3]
+
+
+def test_a_contender_that_is_not_installed_is_said_to_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    rows = runner.measured(runner.Case("arguments", SIZE), ["openai-node"], runner.Settings(), lambda _: None)
+    assert ["not found: node"] == [row.state for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("ratio", "kept", "fails", "says"),
+    [
+        (2.0, 2.0, False, "kept 2.00 (+0.0%)"),
+        (2.09, 2.0, False, "(+4.5%)"),
+        (2.11, 2.0, True, "MORE than 5% above"),
+        (1.89, 2.0, False, "guard --update"),
+        (2.0, None, False, "nothing kept"),
+    ],
+)
+def test_the_guard_fails_above_its_tolerance_only(ratio: float, kept: float | None, fails: bool, says: str) -> None:  # noqa: FBT001
+    verdict = guard.judged("work", ratio, kept)
+    assert fails == verdict.fails
+    assert says in verdict.says
+
+
+def test_the_guard_takes_the_difference_of_passes_as_a_ratio_to_the_floor(monkeypatch: pytest.MonkeyPatch) -> None:
+    def instructions(_valgrind: str, _stream: Path, reader: str, passes: int) -> int:
+        return 1_000 + passes * {"decode": 10, "final": 20, "loop": 30}[reader]
+
+    monkeypatch.setattr(guard, "instructions", instructions)
+    assert [2.0, 3.0, 2.0] == list(guard.counted("valgrind").values())
+
+
+def test_the_guard_is_skipped_without_valgrind(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert 0 == guard.guard(update=False)
+    assert "guard: skipped: valgrind not found\n" == capsys.readouterr().out
+
+
+@pytest.mark.parametrize("power", [0.0, 1.0, 2.0])
+def test_the_exponent_is_that_of_the_points(power: float) -> None:
+    assert power == pytest.approx(report.exponent({size: 3 * size**power for size in (10, 100, 1_000)}))
+
+
+@pytest.mark.parametrize("name", ["empty", "ours", "openai-python"])
+@pytest.mark.filterwarnings("ignore:The Assistants API is deprecated:DeprecationWarning")
+def test_streams_read_side_by_side_fold_what_they_were_sent(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "STREAMS", 3)
+    assert 0 < asyncio.run(streams.cpu_per_event(name, 5))
+
+
+def test_calls_beside_the_growing_one_are_opened_first() -> None:
+    opening, events = scaling.beside(64, count=5)
+    run = scaling.read_every([opening], None, events)
+    (step,) = run.run_steps()
+    assert (64, 5) == (len(step.tool_calls), len(events))
