@@ -120,12 +120,15 @@ class Accumulator:
 
     def _drain(self, updates: list[Update]) -> list[Update]:
         try:
-            while (more := self._own.step()) is not None:
+            while True:
+                while (fragment := self._own.next_fragment()) is not None:
+                    updates.append(fragment)
+                if (more := self._own.step()) is None:
+                    return updates
                 updates += more
         except AccumulatorError as error:
             self._complete(error, updates)
             raise
-        return updates
 
     def _complete(self, error: AccumulatorError, updates: list[Update]) -> None:
         error.updates = [*updates, *error.updates]

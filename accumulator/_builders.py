@@ -29,6 +29,9 @@ _BLOCK = 256
 some fifty bytes that a Python string costs by itself."""
 
 
+_NONE: frozenset[str] = frozenset()
+
+
 class Text:
     """A text in fragments. Appending costs the fragment; reading costs the text once, and again after it has grown."""
 
@@ -66,8 +69,8 @@ class Object:
 
     Attributes:
         fields: its nodes by name.
-        held: names of the fields that an ending held a value for; what comes later for them is late.
-        conflicts: names of the fields whose conflict has been reported.
+        held: names of the fields that an ending held a value for; what comes later for them is late. Added by `hold`.
+        conflicts: names of the fields whose conflict has been reported. Added by `report`.
         snap: its snapshot while that is current.
 
     """
@@ -77,9 +80,21 @@ class Object:
     def __init__(self) -> None:
         """Begin empty."""
         self.fields: dict[str, Node] = {}
-        self.held: set[str] = set()
-        self.conflicts: set[str] = set()
+        self.held: set[str] | frozenset[str] = _NONE  # most objects never have any
+        self.conflicts: set[str] | frozenset[str] = _NONE
         self.snap: dict[str, Json] | None = None
+
+    def hold(self, key: str) -> None:
+        """Have a field among the held ones."""
+        if not isinstance(self.held, set):
+            self.held = set()
+        self.held.add(key)
+
+    def report(self, key: str) -> None:
+        """Have a field among those whose conflict has been reported."""
+        if not isinstance(self.conflicts, set):
+            self.conflicts = set()
+        self.conflicts.add(key)
 
 
 class Entry(Object):
@@ -148,7 +163,7 @@ class Keyed:
 
     """
 
-    __slots__ = ("_last", "_places", "_stale", "entries", "ids", "loose", "others", "snap")
+    __slots__ = ("_highest", "_last", "_later", "_places", "_stale", "entries", "ids", "loose", "others", "snap")
 
     def __init__(self) -> None:
         """Begin empty."""
@@ -160,6 +175,24 @@ class Keyed:
         self._last: list[Json] = []  # the snapshot before, of the entries where `_places` has them
         self._places: dict[Entry, int] = {}
         self._stale: set[Entry] = set()  # those of them that have changed since
+        self._later: list[Entry] = []  # those that came since, behind all others
+        self._highest = -1  # index
+
+    def add(self, entry: Entry) -> None:
+        """Have another entry."""
+        index = entry.index
+        if index is None:
+            self.others.append(entry)
+            self.reorder()
+            return
+        self.entries[index] = entry
+        self.snap = None
+        if index <= self._highest or self.others:
+            self.reorder()
+        elif self._places:
+            self._places[entry] = len(self._places)
+            self._later.append(entry)
+        self._highest = max(index, self._highest)
 
     def touch(self, entry: Entry) -> None:
         """Take note that an entry has changed."""
@@ -167,7 +200,7 @@ class Keyed:
         self._stale.add(entry)
 
     def reorder(self) -> None:
-        """Take note that there is another entry, or another order of them."""
+        """Take note that the entries may stand in another order."""
         self.snap = None
         self._places = {}
 
@@ -175,7 +208,7 @@ class Keyed:
         """Return the list as JSON, as `snapshot` does: what is not new in it is copied in one piece."""
         if self.snap is None:
             if self._places:
-                self.snap = self._last.copy()
+                self.snap = [*self._last, *map(snapshot_object, self._later)]
                 for entry in self._stale:
                     self.snap[self._places[entry]] = snapshot_object(entry)
             else:
@@ -184,6 +217,7 @@ class Keyed:
                 self.snap = [snapshot_object(entry) for entry in entries]
             self._last = self.snap
             self._stale.clear()
+            self._later.clear()
         return self.snap
 
     def ordered(self) -> list[Entry]:

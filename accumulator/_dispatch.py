@@ -75,15 +75,16 @@ class Dispatcher:
 
     def keep(self, life: StepLife | MessageLife) -> None:
         """Have a life among those that are known, and among the open ones while it is."""
-        self._open_ids = None
         if isinstance(life, StepLife):
             self.steps[life.id] = life
         else:
             self.messages[life.id] = life
-        if life.is_open:
-            self._open[life] = None
-        else:
-            self._open.pop(life, None)
+        if life.is_open != (life in self._open):
+            self._open_ids = None
+            if life.is_open:
+                self._open[life] = None
+            else:
+                del self._open[life]
 
     def counted(self, error: LimitError) -> LimitError:
         """Return the error of an event that was too large with the event's number in its message."""
@@ -96,22 +97,22 @@ class Dispatcher:
         self.count += 1
         return self._undecodable(text_of(rest), "expected a whole event, got the beginning of one")
 
-    def apply(self, body: Body, item: Pending) -> list[Update]:
-        """Apply one event of a body."""
+    def apply(self, body: Body, item: Pending, *, wanted: bool) -> list[Update]:
+        """Apply one event of a body; of updates that are not `wanted` those about steps and messages are not made."""
         self.count += 1
         decoded = decode(item.name, item.data, torn=item.torn)
         try:
-            return self._dispatch(body, decoded, item)
+            return self._dispatch(body, decoded, item, wanted=wanted)
         except Misfit as misfit:
             return [self._misfit(misfit, decoded, item)]
 
-    def _dispatch(self, body: Body, decoded: Decoded, item: Pending) -> list[Update]:
+    def _dispatch(self, body: Body, decoded: Decoded, item: Pending, *, wanted: bool) -> list[Update]:
         match decoded.kind:
             case "done":
                 body.done = True
                 return []
             case "step" | "message":
-                return self._apply_to_life(decoded, _object(decoded.payload), item.data)
+                return self._apply_to_life(decoded, _object(decoded.payload), item.data, wanted=wanted)
             case "run":
                 return [self._apply_to_run(body, _object(decoded.payload))]
             case "error":
@@ -124,21 +125,24 @@ class Dispatcher:
             case _:
                 assert_never(decoded.kind)
 
-    def _apply_to_life(self, decoded: Decoded, payload: dict[str, Json], data: bytes | str) -> list[Update]:
+    def _apply_to_life(
+        self, decoded: Decoded, payload: dict[str, Json], data: bytes | str, *, wanted: bool
+    ) -> list[Update]:
         ident = payload.get("id")
         if not isinstance(ident, str) or not ident:
             came = "an empty one" if ident == "" else json_type(ident)
             raise Misfit((None, "id"), f"expected a text that is not empty, got {came}")
         life = self.step(ident) if decoded.kind == "step" else self.message(ident)
-        event = decoded.name.rpartition(".")[2]
-        updates, growth = life.apply(self.count, event, payload)
+        happened = life.apply(decoded.name.rpartition(".")[2], payload)
         self.keep(life)
-        self.problems += (update for update in updates if isinstance(update, Problem))
-        if event in ENDINGS:
+        if happened.event in ENDINGS:
             self.lanes.forget(life)
-        elif growth is not None and self.use_lanes and isinstance(data, bytes):
-            self.lanes.learn(life, _learned(decoded, data), growth, updates[0])
-        return updates
+        elif happened.growth is not None and self.use_lanes and isinstance(data, bytes):
+            sample = life.part_delta(self.count, happened.growth.change)
+            self.lanes.learn(life, _learned(decoded, data), happened.growth, sample)
+        problems = life.problems(self.count, happened)
+        self.problems += problems
+        return [*life.updates(self.count, happened), *problems] if wanted else [*problems]
 
     def _apply_to_run(self, body: Body, payload: dict[str, Json]) -> Update:
         status = payload.get("status")

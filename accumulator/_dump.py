@@ -69,8 +69,10 @@ _AnObject = TypeVar("_AnObject", bound=Object)
 def load_object(dump: Dump, into: _AnObject, depth: int = 0) -> _AnObject:
     """Fill a new object with what a dump holds."""
     into.fields = {key: load_node(value, depth + 1) for key, value in dump.fields.items()}
-    into.held = set(dump.held)
-    into.conflicts = set(dump.conflicts)
+    for key in dump.held:
+        into.hold(key)
+    for key in dump.conflicts:
+        into.report(key)
     return into
 
 
@@ -79,15 +81,12 @@ def _load_keyed(saved: Dump, depth: int) -> Keyed:
     for dump in saved.entries:
         entry = load_object(dump, Entry(dump.index), depth + 1)
         entry.place, entry.done, entry.missed = dump.place, dump.done, dump.missed
-        if entry.index is None:
-            keyed.others.append(entry)
-            if entry.place is None and not entry.done:
-                keyed.loose.put(entry, entry_type(entry))
-        elif entry.index < 0 or entry.index in keyed.entries:
+        if entry.index is not None and (entry.index < 0 or entry.index in keyed.entries):
             message = "expected indexes of 0 or more, each once"
             raise ValueError(message)
-        else:
-            keyed.entries[entry.index] = entry
+        keyed.add(entry)
+        if entry.index is None and entry.place is None and not entry.done:
+            keyed.loose.put(entry, entry_type(entry))
     entries = [*keyed.entries.values(), *keyed.others]
     if not all(0 <= place < len(entries) for place in saved.ids.values()):
         message = "expected ids of the entries, got one of another"

@@ -66,8 +66,10 @@ class Intake:
         except UnicodeEncodeError:  # a lone surrogate, which no UTF-8 has
             self.pending.append(Pending(event or "message", data))
 
-    def step(self) -> list[Update] | None:
-        """Apply one pending event and return its updates; None where none is pending.
+    def step(self, *, wanted: bool = True) -> list[Update] | None:
+        """Apply one pending event the general way and return its updates; None where none is pending.
+
+        Of updates that are not `wanted` those about steps and messages are not made.
 
         Raises:
             LimitError: the event was too large, and is left out.
@@ -75,9 +77,8 @@ class Intake:
             RecursionError: the caller left too little of the stack for the event, which stays pending.
 
         """
-        fragment = self.next_fragment()
-        if fragment is not None or not self.pending:
-            return None if fragment is None else [fragment]
+        if not self.pending:
+            return None
         item = self.pending[0]
         if isinstance(item, LimitError):
             self.pending.popleft()
@@ -89,7 +90,7 @@ class Intake:
             self.pending.extendleft([*glued, item])
         require_stack(item.data)
         self.pending.popleft()
-        return self._hold_to_strict(self._apply(item))
+        return self._hold_to_strict(self._apply(item, wanted=wanted))
 
     def next_fragment(self) -> Update | None:
         """Apply the next pending event if it has a short way and give its update; None if there is no such event."""
@@ -148,9 +149,9 @@ class Intake:
         self.pending.clear()
         self.parser = SSEParser(max_event_size=self._max_event_size)
 
-    def _apply(self, item: Pending) -> list[Update]:
+    def _apply(self, item: Pending, *, wanted: bool = True) -> list[Update]:
         self._begin()
-        updates = self._dispatcher.apply(self.body, item)
+        updates = self._dispatcher.apply(self.body, item, wanted=wanted)
         if self.body.done:
             updates.append(self._dispatcher.end_body(self.body))
         return updates
@@ -165,14 +166,15 @@ class Intake:
     def _end(self, *, broken: bool) -> list[Update]:
         updates: list[Update] = []
         rest = self.parser.rest()
-        if isinstance(rest, tuple):
-            *done, last = _events(rest, torn=True)
-            for item in done:
-                updates += self._apply(item)
-            updates += self._hold_to_strict(self._apply(last))
-        elif rest is not None:
-            # Not an event: after `done` it begins no body.
-            updates += self._hold_to_strict([self._dispatcher.torn(rest)])
+        try:
+            for item in _events(rest, torn=True) if isinstance(rest, tuple) else ():
+                updates += self._hold_to_strict(self._apply(item))
+            if isinstance(rest, bytes):
+                # Not an event: after `done` it begins no body.
+                updates += self._hold_to_strict([self._dispatcher.torn(rest)])
+        except MergeError as error:
+            error.updates = [*updates, *error.updates]
+            raise
         if not self.body.ended:
             self._begin()
             self.body.broken = broken
@@ -194,5 +196,8 @@ class Intake:
 def _events(frame: Frame, *, torn: bool = False) -> list[Pending]:
     """Return the event of a frame, behind the `done` that it is glued to if it is."""
     name, data, *_ = frame
-    event = Pending(name.decode("utf-8", "replace") or "message", data.removeprefix(_GLUED), torn)
-    return [Pending("done", DONE), event] if data.startswith(_GLUED) else [event]
+    rest = data.removeprefix(_GLUED)
+    event = Pending(name.decode("utf-8", "replace") or "message", rest, torn)
+    if rest is data:
+        return [event]
+    return [Pending("done", DONE), event] if rest else [Pending("done", DONE)]

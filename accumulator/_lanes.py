@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from accumulator._builders import Text
     from accumulator._merge import Growth
-    from accumulator._updates import Update
     from accumulator._view import Model
 
 _Tree: TypeAlias = "dict[str | int, _Tree]"
@@ -148,12 +147,12 @@ class Lanes:
                     return None
         return None
 
-    def learn(self, owner: Hashable, event: Learned, growth: Growth, sample: Update) -> None:
+    def learn(self, owner: Hashable, event: Learned, growth: Growth, sample: PartDelta) -> None:
         """Learn of the event that grew a text and did nothing else; of the 1st, 2nd, 4th, 8th such event of a text.
 
         So a server that never sends the same head twice, with new ids each time, costs little and fills no memory.
         """
-        if not isinstance(sample, ContentDelta) and not (isinstance(sample, ToolCallDelta) and sample.tool_call_id):
+        if isinstance(sample, ToolCallDelta) and sample.tool_call_id is None:
             return  # the call may still get its id, and then its updates have it
         owned = self._owned.setdefault(owner, _Owned())
         offers = owned.offers[growth.text] = owned.offers.get(growth.text, 0) + 1

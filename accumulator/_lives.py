@@ -8,7 +8,7 @@ handed out is the state after the whole event.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Final, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple, TypeAlias, cast
 
 import msgspec
 
@@ -38,7 +38,7 @@ from accumulator._whole import fold_ending, fold_fields
 
 if TYPE_CHECKING:
     from accumulator._builders import Entry, Json
-    from accumulator._merge import Changes, Fault, Growth, Shape
+    from accumulator._merge import Change, Changes, Fault, Growth, Shape
     from accumulator._models import ToolCall
     from accumulator._updates import Update
 
@@ -62,6 +62,20 @@ LIFE: Final[dict[tuple[State, str], State]] = {
     **{("ended", ending): "ended" for ending in ENDINGS},
 }
 """The state after an event, by the state before it and the last word of the event's name. Nothing leads back."""
+
+
+class Happened(NamedTuple):
+    """What an event did: the state it met and its last word, the changes, and the parts that it was the ending of."""
+
+    before: State
+    event: str
+    changes: Changes
+    finished: list[Entry]
+
+    @property
+    def growth(self) -> Growth | None:
+        """The growth of a text if it was an open one's delta and did nothing else."""
+        return self.changes.growth if self.before == "open" else None
 
 
 class Life(ABC):
@@ -100,26 +114,36 @@ class Life(ABC):
         entry = parts.entries.get(index) if parts is not None else None
         return None if entry is None else _as_json(snapshot_object(entry))
 
-    def apply(self, number: int, event: str, payload: dict[str, Json]) -> tuple[list[Update], Growth | None]:
-        """Apply the event whose name ends in `event`, or raise `Misfit` with nothing changed.
-
-        Also give the growth of a text if an open one's delta did nothing else.
-        """
-        before, after = self.state, LIFE[self.state, event]
+    def apply(self, event: str, payload: dict[str, Json]) -> Happened:
+        """Apply the event whose name ends in `event`, or raise `Misfit` with nothing changed."""
+        before = self.state
+        after = LIFE[before, event]
         changes = self._fold(event, payload, ended=before == "ended")
         self.state = after
+        self._undone += sum(change.created for change in changes.parts)
+        return Happened(before, event, changes, self._finish_parts() if event in ENDINGS else [])
+
+    def updates(self, number: int, happened: Happened) -> list[Update]:
+        """Return the updates about what an event did, problems left out."""
+        before, event, changes, finished = happened
         updates: list[Update] = []
         if before == "new":
             updates.append(self._created(number))
-        updates += self._part_updates(number, changes, deltas=event == "delta")
-        if event in ENDINGS:
-            updates += self._finish_parts(number)
+        for change in changes.parts:
+            if change.created:
+                updates.append(self._part_created(number, change.entry))
+            if event == "delta":
+                updates.append(self.part_delta(number, change))
+        updates += [self._part_done(number, entry) for entry in finished]
         if event in ENDINGS and before != "ended":
             updates.append(self._done(number))
         elif before != "new" and (event != "delta" or changes.aside):
             updates.append(self._updated(number))
-        updates += [self._problem(number, fault) for fault in changes.faults]
-        return updates, changes.growth if before == "open" else None
+        return updates
+
+    def problems(self, number: int, happened: Happened) -> list[Problem]:
+        """Return what was wrong with an event."""
+        return [self._problem(number, fault) for fault in happened.changes.faults]
 
     def _fold(self, event: str, payload: dict[str, Json], *, ended: bool) -> Changes:
         if event in ENDINGS:
@@ -131,27 +155,17 @@ class Life(ABC):
             raise Misfit((None, "delta"), f"expected an object, got {json_type(delta)}")
         return fold_delta(self._root, delta, self.shape, (None, "delta"))
 
-    def _part_updates(self, number: int, changes: Changes, *, deltas: bool) -> list[Update]:
-        updates: list[Update] = []
-        for change in changes.parts:
-            if change.created:
-                self._undone += 1
-                updates.append(self._part_created(number, change.entry))
-            if deltas:
-                updates.append(self._part_delta(number, change.entry, change.sent))
-        return updates
-
-    def _finish_parts(self, number: int) -> list[Update]:
-        updates: list[Update] = []
+    def _finish_parts(self) -> list[Entry]:
+        """Have all parts done, and return those that were not."""
+        finished: list[Entry] = []
         parts = self._parts()
-        for entry in parts.ordered() if parts is not None and self._undone else ():
-            if not entry.done:
-                entry.done = True
-                updates.append(self._part_done(number, entry))
         if parts is not None:
             parts.loose = Loose()
+            finished = [entry for entry in parts.ordered() if not entry.done] if self._undone else []
+        for entry in finished:
+            entry.done = True
         self._undone = 0
-        return updates
+        return finished
 
     def _chain(self) -> list[Object | Keyed]:
         """Return the builders on the way to the parts, their list last where it is there."""
@@ -197,7 +211,7 @@ class Life(ABC):
         """Return the update that a part was seen for the first time."""
 
     @abstractmethod
-    def _part_delta(self, number: int, entry: Entry, sent: dict[str, Json]) -> Update:
+    def part_delta(self, number: int, change: Change) -> ToolCallDelta | ContentDelta:
         """Return the update with a fragment of a part."""
 
     @abstractmethod
@@ -233,9 +247,10 @@ class StepLife(Life):
     def _part_created(self, number: int, entry: Entry) -> Update:
         return ToolCallCreated(number, self.id, entry.index, _call(entry))
 
-    def _part_delta(self, number: int, entry: Entry, sent: dict[str, Json]) -> Update:
-        view = tool_call_delta_view(_as_json(sent))
-        return ToolCallDelta(number, self.id, usable_index(sent), _ident(entry), view)
+    def part_delta(self, number: int, change: Change) -> ToolCallDelta:
+        """Return the update with a fragment of a call."""
+        view = tool_call_delta_view(_as_json(change.sent))
+        return ToolCallDelta(number, self.id, usable_index(change.sent), _ident(change.entry), view)
 
     def _part_done(self, number: int, entry: Entry) -> Update:
         return ToolCallDone(number, self.id, entry.index, _call(entry))
@@ -268,8 +283,10 @@ class MessageLife(Life):
     def _part_created(self, number: int, entry: Entry) -> Update:
         return ContentCreated(number, self.id, entry.index, content_view(_as_json(snapshot_object(entry))))
 
-    def _part_delta(self, number: int, entry: Entry, sent: dict[str, Json]) -> Update:  # noqa: ARG002 - no id there
-        return ContentDelta(number, self.id, usable_index(sent), content_delta_view(_as_json(sent)))
+    def part_delta(self, number: int, change: Change) -> ContentDelta:
+        """Return the update with a fragment of a content part."""
+        view = content_delta_view(_as_json(change.sent))
+        return ContentDelta(number, self.id, usable_index(change.sent), view)
 
     def _part_done(self, number: int, entry: Entry) -> Update:
         return ContentDone(number, self.id, entry.index, content_view(_as_json(snapshot_object(entry))))

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 APPEND = frozenset({"arguments", "input", "logs", "output", "refusal", "requesturl", "response_metadata", "value"})
 KEEP_FIRST = frozenset({"file_id", "id", "name", "server_label", "type"})
 WHOLE = frozenset({"ranking_options"})
+_NO_OBJECT = APPEND | KEEP_FIRST | WHOLE
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -170,18 +171,22 @@ def check(value: Json, shape: Shape, path: Path) -> None:
     if not isinstance(value, list):
         raise Misfit(path, f"expected a list, got {json_type(value)}")
     for position, entry in enumerate(value):
-        kind = _check_object(entry, shape, (path, position)).get("type")
+        if not isinstance(entry, dict):
+            raise Misfit((path, position), f"expected an object, got {json_type(entry)}")
+        kind = entry.get("type")
         if kind is not None and not isinstance(kind, str):
             raise Misfit(((path, position), "type"), f"expected a text, got {json_type(kind)}")
+        if shape.fields:
+            _check_object(entry, shape, (path, position))
 
 
-def _check_object(value: Json, shape: Shape, path: Path) -> dict[str, Json]:
+def _check_object(value: Json, shape: Shape, path: Path) -> None:
     if not isinstance(value, dict):
         raise Misfit(path, f"expected an object, got {json_type(value)}")
     for key, inner in shape.fields.items():
-        if value.get(key) is not None:
-            check(value[key], inner, (path, key))
-    return value
+        found = value.get(key)
+        if found is not None:
+            check(found, inner, (path, key))
 
 
 def usable_index(entry: Json) -> int | None:
@@ -245,17 +250,13 @@ class _Plan:
         for target, key, node in self._fields:
             target.fields[key] = node
         for keyed, entry in self._entries:
-            if entry.index is None:
-                keyed.others.append(entry)
-            else:
-                keyed.entries[entry.index] = entry
-            keyed.reorder()
+            keyed.add(entry)
         for keyed, ident, entry in self._ids:
             keyed.ids[ident] = entry
         for text, fragment, _, _ in self._texts:
             text.append(fragment)
         for (_, key), target in self._conflicts.items():
-            target.conflicts.add(key)
+            target.report(key)
         for node in self._touched:
             node.snap = None
         for keyed, entry in self._stale:
@@ -297,6 +298,25 @@ class _Plan:
                 self._merge_list(target, key, node, value, shape.fields.get(key, ANY), here)
             else:
                 self._replace(target, key, node, value, here)
+
+    def _grow(self, target: Object, delta: dict[str, Json], shape: Shape, path: Path, *, keyed: bool = False) -> None:
+        """Do as `merge_object` for an object that nothing is in yet: at once, as nobody has it before the end."""
+        fields = target.fields
+        for key, value in delta.items():
+            if keyed and key == "index":
+                continue
+            if isinstance(value, str):
+                fields[key] = Text(value) if key in APPEND else value
+            elif key in _NO_OBJECT or not isinstance(value, (dict, list)):
+                fields[key] = value
+            elif isinstance(value, dict):
+                fields[key] = grown = Object()
+                self._grow(grown, value, shape.fields.get(key, ANY), (path, key))
+            elif (inner := shape.fields.get(key, ANY)).keyed or indexed(value):
+                fields[key] = entries = Keyed()
+                self._merge_entries(entries, value, inner, (path, key))
+            else:
+                fields[key] = value
 
     def _node(self, target: Object, key: str) -> Node:
         if (id(target), key) in self._new:
@@ -347,10 +367,12 @@ class _Plan:
     ) -> None:
         if isinstance(node, Keyed):
             raise Misfit(path, "expected a list as before, got an object")
-        if not isinstance(node, Object):
-            node = Object()
-            self._set(target, key, node)
-        self.merge_object(node, value, shape, path)
+        if isinstance(node, Object):
+            self.merge_object(node, value, shape, path)
+        else:
+            grown = Object()
+            self._set(target, key, grown)
+            self._grow(grown, value, shape, path)
 
     def _merge_list(  # noqa: PLR0913, PLR0917 - a field, what it has and what it gets
         self, target: Object, key: str, node: Node, value: list[Json], shape: Shape, path: Path
@@ -382,17 +404,20 @@ class _Plan:
         for position, delta in enumerate(cast("list[dict[str, Json]]", sent)):  # `check` or its indexes say so
             here = (path, position)
             entry, created = self._find(keyed, delta, here)
-            kind, known = entry_type(delta), self._node(entry, "type")
+            kind, known = entry_type(delta), None if created else self._node(entry, "type")
             if kind and isinstance(known, str) and known not in {"", kind}:
                 self._changes.faults.append(other_type(here, known, delta))
                 continue
             ident = delta.get("id")
-            if not is_nothing(ident) and is_nothing(self._node(entry, "id")):
+            if not is_nothing(ident) and (created or is_nothing(self._node(entry, "id"))):
                 self._name(keyed, id_key(ident), entry)
             if entry.index is None and (created or (kind and not known and not entry.done and entry.place is None)):
                 self._loose.append((keyed.loose, entry, keyed.loose.put(entry, kind)))
-            self._stale.append((keyed, entry))
-            self.merge_object(entry, delta, shape, here, keyed=True)
+            if created:
+                self._grow(entry, delta, shape, here, keyed=True)
+            else:
+                self._stale.append((keyed, entry))
+                self.merge_object(entry, delta, shape, here, keyed=True)
             if shape.parts:
                 self._changes.parts.append(Change(entry, created, delta, here))
 

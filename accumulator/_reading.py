@@ -68,12 +68,10 @@ class Reading:
     def next_update(self, *, wanted: bool = True) -> Update | None:
         """Give the next update; None if a hook or the source comes first or, without both, if that was the last.
 
-        Of updates that are not wanted those about fragments are left out: they need not be made.
+        Of updates that are not `wanted` most are left out: they need not be made.
         """
-        if self._direct and not wanted and not self.ready:
-            self._intake.skim()
         while not self.ready and not self._to_hear and (self._put_off is not None or not self._over):
-            updates = self._advance()
+            updates = self._advance(wanted=wanted or not self._direct)
             if updates is None:
                 return None
             self._incoming.extend(updates)
@@ -97,13 +95,13 @@ class Reading:
             self.ready.append(update)  # before it is heard: what interrupts a hook, such as cancellation, loses nothing
         return partial(self._handler, update)
 
-    def _advance(self) -> list[Update] | None:
+    def _advance(self, *, wanted: bool) -> list[Update] | None:
         """Apply one event, or end the body if its source is at its end; None if neither can be done."""
         if self._put_off is not None:
             error, self._put_off = self._put_off, None
             raise error
         try:
-            updates = self._intake.step()
+            updates = self._next_of_intake(wanted=wanted)
             if updates is None and self._ending is not None:
                 updates = self._ending()
                 self._ended = True
@@ -116,6 +114,13 @@ class Reading:
         if self._coalescer is None:
             return updates
         return self._coalescer.flush_due() or None if updates is None else self._coalescer.push(updates)
+
+    def _next_of_intake(self, *, wanted: bool) -> list[Update] | None:
+        if not wanted:
+            self._intake.skim()
+        elif (fragment := self._intake.next_fragment()) is not None:
+            return [fragment]
+        return self._intake.step(wanted=wanted)
 
     def _held(self) -> list[Update]:
         return [] if self._coalescer is None else self._coalescer.flush()

@@ -89,7 +89,7 @@ def fold_ending(root: Object, sent: dict[str, Json], shape: Shape) -> Changes:
         if key not in shape.fields:
             root.fields[key] = grow(value, key, ending=True)
             if value is not None:
-                root.held.add(key)
+                root.hold(key)
         else:
             merging.settle_field(root, key, value, shape.fields[key], (None, key))
     return merging.changes
@@ -111,7 +111,7 @@ def grow(value: Json, key: str, *, ending: bool = False) -> Node:
     for name, item in value.items():
         node = target.fields[name] = grow(item, name, ending=ending)
         if ending and not isinstance(node, Object) and not is_nothing(item):
-            target.held.add(name)
+            target.hold(name)
     return target
 
 
@@ -143,12 +143,20 @@ def _pair(keyed: Keyed, sent: list[dict[str, Json]], *, ending: bool) -> list[En
         if entry is None and index is not None:
             entry = keyed.entries.get(index)
         found.append(free.pop(id(entry), None) if entry else None)
+    if ending and not any(found) and _fit_in_order(free.values(), sent):
+        return [*free.values(), *found[len(free) :]]
     rest = _Rest(free.values())
     for position, item in enumerate(sent):
         if found[position] is None and (ending or usable_index(item) is None):
             named = not is_nothing(item.get("id"))
             found[position] = rest.take(entry_type(item), nameless=named and not ending)
     return found
+
+
+def _fit_in_order(entries: Collection[Entry], sent: list[dict[str, Json]]) -> bool:
+    """Tell whether each entry is the first whose type fits an item, as in most lists; asking costs less than taking."""
+    pairs = zip(map(entry_type, entries), map(entry_type, sent), strict=False)
+    return len(entries) <= len(sent) and all(known == kind or not known or not kind for known, kind in pairs)
 
 
 class _Rest:
@@ -194,7 +202,7 @@ class _Merging:
                 target.fields[key] = value
                 return True
         elif not (is_nothing(value) or key in target.conflicts or same_json(snapshot(node), value)):
-            target.conflicts.add(key)
+            target.report(key)
             self.changes.faults.append(other_value(path, key, value))
         return False
 
@@ -232,8 +240,8 @@ class _Merging:
             index = position if named is None or named in keyed.entries else named
             while index in keyed.entries:
                 index, lowest = lowest, lowest + 1
-            opened = keyed.entries[index] = Entry(index)
-            keyed.reorder()
+            opened = Entry(index)
+            keyed.add(opened)
             yield position, item, opened, True
 
     def fill(self, target: Object, sent: dict[str, Json], shape: Shape, path: Path) -> bool:
@@ -286,13 +294,16 @@ class _Merging:
         target.snap = None
         for key, value in sent.items():
             self.settle_field(target, key, value, shape.fields.get(key, ANY), (path, key))
-        for key in [key for key, node in target.fields.items() if key not in sent and not has_content(node)]:
-            del target.fields[key]
+        if len(target.fields) > len(sent):  # it has all that was sent
+            for key in [key for key, node in target.fields.items() if key not in sent and not has_content(node)]:
+                del target.fields[key]
 
     def settle_field(self, target: Object, key: str, value: Json, shape: Shape, path: Path) -> None:
         """Give one field what an ending says of it."""
         node = target.fields.get(key)
-        if is_nothing(value):
+        if isinstance(value, str) and value and value == (node.read() if isinstance(node, Text) else node):
+            target.hold(key)  # most of what an ending says
+        elif is_nothing(value):
             if not has_content(node):
                 target.fields[key] = Keyed() if shape.keyed and value == [] else grow(value, key)
         elif isinstance(value, dict) and (isinstance(node, Object) or shape is not ANY):
@@ -308,7 +319,7 @@ class _Merging:
                 self._contradiction(path, "expected what was streamed, got another value in the ending", node)
             grown = target.fields[key] = grow(value, key, ending=True)
             if not isinstance(grown, Object):
-                target.held.add(key)
+                target.hold(key)
 
     def _settle_entries(self, keyed: Keyed, sent: list[Json], shape: Shape, path: Path) -> None:
         keyed.reorder()

@@ -233,3 +233,8 @@ def test_a_loop_may_go_on_as_a_drain_and_the_other_way_round() -> None:
     with pytest.raises(Exception, match="undecodable"):
         stream.until_done()
     assert [7, 8, 9, 10] == [update.event_number for update in stream]
+
+
+def test_an_event_that_msgspec_does_not_decode_opens_no_lane() -> None:
+    wrong = [delta("step_1", function(0, arguments=words, name="\ud83d")) for words in "abcd"]
+    assert 0 == Pair().short(created(), delta("step_1", opening(0, "call_1", "\ud83d")), *wrong)
