@@ -138,7 +138,7 @@ def test_no_lane_leads_where_more_may_happen(begin: list[bytes]) -> None:
 
 def test_a_text_that_stands_twice_in_an_event_is_no_text_alone() -> None:
     pair = Pair()
-    twice = [event(STEP_DELTA, {**plain(words), "x": words}) for words in "abcd"]
+    twice = [event(STEP_DELTA, {"w": words, **plain(words), "x": words}) for words in "abcd"]
     assert 0 == pair.short(*BEGIN, *twice)
     assert 1 == pair.short(twice[2])
 
