@@ -9,10 +9,11 @@ import pytest
 
 from benches import contenders, floors, guard, report, runner, scaling, streams, worker, workloads
 from benches.contenders import ByHand
+from benches.verdicts import compare, framing, lanes, snapshots, updates
 from benches.workloads import CHUNKS, MODES, RECIPES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from benches.contenders import Contender, OursAsync
@@ -132,3 +133,19 @@ def test_calls_beside_the_growing_one_are_opened_first() -> None:
     run = scaling.read_every([opening], None, events)
     (step,) = run.run_steps()
     assert (64, 5) == (len(step.tool_calls), len(events))
+
+
+VERDICTS = {"framing": framing.main, "lanes": lanes.main, "snapshots": snapshots.main, "updates": updates.main}
+
+
+@pytest.mark.parametrize("verdict", VERDICTS.values(), ids=VERDICTS)
+def test_what_lost_gives_the_same_answer_as_what_is_in_use(
+    verdict: Callable[[int], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    verdict(SIZE)
+    assert " 1.00 x\n" in capsys.readouterr().out
+
+
+def test_a_variant_that_gives_another_answer_is_no_variant() -> None:
+    with pytest.raises(AssertionError, match="b gives another answer than a"):
+        compare("per item", {"a": lambda: 1, "b": lambda: 2}, 1)
