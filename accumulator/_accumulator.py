@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, cast, overload
 
 import msgspec
 
+from accumulator._body import Pending
 from accumulator._checkpoint import Checkpoint, dump_pending
 from accumulator._checkpoint import decode as decode_checkpoint
 from accumulator._checkpoint import encode as encode_checkpoint
@@ -16,7 +17,6 @@ from accumulator._errors import AccumulatorError, CheckpointError
 from accumulator._intake import Intake
 from accumulator._json import plain_json
 from accumulator._models import ErrorObject, Run, tool_call_view
-from accumulator._outcome import Pending
 from accumulator._sse import DEFAULT_MAX_EVENT_SIZE, SSEParser, check_size
 from accumulator._updates import Problem
 
@@ -204,18 +204,18 @@ class Accumulator:
         `limits`. It is JSON text with a version, not pickle; its layout is no part of the interface. Costs what was
         folded.
         """
-        own, seen = self._own, self._dispatcher
+        own, dispatcher = self._own, self._dispatcher
         return encode_checkpoint(
             Checkpoint(
                 strict=self.strict,
                 max_event_size=self.limits.max_event_size,
-                count=seen.count,
-                steps=[step.dump() for step in seen.steps.values()],
-                messages=[message.dump() for message in seen.messages.values()],
-                problems=seen.problems,
-                run=seen.run,
-                body=seen.body,
-                own=None if own.body is seen.body else own.body,
+                count=dispatcher.count,
+                steps=[step.dump() for step in dispatcher.steps.values()],
+                messages=[message.dump() for message in dispatcher.messages.values()],
+                problems=dispatcher.problems,
+                run=dispatcher.run,
+                body=dispatcher.body,
+                own=None if own.body is dispatcher.body else own.body,
                 used=own.used,
                 parser=own.parser.state(),
                 pending=[dump_pending(item) for item in own.waiting()],
@@ -233,12 +233,12 @@ class Accumulator:
         saved = decode_checkpoint(data)
         try:
             run = cls(strict=saved.strict, limits=Limits(max_event_size=saved.max_event_size))
-            seen = run._dispatcher
-            for dumps, life in ((saved.steps, seen.step), (saved.messages, seen.message)):
+            dispatcher = run._dispatcher
+            for dumps, life in ((saved.steps, dispatcher.step), (saved.messages, dispatcher.message)):
                 for dump in dumps:
                     restored = life(dump.id)
                     restored.restore(dump)
-                    seen.keep(restored)
+                    dispatcher.keep(restored)
             for json in (saved.run, saved.body.error, saved.own and saved.own.error):
                 plain_json(json)
             own = run._own
@@ -246,7 +246,12 @@ class Accumulator:
         except (TypeError, ValueError) as exc:
             message = f"expected the state of an accumulator: {exc}"
             raise CheckpointError(message) from exc
-        seen.count, seen.problems, seen.run, seen.body = saved.count, saved.problems, saved.run, saved.body
+        dispatcher.count, dispatcher.problems, dispatcher.run, dispatcher.body = (
+            saved.count,
+            saved.problems,
+            saved.run,
+            saved.body,
+        )
         own.body = saved.body if saved.own is None else saved.own
         own.used = saved.used
         for item in saved.pending:

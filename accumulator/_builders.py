@@ -102,24 +102,24 @@ class Entry(Object):
 
     Attributes:
         index: its key, or None in the space of the entries that came without a usable one.
-        place: its position in the last ending that held it, None before one did.
+        position: where it stood in the last ending that held it, None before one did.
         done: whether an ending came for it.
         missed: whether an ending without it has been reported.
 
     """
 
-    __slots__ = ("done", "index", "missed", "place")
+    __slots__ = ("done", "index", "missed", "position")
 
     def __init__(self, index: int | None) -> None:
         """Begin empty under its key."""
         super().__init__()
         self.index = index
-        self.place: int | None = None
+        self.position: int | None = None
         self.done = False
         self.missed = False
 
 
-class Loose:
+class OpenUnindexed:
     """The open entries of a list that came without a usable index, to be found by type."""
 
     __slots__ = ("_all", "_by_type", "_types")
@@ -156,20 +156,31 @@ class Keyed:
 
     Attributes:
         entries: by index.
-        others: those without a usable index, in order of arrival; they come after all indexes.
-        loose: those of them that are open.
+        unindexed: those without a usable index, in order of arrival; they come after all indexes.
+        open_unindexed: those of them that are open.
         ids: the first entry of each id, by the id's JSON text.
         snap: its snapshot while that is current.
 
     """
 
-    __slots__ = ("_highest", "_last", "_later", "_places", "_stale", "entries", "ids", "loose", "others", "snap")
+    __slots__ = (
+        "_highest",
+        "_last",
+        "_later",
+        "_places",
+        "_stale",
+        "entries",
+        "ids",
+        "open_unindexed",
+        "snap",
+        "unindexed",
+    )
 
     def __init__(self) -> None:
         """Begin empty."""
         self.entries: dict[int, Entry] = {}
-        self.others: list[Entry] = []
-        self.loose = Loose()
+        self.unindexed: list[Entry] = []
+        self.open_unindexed = OpenUnindexed()
         self.ids: dict[str, Entry] = {}
         self.snap: list[Json] | None = None
         self._last: list[Json] = []  # the snapshot before, of the entries where `_places` has them
@@ -182,12 +193,12 @@ class Keyed:
         """Have another entry."""
         index = entry.index
         if index is None:
-            self.others.append(entry)
+            self.unindexed.append(entry)
             self.reorder()
             return
         self.entries[index] = entry
         self.snap = None
-        if index <= self._highest or self.others:
+        if index <= self._highest or self.unindexed:
             self.reorder()
         elif self._places:
             self._places[entry] = len(self._places)
@@ -221,11 +232,11 @@ class Keyed:
         return self.snap
 
     def ordered(self) -> list[Entry]:
-        """Return the entries by index, then the others; those that an ending held keep its order among themselves."""
-        entries = [self.entries[index] for index in sorted(self.entries)] + self.others
-        held = sorted((entry for entry in entries if entry.place is not None), key=lambda entry: entry.place or 0)
+        """Return the entries by index, then those without; those that an ending held keep its order."""
+        entries = [self.entries[index] for index in sorted(self.entries)] + self.unindexed
+        held = sorted((entry for entry in entries if entry.position is not None), key=lambda entry: entry.position or 0)
         in_order = iter(held)
-        return [entry if entry.place is None else next(in_order) for entry in entries]
+        return [entry if entry.position is None else next(in_order) for entry in entries]
 
     def register(self, entries: Iterable[Entry]) -> None:
         """Note the ids that the entries have by now."""
@@ -247,7 +258,7 @@ def has_content(node: Node) -> bool:
     if isinstance(node, Object):
         return any(map(has_content, node.fields.values()))
     if isinstance(node, Keyed):
-        return bool(node.entries or node.others)
+        return bool(node.entries or node.unindexed)
     return not is_nothing(node)
 
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final, NoReturn, cast
 
 import msgspec
 
+from accumulator._body import Body
 from accumulator._errors import CheckpointError
 from accumulator._lives import LifeDump
-from accumulator._outcome import Body
 from accumulator._updates import Problem
 
 if TYPE_CHECKING:
-    from accumulator._outcome import Pending
+    from accumulator._body import Pending
 
 FORMAT: Final = "delta-accumulator checkpoint"
 VERSION: Final = 1

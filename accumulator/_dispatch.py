@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never, cast
 
+from accumulator._body import Body
 from accumulator._decode import decode, error_json, text_of
 from accumulator._json import render_path
 from accumulator._lanes import Lanes, Learned
 from accumulator._lives import ENDINGS, MessageLife, StepLife
 from accumulator._merge import Misfit, json_type, path_keys
 from accumulator._models import ErrorObject, RequiredAction, Run
-from accumulator._outcome import Body
 from accumulator._updates import (
     BodyEnded,
     ErrorReceived,
@@ -21,11 +21,11 @@ from accumulator._updates import (
 )
 
 if TYPE_CHECKING:
+    from accumulator._body import Pending
     from accumulator._builders import Json
     from accumulator._decode import Decoded
     from accumulator._errors import LimitError
     from accumulator._lives import Life
-    from accumulator._outcome import Pending
     from accumulator._updates import Update
 
 
@@ -102,11 +102,11 @@ class Dispatcher:
         self.count += 1
         decoded = decode(item.name, item.data, torn=item.torn)
         try:
-            return self._dispatch(body, decoded, item, wanted=wanted)
+            return self._route(body, decoded, item, wanted=wanted)
         except Misfit as misfit:
             return [self._misfit(misfit, decoded, item)]
 
-    def _dispatch(self, body: Body, decoded: Decoded, item: Pending, *, wanted: bool) -> list[Update]:
+    def _route(self, body: Body, decoded: Decoded, item: Pending, *, wanted: bool) -> list[Update]:
         match decoded.kind:
             case "done":
                 body.done = True

@@ -24,7 +24,7 @@ class Dump(msgspec.Struct, omit_defaults=True):
     entries: list[Dump] = []
     ids: dict[str, int] = {}
     index: int | None = None
-    place: int | None = None
+    position: int | None = None
     done: bool = False
     missed: bool = False
 
@@ -35,10 +35,10 @@ def dump_node(node: Node) -> Dump:
         fields = {key: dump_node(value) for key, value in node.fields.items()}
         dump = Dump("object", fields=fields, held=sorted(node.held), conflicts=sorted(node.conflicts))
         if isinstance(node, Entry):
-            dump.index, dump.place, dump.done, dump.missed = node.index, node.place, node.done, node.missed
+            dump.index, dump.position, dump.done, dump.missed = node.index, node.position, node.done, node.missed
         return dump
     if isinstance(node, Keyed):
-        entries = [*node.entries.values(), *node.others]
+        entries = [*node.entries.values(), *node.unindexed]
         places = {id(entry): place for place, entry in enumerate(entries)}
         ids = {ident: places[id(entry)] for ident, entry in node.ids.items()}
         return Dump("keyed", entries=[dump_node(entry) for entry in entries], ids=ids)
@@ -80,14 +80,14 @@ def _load_keyed(saved: Dump, depth: int) -> Keyed:
     keyed = Keyed()
     for dump in saved.entries:
         entry = load_object(dump, Entry(dump.index), depth + 1)
-        entry.place, entry.done, entry.missed = dump.place, dump.done, dump.missed
+        entry.position, entry.done, entry.missed = dump.position, dump.done, dump.missed
         if entry.index is not None and (entry.index < 0 or entry.index in keyed.entries):
             message = "expected indexes of 0 or more, each once"
             raise ValueError(message)
         keyed.add(entry)
-        if entry.index is None and entry.place is None and not entry.done:
-            keyed.loose.put(entry, entry_type(entry))
-    entries = [*keyed.entries.values(), *keyed.others]
+        if entry.index is None and entry.position is None and not entry.done:
+            keyed.open_unindexed.put(entry, entry_type(entry))
+    entries = [*keyed.entries.values(), *keyed.unindexed]
     if not all(0 <= place < len(entries) for place in saved.ids.values()):
         message = "expected ids of the entries, got one of another"
         raise ValueError(message)

@@ -1,7 +1,7 @@
 """The exceptions, one root.
 
 AccumulatorError
-├── DecodeError        `from_dict` or `from_json` got something that is no JSON object
+├── DecodeError        `from_dict` or `from_json` got no JSON object, `parse_arguments` a text that is no JSON
 ├── MergeError         strict mode: an event had a problem
 ├── LimitError         a limit was passed
 ├── TruncatedError     a body ended before its end was said
@@ -55,7 +55,10 @@ def _rebuild(cls: type[AccumulatorError], message: str) -> AccumulatorError:
 
 
 class DecodeError(AccumulatorError):
-    """What `from_dict` or `from_json` was given is no JSON object; the message names the path and what came."""
+    """What `from_dict` or `from_json` was given is no JSON object, or what `parse_arguments` has to read no JSON.
+
+    The message names the path and what came.
+    """
 
 
 class MergeError(AccumulatorError):

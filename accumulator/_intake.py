@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from accumulator._body import Body, Pending
 from accumulator._decode import DONE
 from accumulator._errors import LimitError, MergeError
 from accumulator._json import require_stack
-from accumulator._outcome import Body, Pending
 from accumulator._sse import SSEParser
 from accumulator._updates import Problem
 

@@ -180,6 +180,8 @@ def _cut(data: bytes, keys: list[str | int], fragment: str) -> tuple[bytes, byte
     same = [found for found in re.finditer(_STRING, data) if _text(found[0]) == fragment]
     for found in same[-_MAX_STRINGS:]:
         head, tail = data[: found.start()], data[found.end() :]
+        if tail.lstrip().startswith(b":"):
+            continue  # a key
         try:
             value = _value_at(msgspec.json.decode(head + b'""' + tail), keys)
         except (msgspec.DecodeError, UnicodeError):

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple, TypeAlia
 
 import msgspec
 
-from accumulator._builders import Keyed, Loose, Object, is_nothing, snapshot_object
+from accumulator._builders import Keyed, Object, OpenUnindexed, is_nothing, snapshot_object
 from accumulator._deltas import tool_call_delta_view
 from accumulator._dump import Dump, dump_node, load_object
+from accumulator._endings import fold_ending, fold_fields
 from accumulator._json import render_path
 from accumulator._merge import MESSAGE, STEP, Misfit, fold_delta, json_type, path_keys, usable_index
 from accumulator._messages import Message, content_delta_view, content_view
@@ -34,7 +35,6 @@ from accumulator._updates import (
     ToolCallDelta,
     ToolCallDone,
 )
-from accumulator._whole import fold_ending, fold_fields
 
 if TYPE_CHECKING:
     from accumulator._builders import Entry, Json
@@ -81,14 +81,14 @@ class Happened(NamedTuple):
 class Life(ABC):
     """A run step or a message: its builder, its state, and how many of its parts are not done.
 
-    `shape` is where the fold needs objects and lists in it; `place` has the keys that lead to the list of its parts;
+    `shape` is where the fold needs objects and lists in it; `way` has the keys that lead to the list of its parts;
     `rank` counts those of its kind that were seen before it.
     """
 
     __slots__ = ("_root", "_undone", "id", "rank", "state")
 
     shape: ClassVar[Shape]
-    place: ClassVar[tuple[str, ...]]
+    way: ClassVar[tuple[str, ...]]
 
     def __init__(self, ident: str, rank: int) -> None:
         """Begin one that no event has been applied to."""
@@ -160,7 +160,7 @@ class Life(ABC):
         finished: list[Entry] = []
         parts = self._parts()
         if parts is not None:
-            parts.loose = Loose()
+            parts.open_unindexed = OpenUnindexed()
             finished = [entry for entry in parts.ordered() if not entry.done] if self._undone else []
         for entry in finished:
             entry.done = True
@@ -170,7 +170,7 @@ class Life(ABC):
     def _chain(self) -> list[Object | Keyed]:
         """Return the builders on the way to the parts, their list last where it is there."""
         chain: list[Object | Keyed] = [self._root]
-        for key in self.place:
+        for key in self.way:
             last = chain[-1]
             node = last.fields.get(key) if isinstance(last, Object) else None
             if isinstance(node, (Object, Keyed)):
@@ -229,7 +229,7 @@ class StepLife(Life):
     __slots__ = ()
 
     shape = STEP
-    place = ("step_details", "tool_calls")
+    way = ("step_details", "tool_calls")
 
     def view(self) -> RunStep:
         """Return the step as it is."""
@@ -265,7 +265,7 @@ class MessageLife(Life):
     __slots__ = ()
 
     shape = MESSAGE
-    place = ("content",)
+    way = ("content",)
 
     def view(self) -> Message:
         """Return the message as it is."""

@@ -37,8 +37,8 @@ from accumulator._updates import ProblemKind
 
 if TYPE_CHECKING:
     from accumulator._builders import (
-        Loose,
         Node,
+        OpenUnindexed,
     )
 
 APPEND = frozenset({"arguments", "input", "logs", "output", "refusal", "requesturl", "response_metadata", "value"})
@@ -200,12 +200,12 @@ def indexed(value: list[Json]) -> bool:
     return bool(value) and all(usable_index(entry) is not None for entry in value)
 
 
-def other_value(path: Path, key: str, value: Json) -> Fault:
+def value_conflict(path: Path, key: str, value: Json) -> Fault:
     """Return the conflict of a field that keeps its first value and came with another."""
     return Fault("conflict", path, f"expected {key[:80]!r} as first sent, got another", dump_json(value))
 
 
-def other_type(path: Path, known: str, sent: dict[str, Json]) -> Fault:
+def type_conflict(path: Path, known: str, sent: dict[str, Json]) -> Fault:
     """Return the conflict of an entry that came with another type than it has, and stays out."""
     message = f"expected an entry of type {known[:80]!r} as before, got {entry_type(sent)[:80]!r}"
     return Fault("conflict", (path, "type"), message, dump_json(sent))
@@ -236,7 +236,7 @@ class _Plan:
         self._ids: list[tuple[Keyed, str, Entry]] = []
         self._texts: list[tuple[Text, str, Object, Path]] = []
         self._conflicts: dict[tuple[int, str], Object] = {}
-        self._loose: list[tuple[Loose, Entry, str | None]] = []
+        self._loose: list[tuple[OpenUnindexed, Entry, str | None]] = []
         self._touched: list[Object] = []
         self._stale: list[tuple[Keyed, Entry]] = []
         self._changes = Changes()
@@ -336,7 +336,7 @@ class _Plan:
                 self._set(target, key, value)
         elif not (is_nothing(value) or self._reported(target, key) or same_json(snapshot(node), value)):
             self._conflicts[id(target), key] = target
-            self._changes.faults.append(other_value(path, key, value))
+            self._changes.faults.append(value_conflict(path, key, value))
 
     def _reported(self, target: Object, key: str) -> bool:
         return key in target.conflicts or (id(target), key) in self._conflicts
@@ -406,13 +406,13 @@ class _Plan:
             entry, created = self._find(keyed, delta, here)
             kind, known = entry_type(delta), None if created else self._node(entry, "type")
             if kind and isinstance(known, str) and known not in {"", kind}:
-                self._changes.faults.append(other_type(here, known, delta))
+                self._changes.faults.append(type_conflict(here, known, delta))
                 continue
             ident = delta.get("id")
             if not is_nothing(ident) and (created or is_nothing(self._node(entry, "id"))):
                 self._name(keyed, id_key(ident), entry)
-            if entry.index is None and (created or (kind and not known and not entry.done and entry.place is None)):
-                self._loose.append((keyed.loose, entry, keyed.loose.put(entry, kind)))
+            if entry.index is None and (created or (kind and not known and not entry.done and entry.position is None)):
+                self._loose.append((keyed.open_unindexed, entry, keyed.open_unindexed.put(entry, kind)))
             if created:
                 self._grow(entry, delta, shape, here, keyed=True)
             else:
@@ -449,5 +449,5 @@ class _Plan:
 
     def _continued(self, keyed: Keyed, kind: str) -> Entry | None:
         """Return the one open entry of those without an index that a type fits."""
-        fitting = keyed.loose.fitting(kind)
+        fitting = keyed.open_unindexed.fitting(kind)
         return fitting[0] if len(fitting) == 1 else None

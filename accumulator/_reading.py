@@ -219,7 +219,7 @@ def _nothing() -> None:
     """Give nothing."""
 
 
-def text_of(update: Update) -> str:
+def added_text(update: Update) -> str:
     """Give the text that an update adds to a message, "" where it adds none."""
     match update:
         case ContentDelta(delta=TextDeltaBlock(text=TextDelta(value=str() as value))):

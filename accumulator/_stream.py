@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 from accumulator._accumulator import DEFAULT_LIMITS, Accumulator
 from accumulator._coalesce import coalescing
 from accumulator._hooks import acall, call, checked
-from accumulator._reading import Reading, text_of
+from accumulator._reading import Reading, added_text
 from accumulator._source import open_async_source, open_source
 from accumulator._waiting import NOT_YET, Reads
 
@@ -223,7 +223,7 @@ class RunStream(Closing):
         It takes from the stream what a loop would, going on where one stopped: what is no text is folded and heard by
         the handler as ever, and raised is what the loop raises.
         """
-        return filter(None, map(text_of, self))
+        return filter(None, map(added_text, self))
 
     def until_done(self) -> Accumulator:
         """Read to the end, or go on to it where a loop stopped, and give the accumulator.
@@ -349,6 +349,6 @@ class _AsyncTexts:
         return self
 
     async def __anext__(self) -> str:
-        while not (text := text_of(await anext(self._updates))):
+        while not (text := added_text(await anext(self._updates))):
             pass
         return text

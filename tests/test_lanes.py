@@ -238,3 +238,11 @@ def test_a_loop_may_go_on_as_a_drain_and_the_other_way_round() -> None:
 def test_an_event_that_msgspec_does_not_decode_opens_no_lane() -> None:
     wrong = [delta("step_1", function(0, arguments=words, name="\ud83d")) for words in "abcd"]
     assert 0 == Pair().short(created(), delta("step_1", opening(0, "call_1", "\ud83d")), *wrong)
+
+
+@pytest.mark.parametrize("words", ["arguments", "function", "tool_calls", "delta", "index", "type", "step_1"])
+def test_a_text_may_be_a_key_or_another_value_of_its_event(words: str) -> None:
+    pair = Pair()
+    shape = SHAPES["plain"]
+    assert 0 == pair.short(*BEGIN, shape("x"), shape(words))
+    assert 2 == pair.short(shape("y"), shape(words))

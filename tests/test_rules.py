@@ -24,7 +24,9 @@ from accumulator import (
     ToolCallDone,
     UnknownEvent,
 )
+from accumulator._decode import KINDS
 from accumulator._json import dump_json
+from accumulator._lives import ENDINGS as ENDINGS_OF_LIVES
 from accumulator._lives import LIFE
 from tests.wire import (
     CREATED_AT,
@@ -1509,3 +1511,9 @@ def test_what_an_envelope_holds_is_handed_out_as_sent() -> None:
     assert isinstance(shape, Problem)
     assert ("$.delta", '{"id" : "s", "delta": 1}') == (shape.path, shape.raw)
     assert ['"\\ud800"'] == [update.data for update in lone if isinstance(update, UnknownEvent)]
+
+
+def test_the_life_knows_each_event_of_a_step_or_message() -> None:
+    words = {name.rpartition(".")[2] for name, kind in KINDS.items() if kind in {"step", "message"}}
+    assert words == {word for _, word in LIFE}
+    assert words - {"created", "in_progress", "delta"} == ENDINGS_OF_LIVES

@@ -176,7 +176,7 @@ def framed(data: Callable[[object], object]) -> list[object]:
     return [*items, SimpleNamespace(event="done", data="[DONE]")]
 
 
-class Loose(pydantic.BaseModel, extra="allow"):
+class OpenUnindexed(pydantic.BaseModel, extra="allow"):
     """A model that knows no field."""
 
 
@@ -218,7 +218,7 @@ FORMS: dict[str, Callable[[object], object]] = {
     "bytearray": lambda payload: bytearray(text(payload).encode()),
     "memoryview": lambda payload: memoryview(text(payload).encode()),
     "dict": lambda payload: payload,
-    "pydantic": Loose.model_validate,
+    "pydantic": OpenUnindexed.model_validate,
     "pydantic unset": lambda payload: Typed.model_construct(None, **payload),  # type: ignore[arg-type]
     "to_dict": ToDict,
     "as_dict": AsDict,

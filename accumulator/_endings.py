@@ -1,11 +1,15 @@
-"""Whole objects merged into what is there: repeated ones, which fill, and endings, which decide.
+"""Endings, which decide, and other whole objects, which fill, merged into what is there.
 
 Both need another JSON type only where the reference has objects and keyed lists; `check` decides that before anything
-is merged, so merging cannot fail half way. Their lists carry no index: `_pair` finds the entry that each one is.
+is merged, so merging cannot fail half way. Their lists carry no index, as a rule: `_pair` finds the entry that each
+one is, by id, by an index all the same, then in order.
 
 In an ending each value replaces the folded one, and where they differ that is a contradiction whose `raw` is what was
 folded. Where the ending is empty (null, "", [] or no such field) folded content stays; a folded field without content
 that the ending lacks goes, so that the result is what the server sent.
+
+What an ending says is *held*: a top-level field as a whole, in the details each value by itself, so that a later delta
+still fills what was not said there. That an entry is missing, and that a field conflicts, is told once.
 """
 
 from __future__ import annotations
@@ -16,8 +20,8 @@ from typing import TYPE_CHECKING
 from accumulator._builders import (
     Entry,
     Keyed,
-    Loose,
     Object,
+    OpenUnindexed,
     Text,
     entry_type,
     has_content,
@@ -36,9 +40,9 @@ from accumulator._merge import (
     Fault,
     check,
     indexed,
-    other_type,
-    other_value,
+    type_conflict,
     usable_index,
+    value_conflict,
 )
 
 if TYPE_CHECKING:
@@ -203,7 +207,7 @@ class _Merging:
                 return True
         elif not (is_nothing(value) or key in target.conflicts or same_json(snapshot(node), value)):
             target.report(key)
-            self.changes.faults.append(other_value(path, key, value))
+            self.changes.faults.append(value_conflict(path, key, value))
         return False
 
     def update(self, target: Object, key: str, value: Json, path: Path) -> bool:
@@ -279,11 +283,11 @@ class _Merging:
             here = (path, position)
             known, kind = entry_type(entry), entry_type(item)
             if known and kind and known != kind:
-                self.changes.faults.append(other_type(here, known, item))
+                self.changes.faults.append(type_conflict(here, known, item))
                 continue
             changed |= self.fill(entry, _without_index(item), shape, here) or created
             keyed.register([entry])
-            keyed.loose.refresh(entry)
+            keyed.open_unindexed.refresh(entry)
             if created and shape.parts:
                 self.changes.parts.append(Change(entry, created, item, here))
         if changed:
@@ -324,23 +328,23 @@ class _Merging:
     def _settle_entries(self, keyed: Keyed, sent: list[Json], shape: Shape, path: Path) -> None:
         keyed.reorder()
         settled = list(self._entries(keyed, sent, ending=True))
-        everyone = {id(entry): entry for entry in (*keyed.entries.values(), *keyed.others)}
+        everyone = {id(entry): entry for entry in (*keyed.entries.values(), *keyed.unindexed)}
         for entry in everyone.values():
-            entry.place = None
+            entry.position = None
         for position, item, entry, created in settled:
-            entry.place = position
+            entry.position = position
             # Where the reference has no keyed list an index may be any field: the ending decides, as everywhere.
             here = (path, position)
             self._settle(entry, _without_index(item) if shape.keyed else item, shape, here)
             if created and shape.parts:
                 self.changes.parts.append(Change(entry, created, item, here))
-        keyed.ids, keyed.loose = {}, Loose()
+        keyed.ids, keyed.open_unindexed = {}, OpenUnindexed()
         keyed.register(entry for _, _, entry, _ in settled)
-        missing = [entry for entry in everyone.values() if entry.place is None]
+        missing = [entry for entry in everyone.values() if entry.position is None]
         keyed.register(missing)
         for entry in missing:
             if entry.index is None and not entry.done:
-                keyed.loose.put(entry, entry_type(entry))
+                keyed.open_unindexed.put(entry, entry_type(entry))
             if not entry.missed:
                 entry.missed = True
                 self._contradiction(path, "expected every streamed entry in the ending, one is missing", entry)
