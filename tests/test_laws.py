@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections import Counter
+from contextlib import contextmanager
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, NoReturn, TypeAlias, TypeVar, cast
 
 import msgspec
 import pytest
@@ -22,6 +24,8 @@ from accumulator import (
     ContentDelta,
     ContentDone,
     FunctionToolCallDelta,
+    Limits,
+    MergeError,
     MessageCreated,
     MessageDone,
     Model,
@@ -73,7 +77,7 @@ from tests.strategies import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Coroutine, Generator, Iterable, Iterator, Sequence
 
     from accumulator import AsyncRunStream, RunStream, Update
     from accumulator._builders import Json, Node
@@ -85,6 +89,10 @@ both_kinds = pytest.mark.parametrize("kind", KINDS, ids=["steps", "messages"])
 long_tapes = st.binary(min_size=2 * TAPE_LENGTH, max_size=2 * TAPE_LENGTH).map(Tape)
 Part: TypeAlias = ToolCallCreated | ToolCallDelta | ToolCallDone | ContentCreated | ContentDelta | ContentDone
 positions = st.integers(0, 999_999)
+limits = st.sampled_from([None, None, None, 100, 160, 240, 400]).map(
+    lambda size: Limits() if size is None else Limits(max_event_size=size)
+)
+"""Those of every day, and some that the events of a run are often just too large for."""
 
 
 def text_of(update: Update) -> str:
@@ -137,6 +145,34 @@ def applied(events: Iterable[Event], run: Accumulator | None = None) -> tuple[li
     return [run.apply(*each) for each in events], run
 
 
+def read_on(chunks: Iterable[bytes], run: Accumulator) -> list[Update | AccumulatorError]:
+    """Feed chunks and end the body, going on after each error: what came of it, errors too, in order."""
+    log: list[Update | AccumulatorError] = []
+    for chunk in (*chunks, None):
+        rest: bytes | None = chunk
+        while True:
+            try:
+                log += run.end() if rest is None else run.feed(rest)
+                break
+            except AccumulatorError as error:
+                log += [*error.updates, error]
+                rest = None if rest is None else b""
+    return log
+
+
+def updates_in(log: Iterable[Update | AccumulatorError]) -> list[Update]:
+    return [item for item in log if not isinstance(item, AccumulatorError)]
+
+
+def same_logs(expected: Sequence[Update | AccumulatorError], actual: Sequence[Update | AccumulatorError]) -> None:
+    left, right = (
+        [str(item) if isinstance(item, AccumulatorError) else text_of(item) for item in log]
+        for log in (expected, actual)
+    )
+    assert left == right
+    assert updates_in(expected) == updates_in(actual)
+
+
 def same(expected: Sequence[Update], actual: Sequence[Update]) -> None:
     assert texts_of(expected) == texts_of(actual)
     assert list(expected) == list(actual)
@@ -145,12 +181,16 @@ def same(expected: Sequence[Update], actual: Sequence[Update]) -> None:
 # ---- 1. Any cut of the bytes gives the same updates.
 
 
-@given(runs)
-def test_any_cut_of_the_bytes_gives_the_same_updates(made: Run) -> None:
-    whole, whole_run = fed([made.data])
-    cut, cut_run = fed(made.chunks)
-    same(whole, cut)
-    assert state_of(whole_run) == state_of(cut_run)
+@given(runs, limits)
+def test_any_cut_of_the_bytes_gives_the_same_updates(made: Run, limits: Limits) -> None:
+    whole, cut = Accumulator(limits=limits), Accumulator(limits=limits)
+    log = read_on([made.data], whole)
+    same_logs(log, read_on(made.chunks, cut))
+    assert state_of(whole) == state_of(cut)
+    event(f"too large: {any(isinstance(item, AccumulatorError) for item in log)}")
+    if made.verbatim and limits == Limits():
+        each, run = applied(made.events)
+        same([update for updates in each for update in updates] + run.end(), updates_in(log))
 
 
 # ---- 2. Sync equals async.
@@ -173,8 +213,29 @@ async def async_source(chunks: Sequence[bytes], *, drops: bool) -> AsyncIterator
         raise DroppedError
 
 
-def outcome_of(error: AccumulatorError) -> tuple[object, ...]:
-    return type(error), str(error), list(error.updates), repr(error.__cause__)
+class HookError(Exception):
+    """What a handler raises."""
+
+
+class Hearing:
+    """A handler that writes down what it hears, and raises at the update of some number; 0 is none's."""
+
+    def __init__(self, fails_at: int) -> None:
+        self.heard: list[Update] = []
+        self._fails_at = fails_at
+
+    def __call__(self, update: Update) -> None:
+        self.heard.append(update)
+        if len(self.heard) == self._fails_at:
+            raise HookError
+
+    async def awaited(self, update: Update) -> None:
+        self(update)
+
+
+def outcome_of(error: Exception) -> tuple[object, ...]:
+    updates = list(error.updates) if isinstance(error, AccumulatorError) else None
+    return type(error), str(error), updates, repr(error.__cause__)
 
 
 def read_all(stream: RunStream) -> list[object]:
@@ -185,7 +246,7 @@ def read_all(stream: RunStream) -> list[object]:
             log.append(next(stream))
         except StopIteration:
             return log
-        except AccumulatorError as error:
+        except (AccumulatorError, HookError) as error:
             log.append(outcome_of(error))
 
 
@@ -196,7 +257,7 @@ async def aread_all(stream: AsyncRunStream) -> list[object]:
             log.append(await anext(stream))
         except StopAsyncIteration:
             return log
-        except AccumulatorError as error:
+        except (AccumulatorError, HookError) as error:
             log.append(outcome_of(error))
 
 
@@ -211,14 +272,25 @@ def driven(coroutine: Coroutine[object, None, _T]) -> _T:
     raise AssertionError("expected a coroutine that never waits")
 
 
-@given(runs, st.booleans(), st.booleans())
-def test_sync_equals_async(made: Run, strict: bool, drops: bool) -> None:  # noqa: FBT001 - drawn
+@given(runs, st.booleans(), st.booleans(), st.none() | st.just(0) | st.integers(1, 60))
+def test_sync_equals_async(
+    made: Run,
+    strict: bool,  # noqa: FBT001 - drawn
+    drops: bool,  # noqa: FBT001 - drawn
+    fails_at: int | None,
+) -> None:
     plain, twin = Accumulator(strict=strict), Accumulator(strict=strict)
-    log = read_all(accumulate(source(made.chunks, drops=drops), into=plain))
-    assert log == driven(aread_all(aaccumulate(async_source(made.chunks, drops=drops), into=twin)))
+    one, other = Hearing(fails_at or 0), Hearing(fails_at or 0)
+    hears, awaited = (None, None) if fails_at is None else (one, other.awaited)
+    log = read_all(accumulate(source(made.chunks, drops=drops), into=plain, handler=hears))
+    stream = aaccumulate(async_source(made.chunks, drops=drops), into=twin, handler=awaited)
+    assert log == driven(aread_all(stream))
     assert state_of(plain) == state_of(twin)
-    if not strict and not drops:
+    assert one.heard == other.heard
+    event(f"a handler raised: {0 < (fails_at or 0) <= len(one.heard)}")
+    if not strict and not drops and not fails_at:
         assert log == fed([made.data])[0]
+        assert one.heard == ([] if fails_at is None else log)
 
 
 # ---- 3. Fold inverts split.
@@ -352,44 +424,48 @@ def test_merging_is_associative(kind: Kind, tape: Tape) -> None:
 # ---- 6. Totality.
 
 
-def survived(chunks: Iterable[bytes], run: Accumulator) -> list[str]:
-    """Feed anything, going on after each error, and use every reader."""
-    log: list[str] = []
-    owners: list[Accumulator | None] = []
-    for call in (*((run.feed, chunk) for chunk in chunks), None):
-        rest: bytes | None = b"" if call is None else call[1]
-        while rest is not None:
-            try:
-                log += texts_of(run.feed(rest) if call is not None else run.end())
-                rest = None
-            except AccumulatorError as error:
-                owners.append(error.accumulator)
-                log += texts_of(error.updates)
-                rest = b""
-    assert [run] * len(owners) == owners
+def refuse(text: str) -> NoReturn:
+    raise AssertionError(f"expected JSON text, got {text} in it")
+
+
+def read_everything(run: Accumulator) -> None:
+    """Use every reader; what survived can be written and read again, also by others than this library."""
     for step in run.run_steps():
         assert step == type(step).from_dict(step.to_dict())
-        step.to_json().encode()
+        json.loads(step.to_json().encode(), parse_constant=refuse)
         assert repr(step).startswith("RunStep(")
         assert run.run_step(step.id) == step or not isinstance(step.id, str)
         tuple(call.to_json().encode() for call in step.tool_calls if isinstance(call, Model))
     for message in run.messages():
         assert message == type(message).from_dict(message.to_dict())
-        message.to_json().encode()
+        json.loads(message.to_json().encode(), parse_constant=refuse)
         assert repr(message).startswith("Message(")
         assert message == run.message(message.id) or not isinstance(message.id, str)
         message.text.encode("utf-8", "surrogatepass")
         tuple(part.to_json().encode() for part in message.content if isinstance(part, Model))
-    return log
 
 
-@given(hostile_streams, tapes)
-def test_any_bytes_give_updates_or_an_error_of_the_library(made: Run, tape: Tape) -> None:
+@contextmanager
+def any_digits() -> Generator[None]:
+    """Let the interpreter read integers of any length: the library has a limit of its own."""
+    before = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        yield
+    finally:
+        sys.set_int_max_str_digits(before)
+
+
+@given(hostile_streams, tapes, limits)
+@any_digits()
+def test_any_bytes_give_updates_or_an_error_of_the_library(made: Run, tape: Tape, limits: Limits) -> None:
     chunks = cut_bytes(tape, made.data)
-    tolerant, strict = Accumulator(), Accumulator(strict=True)
-    log = survived(chunks, tolerant)
-    strict_log = survived(chunks, strict)
-    assert log == strict_log
+    tolerant, strict = Accumulator(limits=limits), Accumulator(strict=True, limits=limits)
+    log, strict_log = read_on(chunks, tolerant), read_on(chunks, strict)
+    for run, said in ((tolerant, log), (strict, strict_log)):
+        assert all(item.accumulator is run for item in said if isinstance(item, AccumulatorError))
+        read_everything(run)
+    same_logs(log, [item for item in strict_log if not isinstance(item, MergeError)])
     assert state_of(tolerant) == state_of(strict)
     saved = tolerant.to_bytes()
     assert saved == Accumulator.from_bytes(saved).to_bytes()
