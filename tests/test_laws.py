@@ -53,12 +53,14 @@ from tests.strategies import (
     as_ended,
     cut_bytes,
     cut_text,
+    delta_at,
     delta_event,
     dump,
     entries_of,
     hostile_streams,
     interleave,
     joined,
+    keep_first_places,
     life_event,
     make_call,
     make_details,
@@ -68,6 +70,7 @@ from tests.strategies import (
     make_long_run,
     make_part,
     make_run,
+    make_text,
     parts_of,
     runs,
     split,
@@ -308,6 +311,21 @@ def test_fold_inverts_split(kind: Kind, tape: Tape) -> None:
         assert parts.indexes == sorted(index for index in created if index is not None)
 
 
+@both_kinds
+@given(tapes)
+def test_what_is_kept_first_is_kept_and_another_value_is_one_conflict(kind: Kind, tape: Tape) -> None:
+    details = make_details(tape, kind)
+    places = list(keep_first_places(details))
+    if not places:
+        return
+    place, others = tape.pick(places), ["other", *tape.pick([[], ["other"], ["another", ""]])]
+    deltas = split(tape, details) + [delta_at(place, value) for value in others]
+    _, run = applied(delta_event(tape, "s", delta, kind) for delta in deltas)
+    assert canonical(details) == canonical(details_of(run, "s", kind))
+    assert ["conflict"] == [problem.kind for problem in run.problems]
+    assert json.dumps("other") == run.problems[0].raw
+
+
 @given(tapes)
 def test_a_text_reads_as_its_fragments_however_many_and_whenever_it_is_read(tape: Tape) -> None:
     text, whole = Text(), ""
@@ -325,17 +343,34 @@ def test_a_text_reads_as_its_fragments_however_many_and_whenever_it_is_read(tape
 # ---- 4. Deltas of different indexes commute.
 
 
-def slot_events(tape: Tape, ident: str, kind: Kind) -> list[list[Event]]:
-    """Make for each of some parts its deltas, some of them wrong, none of them about another part."""
-    made: list[list[Event]] = []
+def slot_deltas(tape: Tape, kind: Kind) -> list[list[JsonObject]]:
+    """Make for each of some parts its deltas, some of them wrong, none of them about another part.
+
+    One more part has no index in its deltas: a type of its own tells it from the others.
+    """
+    made: list[list[JsonObject]] = []
     head: JsonObject = {"type": "tool_calls"} if kind is STEPS else {}
     for index in make_indexes(tape, tape.pick([1, 2, 2, 3])):
         part = make_call(tape, len(made)) if kind is STEPS else make_part(tape)
         deltas = split(tape, {**head, kind.parts: Indexed([part], [index])})
         for _ in range(tape.pick([0, 0, 1, 2])):
             spoil_slot(tape, tape.pick(deltas))
-        made.append([delta_event(tape, ident, delta, kind) for delta in deltas])
+        made.append(deltas)
+    if tape.chance(2):
+        loose: JsonObject = {"type": "loose", "output": make_text(tape), "x": 1, **tape.pick(_LOOSE_IDS)}
+        deltas = split(tape, {**head, kind.parts: Indexed([loose], [0])})
+        for entry in (entry for delta in deltas for entry in entries_of(delta)):
+            del entry["index"]
+            entry.update(tape.pick([{}, {}, {"index": "0"}, {"index": -1}]))
+        made.append(deltas)
     return made
+
+
+_LOOSE_IDS: list[JsonObject] = [{}, {}, {"id": "loose"}]
+
+
+def slot_events(tape: Tape, ident: str, kind: Kind, slots: Iterable[Iterable[JsonObject]]) -> list[list[Event]]:
+    return [[delta_event(tape, ident, delta, kind) for delta in deltas] for deltas in slots]
 
 
 def problems_of(run: Accumulator) -> list[str]:
@@ -345,7 +380,13 @@ def problems_of(run: Accumulator) -> list[str]:
 @both_kinds
 @given(tapes)
 def test_deltas_of_different_indexes_commute(kind: Kind, tape: Tape) -> None:
-    slots = slot_events(tape, "s", kind) + (slot_events(tape, "t", tape.pick(KINDS)) if tape.chance(3) else [])
+    deltas = slot_deltas(tape, kind)
+    slots = slot_events(tape, "s", kind, deltas)
+    if tape.chance(3):  # another life, at times with the very same parts
+        slots += slot_events(tape, "t", kind, deltas)
+    elif tape.chance(3):
+        other_kind = tape.pick(KINDS)
+        slots += slot_events(tape, "t", other_kind, slot_deltas(tape, other_kind))
     ending = vary(tape, make_details(tape, kind)) if tape.chance(3) else None
     before = [] if ending is None else [life_event(tape, "completed", "s", ending, kind)]
     one, other = (applied(before + interleave(tape, slots))[1] for _ in range(2))
@@ -356,12 +397,21 @@ def test_deltas_of_different_indexes_commute(kind: Kind, tape: Tape) -> None:
     event(f"problems: {bool(one.problems)}")
 
 
+def conflicting(tape: Tape, details: JsonObject, kind: Kind) -> list[JsonObject]:
+    """Make deltas with another id or name for some of the parts: of all that can be wrong, what keeps the rest in."""
+    parts = parts_of(details)
+    other: JsonObject = tape.pick([{"id": "other"}, {"function": {"name": "other"}}, {"id": "other", "x": 2}])
+    head: JsonObject = {"type": "tool_calls"} if kind is STEPS else {}
+    indexes = parts.indexes if isinstance(parts, Indexed) else []
+    return [{**head, kind.parts: [{"index": index, **other}]} for index in indexes[: tape.below(3)]]
+
+
 def together(tape: Tape, deltas: Iterable[JsonObject], kind: Kind) -> list[JsonObject]:
     """Put deltas that follow each other into one where that says the same."""
     made: list[JsonObject] = []
     keys = {"type", "tool_calls"} if kind is STEPS else {"content"}
     for delta in deltas:
-        last = made[-1] if made and tape.chance(2) else {}
+        last = made[-1] if made and not tape.chance(3) else {}
         both, word = {**last, **delta}, last.get("type", delta.get("type"))
         if entries_of(last) and entries_of(delta) and both.keys() == keys and both.get("type") == word:
             made[-1] = {**both, kind.parts: [*entries_of(last), *entries_of(delta)]}
@@ -370,14 +420,24 @@ def together(tape: Tape, deltas: Iterable[JsonObject], kind: Kind) -> list[JsonO
     return made
 
 
+def faults_of(run: Accumulator) -> list[str]:
+    """Write down the problems of a run but for the places in its events that they have."""
+    return [text_of(msgspec.structs.replace(problem, event_number=0, path="")) for problem in run.problems]
+
+
 @both_kinds
 @given(tapes)
 def test_several_entries_in_one_delta_are_several_deltas(kind: Kind, tape: Tape) -> None:
-    deltas = split(tape, make_details(tape, kind))
+    details = make_details(tape, kind)
+    deltas = split(tape, details)
+    wrong = conflicting(tape, details, kind)
+    at = tape.pick([len(deltas), tape.below(len(deltas) + 1)])
+    deltas[at:at] = wrong
     joint = together(tape, deltas, kind)
     event(f"fewer: {len(joint) < len(deltas)}")
     one, other = (applied(delta_event(tape, "s", delta, kind) for delta in each)[1] for each in (deltas, joint))
-    assert state_of(one) == state_of(other)
+    assert canonical(whole_of(one, "s", kind)) == canonical(whole_of(other, "s", kind))
+    assert faults_of(one) == faults_of(other)
 
 
 # ---- 5. Merging is associative.
