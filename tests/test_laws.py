@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import TYPE_CHECKING, NoReturn, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeAlias, TypeVar, cast
 
 import msgspec
 import pytest
@@ -547,6 +547,19 @@ def spoil_json(value: Json) -> None:
         value.append("spoiled")
 
 
+def spoil_fields(value: object) -> None:
+    """Read each field that a model declares, and change whatever comes that can be changed."""
+    if isinstance(value, Model):
+        for name in value._names:
+            spoil_fields(getattr(value, name))
+        spoil_json(cast("Json", value.extra))
+    elif isinstance(value, tuple):
+        for item in cast("tuple[object, ...]", value):
+            spoil_fields(item)
+    elif isinstance(value, (dict, list)):
+        spoil_json(cast("Json", value))
+
+
 @given(runs)
 def test_what_was_handed_out_never_changes(made: Run) -> None:
     run = Accumulator()
@@ -561,7 +574,10 @@ def test_what_was_handed_out_never_changes(made: Run) -> None:
             if life is not None:
                 shown.append((life, life.to_json()))
                 spoil_json(cast("Json", life.to_dict()))
-                spoil_json(cast("Json", life.extra))
+                spoil_fields(life)
+        for update in updates:
+            for value in msgspec.structs.astuple(update):
+                spoil_fields(value)
     handed += [(update, text_of(update)) for update in run.end()]
     assert [text for _, text in handed] == [text_of(update) for update, _ in handed]
     assert [text for _, text in shown] == [model.to_json() for model, _ in shown]
@@ -569,23 +585,93 @@ def test_what_was_handed_out_never_changes(made: Run) -> None:
     assert [text for _, text in handed] == texts_of([update for each in again for update in each] + untouched.end())
 
 
-def break_event(tape: Tape, events: Sequence[Event]) -> Event:
-    """Make an event that mostly cannot be applied, out of one that can."""
-    name, data = tape.pick(events or [Event("thread.run.step.created", '{"id":"step_0"}')])
-    if tape.chance(8):
-        words: JsonObject = {"index": 0, "type": "text", "text": {"value": "v", "annotations": [{"index": 0}]}}
-        rest: list[Json] = [5, {**words, "text": 5}, {**words, "text": {"annotations": [5]}}]
-        return delta_event(tape, "msg_0", {"role": "other", "content": [words, tape.pick(rest)]}, MESSAGES)
-    if tape.chance(3):
-        good: JsonObject = {"index": tape.pick([0, 1, 7, 1000]), "id": "new", "output": "o", "x": [{"index": 0}]}
-        bad: list[Json] = [5, {"index": 0, "type": 5}, {"index": 1, "code_interpreter": 7}]
-        return delta_event(tape, "step_0", {"tool_calls": [good, {**good, "index": 2, "type": "t"}, tape.pick(bad)]})
-    if tape.chance(4):
-        return Event(name, tape.pick([data[:-1], data + "]", data.replace(":", ":NaN,", 1), "[1]", "5", '{"id":5}']))
+class Slot(NamedTuple):
+    """A part that was spoken of: whose it is, and its entry as it was sent."""
+
+    kind: Kind
+    ident: str
+    entry: JsonObject
+
+
+def decoded(text: str) -> Json:
     try:
-        payload: Json = json.loads(data)
+        return cast("Json", json.loads(text))
     except ValueError:
-        payload = {"id": 5}
+        return None
+
+
+def slots_in(sent: Event) -> list[Slot]:
+    """Give the parts that an event speaks of."""
+    payload = decoded(sent.data)
+    kind = next((kind for kind in KINDS if sent.name.startswith(f"{kind.object}.")), None)
+    if kind is None or not isinstance(payload, dict) or not isinstance(ident := payload.get("id"), str):
+        return []
+    inner = payload.get("delta") if sent.name.endswith(".delta") else payload
+    details = inner.get("step_details") if kind is STEPS and isinstance(inner, dict) else inner
+    return [Slot(kind, ident, entry) for entry in entries_of(details)] if isinstance(details, dict) else []
+
+
+def pick_slot(tape: Tape, seen: Sequence[Event]) -> Slot:
+    """Take one of the parts that events speak of."""
+    for _ in range(4):
+        if slots := slots_in(tape.pick(seen)) if seen else []:
+            return tape.pick(slots)
+    return Slot(STEPS, "step_0", {"index": 0, "id": "call_0", "type": "mcp", "output": "o"})
+
+
+_UNFIT: Json = [{"index": 0, "a": {}}, {"index": 0, "a": 5}]
+"""What fits nowhere, whatever is there: an entry that has an object and then a number. Only a plan finds that out."""
+
+
+def growing(entry: JsonObject) -> JsonObject:
+    """Make an entry that appends to each text that another of the same part may have begun."""
+    words: JsonObject = {"arguments": "o", "input": "o", "output": "o", "value": "o"}
+    nested: JsonObject = {key: words for key, value in entry.items() if isinstance(value, dict)}
+    return {"index": entry.get("index", 0), **words, **nested}
+
+
+def break_delta(tape: Tape, slot: Slot) -> Event:
+    """Make a delta of which all can be merged but for the very end."""
+    grown = growing(slot.entry)
+    first = {**slot.entry, **tape.pick(_CHANGES)}
+    if tape.chance(2):
+        first.pop("index", None)
+    wrong: list[list[Json]] = [
+        [grown, {"index": grown["index"], "unfit": _UNFIT}],
+        [grown, {**grown, "output": {"a": 1}}],
+        [grown, {**grown, "id": "other", "y": [{"index": 0}]}, {**grown, "y": 7}],
+        [{**grown, "y": [{"index": 0}]}, {**grown, "y": {"a": 1}}],
+        [5],
+        [{"index": 0, "type": 5}],
+        [{"index": 0, "text": {"value": "v", "annotations": [5]}}],
+        [{"index": 0, "code_interpreter": 7}],
+    ]
+    if tape.chance(2):
+        delta: JsonObject = {"type": "other", slot.kind.parts: [first, grown], "unfit": _UNFIT}
+    else:
+        delta = {"x": 1, slot.kind.parts: [first, *tape.pick(wrong)]}
+    return delta_event(tape, slot.ident, delta, slot.kind)
+
+
+_CHANGES: list[JsonObject] = [{}, {"id": "other"}, {"id": "new", "type": "new"}, {"type": "new"}]
+
+
+def break_whole(tape: Tape, slot: Slot) -> Event:
+    """Make an ending, or another event with a whole step or message, of which all is well but for one part."""
+    wrong: list[Json] = [5, {"type": 5}]
+    wrong.append({"code_interpreter": {"outputs": [5]}} if slot.kind is STEPS else {"text": {"annotations": [5]}})
+    parts: list[Json] = [{**slot.entry, "output": "other", "id": "new"}, tape.pick(wrong)]
+    word = tape.pick([*slot.kind.endings, "created"])
+    details: JsonObject = {"type": "other", slot.kind.parts: parts}
+    return life_event(tape, word, slot.ident, details, slot.kind)
+
+
+def break_any(tape: Tape, sent: Event) -> Event:
+    """Break an event anywhere, or not."""
+    name, data = sent
+    if tape.chance(3):
+        return Event(name, tape.pick([data[:-1], data + "]", data.replace(":", ":NaN,", 1), "[1]", "5", '{"id":5}']))
+    payload: Json = decoded(data) or {"id": 5}
     node = payload
     for _ in range(tape.below(8)):
         inner = list(node.values()) if isinstance(node, dict) else node if isinstance(node, list) else []
@@ -598,6 +684,31 @@ def break_event(tape: Tape, events: Sequence[Event]) -> Event:
     return Event(name, dump(tape, payload))
 
 
+def break_event(tape: Tape, slot: Slot, seen: Sequence[Event]) -> Event:
+    """Make an event that mostly cannot be applied, out of what can."""
+    match tape.below(8):
+        case 0 | 1:
+            return break_any(tape, tape.pick(seen or [Event("thread.run.step.created", '{"id":"step_0"}')]))
+        case 2 | 3:
+            return break_whole(tape, slot)
+        case _:
+            return break_delta(tape, slot)
+
+
+def probes(slot: Slot) -> list[Event]:
+    """Make deltas that show what an event has left behind: open entries without an index, conflicts and ids known."""
+    index, kind = slot.entry.get("index", 0), slot.entry.get("type")
+    loose: JsonObject = {"type": kind} if isinstance(kind, str) else {}
+    entries: list[JsonObject] = [
+        {**loose, "output": "p"},
+        {"type": "new", "x": "p"},
+        {"index": index, "id": "other", "function": {"name": "other"}},
+        {"id": "new", "type": "new", "x": 2},
+        {"id": "other", "x": 3},
+    ]
+    return [delta_event(Tape(b""), slot.ident, {slot.kind.parts: [entry]}, slot.kind) for entry in entries]
+
+
 def renumbered(updates: Iterable[Update], after: int) -> list[str]:
     """Write updates as they were without the event of number `after` + 1."""
     return texts_of(
@@ -606,52 +717,80 @@ def renumbered(updates: Iterable[Update], after: int) -> list[str]:
     )
 
 
+def folded_into(run: Accumulator) -> JsonObject:
+    """Write down what was folded, as it is and not as a snapshot has it; not what any event leaves behind."""
+    state = cast("dict[str, JsonObject]", json.loads(run.to_bytes())["state"])
+    state["body"]["began"] = True
+    left = {"count", "problems", "used", "own"}
+    return {key: value for key, value in state.items() if key not in left}
+
+
 @given(runs, tapes, positions)
 def test_an_event_that_cannot_be_applied_changes_nothing(made: Run, tape: Tape, position: int) -> None:
-    run = Accumulator()
-    updates, plain = applied(made.events)
-    places = [
-        at for at in range(len(updates) + 1) if not at or not any(isinstance(u, BodyEnded) for u in updates[at - 1])
-    ]
+    places = [at for at in range(len(made.events) + 1) if not at or made.events[at - 1] != DONE]
     at = places[position % len(places)]
-    before, _ = applied(made.events[:at], run)
-    lives = [life.to_json() for life in (*run.run_steps(), *run.messages())]
-    broken = break_event(tape, made.events)
+    slot = pick_slot(tape, made.events[:at])
+    broken, rest = break_event(tape, slot, made.events[:at]), probes(slot) + made.events[at:]
     note(f"at {at}: {broken}")
+    before, run = applied(made.events[:at])
+    lives, state = [life.to_json() for life in (*run.run_steps(), *run.messages())], folded_into(run)
     problems = run.apply(*broken)
     if [u.kind for u in problems if isinstance(u, Problem)] not in (["shape"], ["undecodable"]) or len(problems) > 1:
         event("the event could be applied")
         return
     event("the event could not be applied")
     assert lives == [life.to_json() for life in (*run.run_steps(), *run.messages())]
-    after, _ = applied(made.events[at:], run)
+    assert state == folded_into(run)
+    after, _ = applied(rest, run)
+    updates, plain = applied(made.events[:at] + rest)
     expected = texts_of([update for each in updates for update in each] + plain.end())
     assert expected == renumbered([u for each in before + after for u in each] + run.end(), at)
     assert [step.to_json() for step in plain.run_steps()] == [step.to_json() for step in run.run_steps()]
     assert [message.to_json() for message in plain.messages()] == [message.to_json() for message in run.messages()]
+    assert folded_into(plain) == folded_into(run)
 
 
-@given(runs, positions)
-def test_a_checkpoint_changes_nothing_that_follows(made: Run, position: int) -> None:
+def restored(run: Accumulator) -> Accumulator:
+    """Take an accumulator to bytes and back."""
+    saved = run.to_bytes()
+    other = Accumulator.from_bytes(saved)
+    assert saved == other.to_bytes()
+    assert state_of(run) == state_of(other)
+    assert (run.strict, run.limits) == (other.strict, other.limits)
+    return other
+
+
+@given(runs, positions, limits, st.booleans())
+def test_a_checkpoint_changes_nothing_that_follows(
+    made: Run,
+    position: int,
+    limits: Limits,
+    strict: bool,  # noqa: FBT001 - drawn
+) -> None:
     at = position % (len(made.data) + 1)
-    run = Accumulator()
-    run.feed(made.data[:at])
-    restored = Accumulator.from_bytes(run.to_bytes())
-    assert state_of(run) == state_of(restored)
-    same(*(fed([made.data[at:]], each)[0] for each in (run, restored)))
-    assert state_of(run) == state_of(restored)
-    assert run.to_bytes() == restored.to_bytes()
+    run = Accumulator(strict=strict, limits=limits)
+    try:
+        run.feed(made.data[:at])
+    except AccumulatorError:
+        event("taken after an error, the rest of the chunk pending")
+    other = restored(run)
+    rest = [b"", made.data[at:]]
+    same_logs(read_on(rest, run), read_on(rest, other))
+    assert state_of(run) == state_of(other)
+    assert run.to_bytes() == other.to_bytes()
 
 
-@given(runs, positions)
-def test_a_checkpoint_at_an_event_changes_nothing_that_follows(made: Run, position: int) -> None:
+@given(runs, tapes, positions)
+def test_a_checkpoint_at_an_event_changes_nothing_that_follows(made: Run, tape: Tape, position: int) -> None:
     at = position % (len(made.events) + 1)
-    _, run = applied(made.events[:at])
-    restored = Accumulator.from_bytes(run.to_bytes())
-    assert run.to_bytes() == restored.to_bytes()
-    for each in made.events[at:]:
-        same(run.apply(*each), restored.apply(*each))
-    assert state_of(run) == state_of(restored)
+    # Entries without an index show whether it is still known which of them are open.
+    loose = probes(pick_slot(tape, made.events[:at]))[:2]
+    start = tape.below(at + 1)
+    _, run = applied([*made.events[:start], *loose, *made.events[start:at]])
+    other = restored(run)
+    for each in (*loose, *made.events[at:]):
+        same(run.apply(*each), other.apply(*each))
+    assert state_of(run) == state_of(other)
 
 
 # ---- The lane agrees with the general way.
