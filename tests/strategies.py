@@ -47,12 +47,13 @@ _KEYS = [
     "input",
     "x y",
     "ranking_options",
-    "é",
+    "ê",  # no piece of a text is a key: fragments that are named like a field on their way do not pass the lane
     "score",
     "server_label",
     "steps",
     "requesturl",
     "refusal",
+    "response_metadata",
 ]
 _STARTS = [0, 0, 0, 1, 7, 4294967294]
 _GAPS = [1, 1, 1, 1, 2, 9, 4294967294, 10**20]
@@ -197,9 +198,18 @@ def _make_code(tape: Tape) -> JsonObject:
     return {"input": make_text(tape), "outputs": Indexed(outputs, make_indexes(tape, len(outputs)))}
 
 
-def make_call(tape: Tape, number: int) -> JsonObject:
+def make_call(tape: Tape, number: int) -> JsonObject:  # noqa: PLR0911 - one for each type
     """Make a tool call of a known type, of one of Azure's, or of a type that nobody knows."""
-    kinds = ["function", "code_interpreter", "file_search", "mcp", "azure_ai_search", "openapi", "unknown"]
+    kinds = [
+        "function",
+        "code_interpreter",
+        "file_search",
+        "mcp",
+        "azure_ai_search",
+        "openapi",
+        "bing_grounding",
+        "unknown",
+    ]
     kind = tape.pick(kinds)
     # Two calls with one id are no rarity on servers that number them badly.
     head: JsonObject = {"id": f"call_{0 if tape.chance(12) else number}", "type": kind}
@@ -211,13 +221,19 @@ def make_call(tape: Tape, number: int) -> JsonObject:
             return {**head, "code_interpreter": _make_code(tape)}
         case "file_search":
             options = _make_value(tape, "ranking_options", 0)
-            return {**head, "file_search": {"ranking_options": options, "results": []}}
+            return {**head, "file_search": {"ranking_options": options, "results": copy.deepcopy(tape.pick(_RESULTS))}}
         case "mcp":
             return {**head, "arguments": text, "name": "f", "server_label": "s", "output": output}
         case "azure_ai_search":
             return {**head, "azure_ai_search": {"input": text, "output": output}}
+        case "bing_grounding":
+            return {**head, "bing_grounding": {"requesturl": text, "response_metadata": output}}
         case _:
             return {**head, "unknown": _make_object(tape), **({"x": 1} if tape.chance(2) else {})}
+
+
+_RESULTS: list[Json] = [[], [], [{"score": 1}, ["r"]], {"a": ["r"]}]
+"""What a search found; the last two are no list of objects."""
 
 
 def _make_annotation(tape: Tape) -> JsonObject:
@@ -311,7 +327,30 @@ def _sent(tape: Tape, key: str, value: Json) -> list[Json]:  # noqa: PLR0911 - o
         return [*nulls, *_any(tape, [], [[]], [[0]]), value, *_any(tape, [], [[]], [value], [None])]
     if isinstance(value, dict):
         return [*nulls, *_any(tape, [], [{"ranker": "old", "x": 1}]), value, *nulls]
-    return [*nulls, *_any(tape, [], [0], ["old"]), value, *nulls]
+    return [*nulls, *_any(tape, [], [7], ["old"]), value, *nulls]
+
+
+def keep_first_places(value: JsonObject, path: Path = ()) -> Iterator[Path]:
+    """Give the places in details where the first value stays; the type of an entry is no such place, it names it."""
+    for key, item in value.items():
+        here = (*path, key)
+        if isinstance(item, Indexed):
+            for index, entry in zip(item.indexes, item, strict=True):
+                if isinstance(entry, dict):
+                    yield from (
+                        place for place in keep_first_places(entry, (*here, index)) if place[-2:] != (index, "type")
+                    )
+        elif key in KEEP_FIRST and item:
+            yield here
+        elif isinstance(item, dict) and key not in WHOLE:
+            yield from keep_first_places(item, here)
+
+
+def delta_at(path: Path, value: Json) -> JsonObject:
+    """Make a delta of one value at its place."""
+    delta: JsonObject = {}
+    _put(delta, path, value, apart=False)
+    return delta
 
 
 def _any(tape: Tape, *choices: list[Json]) -> list[Json]:
@@ -494,6 +533,7 @@ def life_event(tape: Tape, word: str, ident: str, details: Json, kind: Kind = ST
     # Azure leaves a message that it has completed "in_progress".
     whole["status"] = "in_progress" if word == "created" or (kind is MESSAGES and tape.chance(3)) else word
     whole.update(tape.pick([{}, {}, {"usage": {"total_tokens": 3}}, {"usage": None, "x": []}, {"type": None}]))
+    whole.update(tape.pick([{}, {}, {"metadata": {"k": {"n": []}}}]))
     return Event(f"{kind.object}.{word}", dump(tape, whole))
 
 
@@ -597,24 +637,37 @@ def make_events(tape: Tape) -> list[Event]:
 # ---- Bytes.
 
 
-def wire(tape: Tape, events: Sequence[Event]) -> bytes:
+class Wire(NamedTuple):
+    """A stream, and whether it says its events whole and word for word, however their blocks are written."""
+
+    data: bytes
+    verbatim: bool
+
+
+def wire(tape: Tape, events: Sequence[Event]) -> Wire:
     """Write events as a stream, in a style of its own, cut short or not."""
     ends = tape.pick([[b"\n"], [b"\r\n"], [b"\r"], [b"\n", b"\r\n", b"\r"]])
-    plain = tape.chance(2)
+    # Two of three streams keep to styles that leave the data of their events on one line.
+    styles, verbatim = tape.pick([1, 9, 12]), True
     parts: list[bytes] = [b"\xef\xbb\xbf"] if tape.chance(8) else []
     for event in events:
-        style = 0 if plain else tape.below(12)
+        style = tape.below(styles)
         name, data = event.name.encode(), event.data.encode()
         lines = [b"event: " + name, b"data: " + data]
         if style == 8:
             lines = [b"data:" + data, b": comment", b"event:" + name, b"id: 1"]
         elif style == 9:
             lines = [b"event: " + name, b"retry: 5", b"data: " + data[:1], b"data: " + data[1:]]
+            verbatim = False
         elif style >= 10 and data[:1] == b"{":
             lines = [b'data: {"event":"' + name + b'","data":' + data + b"}"]
+            verbatim = False
         parts += [part for line in (*lines, b"") for part in (line, tape.pick(ends))]
+        if parts[-3:] == [b"\r", b"", b"\n"]:  # one line end, not two: the block goes on
+            verbatim = False
     whole = b"".join(parts)
-    return whole[: len(whole) - tape.below(80)] if tape.chance(4) else whole
+    lost = tape.below(80) if tape.chance(4) else 0
+    return Wire(whole[: len(whole) - lost], verbatim and not lost)
 
 
 def cut_bytes(tape: Tape, data: bytes) -> list[bytes]:
@@ -633,11 +686,12 @@ def cut_bytes(tape: Tape, data: bytes) -> list[bytes]:
 
 
 class Run:
-    """A run on the wire: its events, their bytes, and these cut into chunks."""
+    """A run on the wire: its events, their bytes, whether these say them word for word, and these cut into chunks."""
 
-    def __init__(self, events: list[Event], data: bytes, chunks: list[bytes]) -> None:
+    def __init__(self, events: list[Event], stream: Wire, chunks: list[bytes]) -> None:
         self.events = events
-        self.data = data
+        self.data = stream.data
+        self.verbatim = stream.verbatim
         self.chunks = chunks
 
     def __repr__(self) -> str:
@@ -647,8 +701,8 @@ class Run:
 def make_run(tape: Tape, events: list[Event] | None = None) -> Run:
     """Make a run, or take one, with its bytes and a cut of them."""
     events = make_events(tape) if events is None else events
-    data = wire(tape, events)
-    return Run(events, data, cut_bytes(tape, data))
+    stream = wire(tape, events)
+    return Run(events, stream, cut_bytes(tape, stream.data))
 
 
 runs = tapes.map(make_run)
@@ -671,6 +725,11 @@ _HOSTILE = [
     "null",
     "[DONE]",
 ]
+_SPLICED = [
+    *("NaN", "-Infinity", "1e400", "[-1e400]", "1" * 5000, "[" * 200 + "]" * 200, '{"a":' * 200 + "0" + "}" * 200),
+    *("[" * 100_000 + "]" * 100_000, '"\\ud800"', "[]", "[1]", '{"a":[]}', '[["\\ud83d"]]', "1.0", "true"),
+]
+"""Values as text: those that a decoder may let through though they cannot be written again, and odd ids."""
 _HOSTILE_KEYS = [
     *(
         "id",
@@ -724,6 +783,23 @@ def _make_near(tape: Tape, kind: Kind) -> JsonObject:
     return {"id": "s", "delta": whole} if tape.chance(2) else {**whole, "delta": kind.around(details)}
 
 
+def _splice(tape: Tape, kind: Kind) -> Event:
+    """Make a delta that would be a good one but for one value, at times with a lone surrogate beside it."""
+    head = tape.pick(['"type":"function"', '"type":"text"', '"function":{"arguments":"a"}'])
+    value = tape.pick(['"x":{"a":@}', '"id":@', '"x":@', '"output":@', '"function":{"output":@}'])
+    index = tape.pick(['"index":0', '"index":1', '"index":2', '"x":null', '"index":@'])
+    beside = tape.pick(["", "", ',"y":"\\ud800"'])
+    parts = f'"{kind.parts}":[{{{head},{index},{value}{beside}}}]'
+    details = f'{{"step_details":{{"type":"tool_calls",{parts}}}}}' if kind is STEPS else f"{{{parts}}}"
+    data = f'{{"id":"s","delta":{details}}}'
+    return Event(f"{kind.object}.delta", data.replace("@", tape.pick(_SPLICED)))
+
+
+def make_spliced_events(tape: Tape) -> list[Event]:
+    """Make deltas of which each is good but for one value."""
+    return [_splice(tape, tape.pick(KINDS)) for _ in range(tape.pick([1, 4, 8]))]
+
+
 def make_hostile_events(tape: Tape) -> list[Event]:
     """Make events of known names with data that fits them badly."""
     events: list[Event] = []
@@ -736,6 +812,12 @@ def make_hostile_events(tape: Tape) -> list[Event]:
             payload = _make_near(tape, kind) if tape.chance(2) else make_json(tape)
             events.append(Event(name, dump(tape, payload)))
     return events
+
+
+def wrongly_encoded(tape: Tape, data: bytes) -> bytes:
+    """Put bytes that are no UTF-8 into some lines: into names, ids and texts."""
+    place = tape.pick([b"event: thread.", b"event: ", b'"id":"', b"data: ", b'"'])
+    return data.replace(place, place + b"\xff", tape.pick([1, 2, -1])) if tape.chance(2) else data
 
 
 def mutate(tape: Tape, data: bytes) -> bytes:
@@ -763,7 +845,10 @@ _lines = st.sampled_from(
         b"\xef\xbb\xbf",
         b"\xff",
         b"event",
+        b"event: \xff",
+        b"id: \xf0\x9f",
         b'data: {"id":"s"}',
+        b'data: {"id":"\xff"}',
     ]
 )
 torn_streams = st.lists(st.tuples(_lines, st.sampled_from([b"\n", b"\r\n", b"\r", b"\n\n", b""]))).map(
@@ -772,9 +857,10 @@ torn_streams = st.lists(st.tuples(_lines, st.sampled_from([b"\n", b"\r\n", b"\r"
 hostile_streams = (
     st.binary(max_size=60)
     | torn_streams
-    | tapes.map(lambda tape: wire(tape, make_hostile_events(tape)))
-    | tapes.map(lambda tape: mutate(tape, make_run(tape).data))
-).map(lambda data: Run([], data, [data]))
+    | tapes.map(lambda tape: wrongly_encoded(tape, wire(tape, make_hostile_events(tape)).data))
+    | tapes.map(lambda tape: wire(tape, make_spliced_events(tape)).data)
+    | tapes.map(lambda tape: mutate(tape, wrongly_encoded(tape, make_run(tape).data)))
+).map(lambda data: Run([], Wire(data, verbatim=False), [data]))
 
 
 # ---- Fragments that the lane takes, and fragments that it must not take.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections import Counter
+from contextlib import contextmanager
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeAlias, TypeVar, cast
 
 import msgspec
 import pytest
@@ -22,6 +24,8 @@ from accumulator import (
     ContentDelta,
     ContentDone,
     FunctionToolCallDelta,
+    Limits,
+    MergeError,
     MessageCreated,
     MessageDone,
     Model,
@@ -49,12 +53,14 @@ from tests.strategies import (
     as_ended,
     cut_bytes,
     cut_text,
+    delta_at,
     delta_event,
     dump,
     entries_of,
     hostile_streams,
     interleave,
     joined,
+    keep_first_places,
     life_event,
     make_call,
     make_details,
@@ -64,6 +70,7 @@ from tests.strategies import (
     make_long_run,
     make_part,
     make_run,
+    make_text,
     parts_of,
     runs,
     split,
@@ -73,7 +80,7 @@ from tests.strategies import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Coroutine, Generator, Iterable, Iterator, Sequence
 
     from accumulator import AsyncRunStream, RunStream, Update
     from accumulator._builders import Json, Node
@@ -85,6 +92,10 @@ both_kinds = pytest.mark.parametrize("kind", KINDS, ids=["steps", "messages"])
 long_tapes = st.binary(min_size=2 * TAPE_LENGTH, max_size=2 * TAPE_LENGTH).map(Tape)
 Part: TypeAlias = ToolCallCreated | ToolCallDelta | ToolCallDone | ContentCreated | ContentDelta | ContentDone
 positions = st.integers(0, 999_999)
+limits = st.sampled_from([None, None, None, 100, 160, 240, 400]).map(
+    lambda size: Limits() if size is None else Limits(max_event_size=size)
+)
+"""Those of every day, and some that the events of a run are often just too large for."""
 
 
 def text_of(update: Update) -> str:
@@ -137,6 +148,34 @@ def applied(events: Iterable[Event], run: Accumulator | None = None) -> tuple[li
     return [run.apply(*each) for each in events], run
 
 
+def read_on(chunks: Iterable[bytes], run: Accumulator) -> list[Update | AccumulatorError]:
+    """Feed chunks and end the body, going on after each error: what came of it, errors too, in order."""
+    log: list[Update | AccumulatorError] = []
+    for chunk in (*chunks, None):
+        rest: bytes | None = chunk
+        while True:
+            try:
+                log += run.end() if rest is None else run.feed(rest)
+                break
+            except AccumulatorError as error:
+                log += [*error.updates, error]
+                rest = None if rest is None else b""
+    return log
+
+
+def updates_in(log: Iterable[Update | AccumulatorError]) -> list[Update]:
+    return [item for item in log if not isinstance(item, AccumulatorError)]
+
+
+def same_logs(expected: Sequence[Update | AccumulatorError], actual: Sequence[Update | AccumulatorError]) -> None:
+    left, right = (
+        [str(item) if isinstance(item, AccumulatorError) else text_of(item) for item in log]
+        for log in (expected, actual)
+    )
+    assert left == right
+    assert updates_in(expected) == updates_in(actual)
+
+
 def same(expected: Sequence[Update], actual: Sequence[Update]) -> None:
     assert texts_of(expected) == texts_of(actual)
     assert list(expected) == list(actual)
@@ -145,12 +184,16 @@ def same(expected: Sequence[Update], actual: Sequence[Update]) -> None:
 # ---- 1. Any cut of the bytes gives the same updates.
 
 
-@given(runs)
-def test_any_cut_of_the_bytes_gives_the_same_updates(made: Run) -> None:
-    whole, whole_run = fed([made.data])
-    cut, cut_run = fed(made.chunks)
-    same(whole, cut)
-    assert state_of(whole_run) == state_of(cut_run)
+@given(runs, limits)
+def test_any_cut_of_the_bytes_gives_the_same_updates(made: Run, limits: Limits) -> None:
+    whole, cut = Accumulator(limits=limits), Accumulator(limits=limits)
+    log = read_on([made.data], whole)
+    same_logs(log, read_on(made.chunks, cut))
+    assert state_of(whole) == state_of(cut)
+    event(f"too large: {any(isinstance(item, AccumulatorError) for item in log)}")
+    if made.verbatim and limits == Limits():
+        each, run = applied(made.events)
+        same([update for updates in each for update in updates] + run.end(), updates_in(log))
 
 
 # ---- 2. Sync equals async.
@@ -173,8 +216,29 @@ async def async_source(chunks: Sequence[bytes], *, drops: bool) -> AsyncIterator
         raise DroppedError
 
 
-def outcome_of(error: AccumulatorError) -> tuple[object, ...]:
-    return type(error), str(error), list(error.updates), repr(error.__cause__)
+class HookError(Exception):
+    """What a handler raises."""
+
+
+class Hearing:
+    """A handler that writes down what it hears, and raises at the update of some number; 0 is none's."""
+
+    def __init__(self, fails_at: int) -> None:
+        self.heard: list[Update] = []
+        self._fails_at = fails_at
+
+    def __call__(self, update: Update) -> None:
+        self.heard.append(update)
+        if len(self.heard) == self._fails_at:
+            raise HookError
+
+    async def awaited(self, update: Update) -> None:
+        self(update)
+
+
+def outcome_of(error: Exception) -> tuple[object, ...]:
+    updates = list(error.updates) if isinstance(error, AccumulatorError) else None
+    return type(error), str(error), updates, repr(error.__cause__)
 
 
 def read_all(stream: RunStream) -> list[object]:
@@ -185,7 +249,7 @@ def read_all(stream: RunStream) -> list[object]:
             log.append(next(stream))
         except StopIteration:
             return log
-        except AccumulatorError as error:
+        except (AccumulatorError, HookError) as error:
             log.append(outcome_of(error))
 
 
@@ -196,7 +260,7 @@ async def aread_all(stream: AsyncRunStream) -> list[object]:
             log.append(await anext(stream))
         except StopAsyncIteration:
             return log
-        except AccumulatorError as error:
+        except (AccumulatorError, HookError) as error:
             log.append(outcome_of(error))
 
 
@@ -211,14 +275,25 @@ def driven(coroutine: Coroutine[object, None, _T]) -> _T:
     raise AssertionError("expected a coroutine that never waits")
 
 
-@given(runs, st.booleans(), st.booleans())
-def test_sync_equals_async(made: Run, strict: bool, drops: bool) -> None:  # noqa: FBT001 - drawn
+@given(runs, st.booleans(), st.booleans(), st.none() | st.just(0) | st.integers(1, 60))
+def test_sync_equals_async(
+    made: Run,
+    strict: bool,  # noqa: FBT001 - drawn
+    drops: bool,  # noqa: FBT001 - drawn
+    fails_at: int | None,
+) -> None:
     plain, twin = Accumulator(strict=strict), Accumulator(strict=strict)
-    log = read_all(accumulate(source(made.chunks, drops=drops), into=plain))
-    assert log == driven(aread_all(aaccumulate(async_source(made.chunks, drops=drops), into=twin)))
+    one, other = Hearing(fails_at or 0), Hearing(fails_at or 0)
+    hears, awaited = (None, None) if fails_at is None else (one, other.awaited)
+    log = read_all(accumulate(source(made.chunks, drops=drops), into=plain, handler=hears))
+    stream = aaccumulate(async_source(made.chunks, drops=drops), into=twin, handler=awaited)
+    assert log == driven(aread_all(stream))
     assert state_of(plain) == state_of(twin)
-    if not strict and not drops:
+    assert one.heard == other.heard
+    event(f"a handler raised: {0 < (fails_at or 0) <= len(one.heard)}")
+    if not strict and not drops and not fails_at:
         assert log == fed([made.data])[0]
+        assert one.heard == ([] if fails_at is None else log)
 
 
 # ---- 3. Fold inverts split.
@@ -234,6 +309,21 @@ def test_fold_inverts_split(kind: Kind, tape: Tape) -> None:
     if isinstance(parts := parts_of(details), Indexed):
         created = [index for _, index in keys_of([update for each in updates for update in each], PART_CREATED)]
         assert parts.indexes == sorted(index for index in created if index is not None)
+
+
+@both_kinds
+@given(tapes)
+def test_what_is_kept_first_is_kept_and_another_value_is_one_conflict(kind: Kind, tape: Tape) -> None:
+    details = make_details(tape, kind)
+    places = list(keep_first_places(details))
+    if not places:
+        return
+    place, others = tape.pick(places), ["other", *tape.pick([[], ["other"], ["another", ""]])]
+    deltas = split(tape, details) + [delta_at(place, value) for value in others]
+    _, run = applied(delta_event(tape, "s", delta, kind) for delta in deltas)
+    assert canonical(details) == canonical(details_of(run, "s", kind))
+    assert ["conflict"] == [problem.kind for problem in run.problems]
+    assert json.dumps("other") == run.problems[0].raw
 
 
 @given(tapes)
@@ -253,17 +343,34 @@ def test_a_text_reads_as_its_fragments_however_many_and_whenever_it_is_read(tape
 # ---- 4. Deltas of different indexes commute.
 
 
-def slot_events(tape: Tape, ident: str, kind: Kind) -> list[list[Event]]:
-    """Make for each of some parts its deltas, some of them wrong, none of them about another part."""
-    made: list[list[Event]] = []
+def slot_deltas(tape: Tape, kind: Kind) -> list[list[JsonObject]]:
+    """Make for each of some parts its deltas, some of them wrong, none of them about another part.
+
+    One more part has no index in its deltas: a type of its own tells it from the others.
+    """
+    made: list[list[JsonObject]] = []
     head: JsonObject = {"type": "tool_calls"} if kind is STEPS else {}
     for index in make_indexes(tape, tape.pick([1, 2, 2, 3])):
         part = make_call(tape, len(made)) if kind is STEPS else make_part(tape)
         deltas = split(tape, {**head, kind.parts: Indexed([part], [index])})
         for _ in range(tape.pick([0, 0, 1, 2])):
             spoil_slot(tape, tape.pick(deltas))
-        made.append([delta_event(tape, ident, delta, kind) for delta in deltas])
+        made.append(deltas)
+    if tape.chance(2):
+        loose: JsonObject = {"type": "loose", "output": make_text(tape), "x": 1, **tape.pick(_LOOSE_IDS)}
+        deltas = split(tape, {**head, kind.parts: Indexed([loose], [0])})
+        for entry in (entry for delta in deltas for entry in entries_of(delta)):
+            del entry["index"]
+            entry.update(tape.pick([{}, {}, {"index": "0"}, {"index": -1}]))
+        made.append(deltas)
     return made
+
+
+_LOOSE_IDS: list[JsonObject] = [{}, {}, {"id": "loose"}]
+
+
+def slot_events(tape: Tape, ident: str, kind: Kind, slots: Iterable[Iterable[JsonObject]]) -> list[list[Event]]:
+    return [[delta_event(tape, ident, delta, kind) for delta in deltas] for deltas in slots]
 
 
 def problems_of(run: Accumulator) -> list[str]:
@@ -273,7 +380,13 @@ def problems_of(run: Accumulator) -> list[str]:
 @both_kinds
 @given(tapes)
 def test_deltas_of_different_indexes_commute(kind: Kind, tape: Tape) -> None:
-    slots = slot_events(tape, "s", kind) + (slot_events(tape, "t", tape.pick(KINDS)) if tape.chance(3) else [])
+    deltas = slot_deltas(tape, kind)
+    slots = slot_events(tape, "s", kind, deltas)
+    if tape.chance(3):  # another life, at times with the very same parts
+        slots += slot_events(tape, "t", kind, deltas)
+    elif tape.chance(3):
+        other_kind = tape.pick(KINDS)
+        slots += slot_events(tape, "t", other_kind, slot_deltas(tape, other_kind))
     ending = vary(tape, make_details(tape, kind)) if tape.chance(3) else None
     before = [] if ending is None else [life_event(tape, "completed", "s", ending, kind)]
     one, other = (applied(before + interleave(tape, slots))[1] for _ in range(2))
@@ -284,12 +397,21 @@ def test_deltas_of_different_indexes_commute(kind: Kind, tape: Tape) -> None:
     event(f"problems: {bool(one.problems)}")
 
 
+def conflicting(tape: Tape, details: JsonObject, kind: Kind) -> list[JsonObject]:
+    """Make deltas with another id or name for some of the parts: of all that can be wrong, what keeps the rest in."""
+    parts = parts_of(details)
+    other: JsonObject = tape.pick([{"id": "other"}, {"function": {"name": "other"}}, {"id": "other", "x": 2}])
+    head: JsonObject = {"type": "tool_calls"} if kind is STEPS else {}
+    indexes = parts.indexes if isinstance(parts, Indexed) else []
+    return [{**head, kind.parts: [{"index": index, **other}]} for index in indexes[: tape.below(3)]]
+
+
 def together(tape: Tape, deltas: Iterable[JsonObject], kind: Kind) -> list[JsonObject]:
     """Put deltas that follow each other into one where that says the same."""
     made: list[JsonObject] = []
     keys = {"type", "tool_calls"} if kind is STEPS else {"content"}
     for delta in deltas:
-        last = made[-1] if made and tape.chance(2) else {}
+        last = made[-1] if made and not tape.chance(3) else {}
         both, word = {**last, **delta}, last.get("type", delta.get("type"))
         if entries_of(last) and entries_of(delta) and both.keys() == keys and both.get("type") == word:
             made[-1] = {**both, kind.parts: [*entries_of(last), *entries_of(delta)]}
@@ -298,14 +420,24 @@ def together(tape: Tape, deltas: Iterable[JsonObject], kind: Kind) -> list[JsonO
     return made
 
 
+def faults_of(run: Accumulator) -> list[str]:
+    """Write down the problems of a run but for the places in its events that they have."""
+    return [text_of(msgspec.structs.replace(problem, event_number=0, path="")) for problem in run.problems]
+
+
 @both_kinds
 @given(tapes)
 def test_several_entries_in_one_delta_are_several_deltas(kind: Kind, tape: Tape) -> None:
-    deltas = split(tape, make_details(tape, kind))
+    details = make_details(tape, kind)
+    deltas = split(tape, details)
+    wrong = conflicting(tape, details, kind)
+    at = tape.pick([len(deltas), tape.below(len(deltas) + 1)])
+    deltas[at:at] = wrong
     joint = together(tape, deltas, kind)
     event(f"fewer: {len(joint) < len(deltas)}")
     one, other = (applied(delta_event(tape, "s", delta, kind) for delta in each)[1] for each in (deltas, joint))
-    assert state_of(one) == state_of(other)
+    assert canonical(whole_of(one, "s", kind)) == canonical(whole_of(other, "s", kind))
+    assert faults_of(one) == faults_of(other)
 
 
 # ---- 5. Merging is associative.
@@ -352,44 +484,48 @@ def test_merging_is_associative(kind: Kind, tape: Tape) -> None:
 # ---- 6. Totality.
 
 
-def survived(chunks: Iterable[bytes], run: Accumulator) -> list[str]:
-    """Feed anything, going on after each error, and use every reader."""
-    log: list[str] = []
-    owners: list[Accumulator | None] = []
-    for call in (*((run.feed, chunk) for chunk in chunks), None):
-        rest: bytes | None = b"" if call is None else call[1]
-        while rest is not None:
-            try:
-                log += texts_of(run.feed(rest) if call is not None else run.end())
-                rest = None
-            except AccumulatorError as error:
-                owners.append(error.accumulator)
-                log += texts_of(error.updates)
-                rest = b""
-    assert [run] * len(owners) == owners
+def refuse(text: str) -> NoReturn:
+    raise AssertionError(f"expected JSON text, got {text} in it")
+
+
+def read_everything(run: Accumulator) -> None:
+    """Use every reader; what survived can be written and read again, also by others than this library."""
     for step in run.run_steps():
         assert step == type(step).from_dict(step.to_dict())
-        step.to_json().encode()
+        json.loads(step.to_json().encode(), parse_constant=refuse)
         assert repr(step).startswith("RunStep(")
         assert run.run_step(step.id) == step or not isinstance(step.id, str)
         tuple(call.to_json().encode() for call in step.tool_calls if isinstance(call, Model))
     for message in run.messages():
         assert message == type(message).from_dict(message.to_dict())
-        message.to_json().encode()
+        json.loads(message.to_json().encode(), parse_constant=refuse)
         assert repr(message).startswith("Message(")
         assert message == run.message(message.id) or not isinstance(message.id, str)
         message.text.encode("utf-8", "surrogatepass")
         tuple(part.to_json().encode() for part in message.content if isinstance(part, Model))
-    return log
 
 
-@given(hostile_streams, tapes)
-def test_any_bytes_give_updates_or_an_error_of_the_library(made: Run, tape: Tape) -> None:
+@contextmanager
+def any_digits() -> Generator[None]:
+    """Let the interpreter read integers of any length: the library has a limit of its own."""
+    before = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        yield
+    finally:
+        sys.set_int_max_str_digits(before)
+
+
+@given(hostile_streams, tapes, limits)
+@any_digits()
+def test_any_bytes_give_updates_or_an_error_of_the_library(made: Run, tape: Tape, limits: Limits) -> None:
     chunks = cut_bytes(tape, made.data)
-    tolerant, strict = Accumulator(), Accumulator(strict=True)
-    log = survived(chunks, tolerant)
-    strict_log = survived(chunks, strict)
-    assert log == strict_log
+    tolerant, strict = Accumulator(limits=limits), Accumulator(strict=True, limits=limits)
+    log, strict_log = read_on(chunks, tolerant), read_on(chunks, strict)
+    for run, said in ((tolerant, log), (strict, strict_log)):
+        assert all(item.accumulator is run for item in said if isinstance(item, AccumulatorError))
+        read_everything(run)
+    same_logs(log, [item for item in strict_log if not isinstance(item, MergeError)])
     assert state_of(tolerant) == state_of(strict)
     saved = tolerant.to_bytes()
     assert saved == Accumulator.from_bytes(saved).to_bytes()
@@ -411,6 +547,19 @@ def spoil_json(value: Json) -> None:
         value.append("spoiled")
 
 
+def spoil_fields(value: object) -> None:
+    """Read each field that a model declares, and change whatever comes that can be changed."""
+    if isinstance(value, Model):
+        for name in value._names:
+            spoil_fields(getattr(value, name))
+        spoil_json(cast("Json", value.extra))
+    elif isinstance(value, tuple):
+        for item in cast("tuple[object, ...]", value):
+            spoil_fields(item)
+    elif isinstance(value, (dict, list)):
+        spoil_json(cast("Json", value))
+
+
 @given(runs)
 def test_what_was_handed_out_never_changes(made: Run) -> None:
     run = Accumulator()
@@ -425,7 +574,10 @@ def test_what_was_handed_out_never_changes(made: Run) -> None:
             if life is not None:
                 shown.append((life, life.to_json()))
                 spoil_json(cast("Json", life.to_dict()))
-                spoil_json(cast("Json", life.extra))
+                spoil_fields(life)
+        for update in updates:
+            for value in msgspec.structs.astuple(update):
+                spoil_fields(value)
     handed += [(update, text_of(update)) for update in run.end()]
     assert [text for _, text in handed] == [text_of(update) for update, _ in handed]
     assert [text for _, text in shown] == [model.to_json() for model, _ in shown]
@@ -433,23 +585,93 @@ def test_what_was_handed_out_never_changes(made: Run) -> None:
     assert [text for _, text in handed] == texts_of([update for each in again for update in each] + untouched.end())
 
 
-def break_event(tape: Tape, events: Sequence[Event]) -> Event:
-    """Make an event that mostly cannot be applied, out of one that can."""
-    name, data = tape.pick(events or [Event("thread.run.step.created", '{"id":"step_0"}')])
-    if tape.chance(8):
-        words: JsonObject = {"index": 0, "type": "text", "text": {"value": "v", "annotations": [{"index": 0}]}}
-        rest: list[Json] = [5, {**words, "text": 5}, {**words, "text": {"annotations": [5]}}]
-        return delta_event(tape, "msg_0", {"role": "other", "content": [words, tape.pick(rest)]}, MESSAGES)
-    if tape.chance(3):
-        good: JsonObject = {"index": tape.pick([0, 1, 7, 1000]), "id": "new", "output": "o", "x": [{"index": 0}]}
-        bad: list[Json] = [5, {"index": 0, "type": 5}, {"index": 1, "code_interpreter": 7}]
-        return delta_event(tape, "step_0", {"tool_calls": [good, {**good, "index": 2, "type": "t"}, tape.pick(bad)]})
-    if tape.chance(4):
-        return Event(name, tape.pick([data[:-1], data + "]", data.replace(":", ":NaN,", 1), "[1]", "5", '{"id":5}']))
+class Slot(NamedTuple):
+    """A part that was spoken of: whose it is, and its entry as it was sent."""
+
+    kind: Kind
+    ident: str
+    entry: JsonObject
+
+
+def decoded(text: str) -> Json:
     try:
-        payload: Json = json.loads(data)
+        return cast("Json", json.loads(text))
     except ValueError:
-        payload = {"id": 5}
+        return None
+
+
+def slots_in(sent: Event) -> list[Slot]:
+    """Give the parts that an event speaks of."""
+    payload = decoded(sent.data)
+    kind = next((kind for kind in KINDS if sent.name.startswith(f"{kind.object}.")), None)
+    if kind is None or not isinstance(payload, dict) or not isinstance(ident := payload.get("id"), str):
+        return []
+    inner = payload.get("delta") if sent.name.endswith(".delta") else payload
+    details = inner.get("step_details") if kind is STEPS and isinstance(inner, dict) else inner
+    return [Slot(kind, ident, entry) for entry in entries_of(details)] if isinstance(details, dict) else []
+
+
+def pick_slot(tape: Tape, seen: Sequence[Event]) -> Slot:
+    """Take one of the parts that events speak of."""
+    for _ in range(4):
+        if slots := slots_in(tape.pick(seen)) if seen else []:
+            return tape.pick(slots)
+    return Slot(STEPS, "step_0", {"index": 0, "id": "call_0", "type": "mcp", "output": "o"})
+
+
+_UNFIT: Json = [{"index": 0, "a": {}}, {"index": 0, "a": 5}]
+"""What fits nowhere, whatever is there: an entry that has an object and then a number. Only a plan finds that out."""
+
+
+def growing(entry: JsonObject) -> JsonObject:
+    """Make an entry that appends to each text that another of the same part may have begun."""
+    words: JsonObject = {"arguments": "o", "input": "o", "output": "o", "value": "o"}
+    nested: JsonObject = {key: words for key, value in entry.items() if isinstance(value, dict)}
+    return {"index": entry.get("index", 0), **words, **nested}
+
+
+def break_delta(tape: Tape, slot: Slot) -> Event:
+    """Make a delta of which all can be merged but for the very end."""
+    grown = growing(slot.entry)
+    first = {**slot.entry, **tape.pick(_CHANGES)}
+    if tape.chance(2):
+        first.pop("index", None)
+    wrong: list[list[Json]] = [
+        [grown, {"index": grown["index"], "unfit": _UNFIT}],
+        [grown, {**grown, "output": {"a": 1}}],
+        [grown, {**grown, "id": "other", "y": [{"index": 0}]}, {**grown, "y": 7}],
+        [{**grown, "y": [{"index": 0}]}, {**grown, "y": {"a": 1}}],
+        [5],
+        [{"index": 0, "type": 5}],
+        [{"index": 0, "text": {"value": "v", "annotations": [5]}}],
+        [{"index": 0, "code_interpreter": 7}],
+    ]
+    if tape.chance(2):
+        delta: JsonObject = {"type": "other", slot.kind.parts: [first, grown], "unfit": _UNFIT}
+    else:
+        delta = {"x": 1, slot.kind.parts: [first, *tape.pick(wrong)]}
+    return delta_event(tape, slot.ident, delta, slot.kind)
+
+
+_CHANGES: list[JsonObject] = [{}, {"id": "other"}, {"id": "new", "type": "new"}, {"type": "new"}]
+
+
+def break_whole(tape: Tape, slot: Slot) -> Event:
+    """Make an ending, or another event with a whole step or message, of which all is well but for one part."""
+    wrong: list[Json] = [5, {"type": 5}]
+    wrong.append({"code_interpreter": {"outputs": [5]}} if slot.kind is STEPS else {"text": {"annotations": [5]}})
+    parts: list[Json] = [{**slot.entry, "output": "other", "id": "new"}, tape.pick(wrong)]
+    word = tape.pick([*slot.kind.endings, "created"])
+    details: JsonObject = {"type": "other", slot.kind.parts: parts}
+    return life_event(tape, word, slot.ident, details, slot.kind)
+
+
+def break_any(tape: Tape, sent: Event) -> Event:
+    """Break an event anywhere, or not."""
+    name, data = sent
+    if tape.chance(3):
+        return Event(name, tape.pick([data[:-1], data + "]", data.replace(":", ":NaN,", 1), "[1]", "5", '{"id":5}']))
+    payload: Json = decoded(data) or {"id": 5}
     node = payload
     for _ in range(tape.below(8)):
         inner = list(node.values()) if isinstance(node, dict) else node if isinstance(node, list) else []
@@ -462,6 +684,31 @@ def break_event(tape: Tape, events: Sequence[Event]) -> Event:
     return Event(name, dump(tape, payload))
 
 
+def break_event(tape: Tape, slot: Slot, seen: Sequence[Event]) -> Event:
+    """Make an event that mostly cannot be applied, out of what can."""
+    match tape.below(8):
+        case 0 | 1:
+            return break_any(tape, tape.pick(seen or [Event("thread.run.step.created", '{"id":"step_0"}')]))
+        case 2 | 3:
+            return break_whole(tape, slot)
+        case _:
+            return break_delta(tape, slot)
+
+
+def probes(slot: Slot) -> list[Event]:
+    """Make deltas that show what an event has left behind: open entries without an index, conflicts and ids known."""
+    index, kind = slot.entry.get("index", 0), slot.entry.get("type")
+    loose: JsonObject = {"type": kind} if isinstance(kind, str) else {}
+    entries: list[JsonObject] = [
+        {**loose, "output": "p"},
+        {"type": "new", "x": "p"},
+        {"index": index, "id": "other", "function": {"name": "other"}},
+        {"id": "new", "type": "new", "x": 2},
+        {"id": "other", "x": 3},
+    ]
+    return [delta_event(Tape(b""), slot.ident, {slot.kind.parts: [entry]}, slot.kind) for entry in entries]
+
+
 def renumbered(updates: Iterable[Update], after: int) -> list[str]:
     """Write updates as they were without the event of number `after` + 1."""
     return texts_of(
@@ -470,52 +717,80 @@ def renumbered(updates: Iterable[Update], after: int) -> list[str]:
     )
 
 
+def folded_into(run: Accumulator) -> JsonObject:
+    """Write down what was folded, as it is and not as a snapshot has it; not what any event leaves behind."""
+    state = cast("dict[str, JsonObject]", json.loads(run.to_bytes())["state"])
+    state["body"]["began"] = True
+    left = {"count", "problems", "used", "own"}
+    return {key: value for key, value in state.items() if key not in left}
+
+
 @given(runs, tapes, positions)
 def test_an_event_that_cannot_be_applied_changes_nothing(made: Run, tape: Tape, position: int) -> None:
-    run = Accumulator()
-    updates, plain = applied(made.events)
-    places = [
-        at for at in range(len(updates) + 1) if not at or not any(isinstance(u, BodyEnded) for u in updates[at - 1])
-    ]
+    places = [at for at in range(len(made.events) + 1) if not at or made.events[at - 1] != DONE]
     at = places[position % len(places)]
-    before, _ = applied(made.events[:at], run)
-    lives = [life.to_json() for life in (*run.run_steps(), *run.messages())]
-    broken = break_event(tape, made.events)
+    slot = pick_slot(tape, made.events[:at])
+    broken, rest = break_event(tape, slot, made.events[:at]), probes(slot) + made.events[at:]
     note(f"at {at}: {broken}")
+    before, run = applied(made.events[:at])
+    lives, state = [life.to_json() for life in (*run.run_steps(), *run.messages())], folded_into(run)
     problems = run.apply(*broken)
     if [u.kind for u in problems if isinstance(u, Problem)] not in (["shape"], ["undecodable"]) or len(problems) > 1:
         event("the event could be applied")
         return
     event("the event could not be applied")
     assert lives == [life.to_json() for life in (*run.run_steps(), *run.messages())]
-    after, _ = applied(made.events[at:], run)
+    assert state == folded_into(run)
+    after, _ = applied(rest, run)
+    updates, plain = applied(made.events[:at] + rest)
     expected = texts_of([update for each in updates for update in each] + plain.end())
     assert expected == renumbered([u for each in before + after for u in each] + run.end(), at)
     assert [step.to_json() for step in plain.run_steps()] == [step.to_json() for step in run.run_steps()]
     assert [message.to_json() for message in plain.messages()] == [message.to_json() for message in run.messages()]
+    assert folded_into(plain) == folded_into(run)
 
 
-@given(runs, positions)
-def test_a_checkpoint_changes_nothing_that_follows(made: Run, position: int) -> None:
+def restored(run: Accumulator) -> Accumulator:
+    """Take an accumulator to bytes and back."""
+    saved = run.to_bytes()
+    other = Accumulator.from_bytes(saved)
+    assert saved == other.to_bytes()
+    assert state_of(run) == state_of(other)
+    assert (run.strict, run.limits) == (other.strict, other.limits)
+    return other
+
+
+@given(runs, positions, limits, st.booleans())
+def test_a_checkpoint_changes_nothing_that_follows(
+    made: Run,
+    position: int,
+    limits: Limits,
+    strict: bool,  # noqa: FBT001 - drawn
+) -> None:
     at = position % (len(made.data) + 1)
-    run = Accumulator()
-    run.feed(made.data[:at])
-    restored = Accumulator.from_bytes(run.to_bytes())
-    assert state_of(run) == state_of(restored)
-    same(*(fed([made.data[at:]], each)[0] for each in (run, restored)))
-    assert state_of(run) == state_of(restored)
-    assert run.to_bytes() == restored.to_bytes()
+    run = Accumulator(strict=strict, limits=limits)
+    try:
+        run.feed(made.data[:at])
+    except AccumulatorError:
+        event("taken after an error, the rest of the chunk pending")
+    other = restored(run)
+    rest = [b"", made.data[at:]]
+    same_logs(read_on(rest, run), read_on(rest, other))
+    assert state_of(run) == state_of(other)
+    assert run.to_bytes() == other.to_bytes()
 
 
-@given(runs, positions)
-def test_a_checkpoint_at_an_event_changes_nothing_that_follows(made: Run, position: int) -> None:
+@given(runs, tapes, positions)
+def test_a_checkpoint_at_an_event_changes_nothing_that_follows(made: Run, tape: Tape, position: int) -> None:
     at = position % (len(made.events) + 1)
-    _, run = applied(made.events[:at])
-    restored = Accumulator.from_bytes(run.to_bytes())
-    assert run.to_bytes() == restored.to_bytes()
-    for each in made.events[at:]:
-        same(run.apply(*each), restored.apply(*each))
-    assert state_of(run) == state_of(restored)
+    # Entries without an index show whether it is still known which of them are open.
+    loose = probes(pick_slot(tape, made.events[:at]))[:2]
+    start = tape.below(at + 1)
+    _, run = applied([*made.events[:start], *loose, *made.events[start:at]])
+    other = restored(run)
+    for each in (*loose, *made.events[at:]):
+        same(run.apply(*each), other.apply(*each))
+    assert state_of(run) == state_of(other)
 
 
 # ---- The lane agrees with the general way.
