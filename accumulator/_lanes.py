@@ -49,7 +49,20 @@ _replace = msgspec.structs.replace
 class Lane:
     """Where the fragments between one head and one tail go, and what the updates say that are made of them."""
 
-    __slots__ = ("_entry", "_growth", "_keys", "_last", "_sample", "_text", "_wrap", "head", "tail")
+    __slots__ = (
+        "_entry",
+        "_growth",
+        "_keys",
+        "_last",
+        "_owner",
+        "_sample",
+        "_text",
+        "_wrap",
+        "end",
+        "head",
+        "start",
+        "tail",
+    )
 
     def __init__(self, head: bytes, tail: bytes, growth: Growth, keys: list[str | int], sample: PartDelta) -> None:
         """Have what is around the text in an event's data, what the event did, and its update.
@@ -57,7 +70,8 @@ class Lane:
         The keys lead to the text in the entry of the part as it was sent.
         """
         self.head, self.tail = head, tail
-        self._growth, self._text = growth, growth.text
+        self.start, self.end = len(head), -len(tail)  # of the string between them
+        self._growth, self._text, self._owner = growth, growth.text, growth.owner
         self._entry = cast("_Tree", growth.change.sent)
         *self._keys, self._last = keys
         self._sample = sample
@@ -67,7 +81,7 @@ class Lane:
         """Append a fragment."""
         if text:
             self._text.append(text)
-            if self._growth.owner.snap is not None:  # else nothing was read since the last fragment
+            if self._owner.snap is not None:  # else nothing was read since the last fragment
                 self._growth.outdate()
 
     def update(self, number: int, text: str) -> PartDelta:
@@ -105,6 +119,13 @@ class _Table:
             self.lengths = dict(sorted(self.lengths.items(), key=lambda item: -item[1]))
         self.heads[lane.head] = lane
 
+    def find(self, data: bytes) -> Lane | None:
+        for length in self.lengths:
+            lane = self.heads.get(data[:length])
+            if lane is not None and data.endswith(lane.tail):
+                return lane
+        return None
+
     def drop(self, lane: Lane) -> None:
         if self.heads.get(lane.head) is lane:
             del self.heads[lane.head]
@@ -126,26 +147,28 @@ class _Owned:
 class Lanes:
     """All lanes there are, by event name and head; each belongs to a step or message that is open."""
 
-    __slots__ = ("_owned", "_tables")
+    __slots__ = ("_last", "_last_name", "_owned", "_tables")
 
     def __init__(self) -> None:
         """Begin with none."""
         self._tables: dict[bytes, _Table] = {}
         self._owned: dict[Hashable, _Owned] = {}
+        self._last: Lane | None = None
+        self._last_name = b""
 
     def find(self, name: bytes, data: bytes) -> tuple[Lane, str] | None:
         """Return the lane that an event takes and the text in it, None if it is one for the general way."""
-        table = self._tables.get(name)
-        if table is None:
+        lane = self._last  # most events are like the one before
+        if lane is None or name != self._last_name or not (data.startswith(lane.head) and data.endswith(lane.tail)):
+            table = self._tables.get(name)
+            lane = table.find(data) if table is not None else None
+            if lane is None:
+                return None
+            self._last_name, self._last = name, lane
+        try:
+            return lane, _read(data[lane.start : lane.end])
+        except (msgspec.DecodeError, UnicodeError):  # no string, or a lone surrogate
             return None
-        for length in table.lengths:
-            lane = table.heads.get(data[:length])
-            if lane is not None and data.endswith(lane.tail):
-                try:
-                    return lane, _read(data[length : len(data) - len(lane.tail)])
-                except (msgspec.DecodeError, UnicodeError):  # no string, or a lone surrogate
-                    return None
-        return None
 
     def learn(self, owner: Hashable, event: Learned, growth: Growth, sample: PartDelta) -> None:
         """Learn of the event that grew a text and did nothing else; of the 1st, 2nd, 4th, 8th such event of a text.
@@ -170,6 +193,7 @@ class Lanes:
 
     def forget(self, owner: Hashable) -> None:
         """Forget what was learned of a step or message: it has ended."""
+        self._last = None
         owned = self._owned.pop(owner, None)
         for table, lane in owned.lanes if owned is not None else ():
             table.drop(lane)
