@@ -5,10 +5,10 @@ I/O. What they hand out is in the union `Update`; what they fold is a `RunStep`.
 
 Where what is decided, from bytes to updates: `_sse` takes the stream apart, `_intake` has what is pending of one source
 and its bodies, `_decode` says what an event is, `_dispatch` where it goes, `_lives` what a step or message makes of it.
-`_merge` has the table of fields, what is keyed, conflicts, late deltas and entries without an index; `_endings` what
-whole objects and endings do; `_builders` what grows and its snapshots; `_lanes` the short way past all of it. `_body`
-has the outcome, `_updates` the kinds of problems, `_checkpoint` and `_dump` the state as bytes, `_reading` what both
-loops of `_stream` do.
+`_shapes` has what the reference needs where, `_merge` the table of fields, conflicts, late deltas and entries without
+an index, `_endings` what whole objects and endings do, `_builders` what grows, and its snapshots, `_lanes` the short
+way past all of these. `_body` has the outcome, `_updates` the kinds of problems, `_checkpoint` and `_dump` the state as
+bytes, `_reading` what both loops of `_stream` do.
 """
 
 from __future__ import annotations

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 from accumulator._builders import Keyed, Object, Text
 from accumulator._deltas import tool_call_delta_view
-from accumulator._merge import MESSAGE, STEP, Misfit, Shape, fold_delta
+from accumulator._merge import fold_delta
 from accumulator._messages import content_delta_view
+from accumulator._shapes import MESSAGE, STEP, Misfit, Shape
 from accumulator._updates import ContentDelta, ToolCallDelta
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from accumulator._decode import decode, error_json, text_of
 from accumulator._json import render_path
 from accumulator._lanes import Lanes, Learned
 from accumulator._lives import ENDINGS, MessageLife, StepLife
-from accumulator._merge import Misfit, json_type, path_keys
 from accumulator._models import ErrorObject, RequiredAction, Run
+from accumulator._shapes import Misfit, json_type, path_keys
 from accumulator._updates import (
     BodyEnded,
     ErrorReceived,

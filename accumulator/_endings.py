@@ -30,20 +30,8 @@ from accumulator._builders import (
     snapshot,
 )
 from accumulator._json import dump_json, same_json
-from accumulator._merge import (
-    ANY,
-    APPEND,
-    KEEP_FIRST,
-    WHOLE,
-    Change,
-    Changes,
-    Fault,
-    check,
-    indexed,
-    type_conflict,
-    usable_index,
-    value_conflict,
-)
+from accumulator._merge import APPEND, KEEP_FIRST, WHOLE, Change, Changes, Fault, type_conflict, value_conflict
+from accumulator._shapes import ANY, check, indexed, usable_index
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -52,10 +40,7 @@ if TYPE_CHECKING:
         Json,
         Node,
     )
-    from accumulator._merge import (
-        Path,
-        Shape,
-    )
+    from accumulator._shapes import Path, Shape
 
 
 def fold_fields(root: Object, sent: dict[str, Json], shape: Shape, *, keep: Collection[str] = ()) -> Changes:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import msgspec
 
-from accumulator._merge import path_keys
+from accumulator._shapes import path_keys
 from accumulator._updates import ContentDelta, ToolCallDelta
 
 if TYPE_CHECKING:

@@ -17,9 +17,10 @@ from accumulator._deltas import tool_call_delta_view
 from accumulator._dump import Dump, dump_node, load_object
 from accumulator._endings import fold_ending, fold_fields
 from accumulator._json import render_path
-from accumulator._merge import MESSAGE, STEP, Misfit, fold_delta, json_type, path_keys, usable_index
+from accumulator._merge import fold_delta
 from accumulator._messages import Message, content_delta_view, content_view
 from accumulator._models import RunStep, tool_call_view
+from accumulator._shapes import MESSAGE, STEP, Misfit, json_type, path_keys, usable_index
 from accumulator._updates import (
     ContentCreated,
     ContentDelta,
@@ -38,8 +39,9 @@ from accumulator._updates import (
 
 if TYPE_CHECKING:
     from accumulator._builders import Entry, Json
-    from accumulator._merge import Change, Changes, Fault, Growth, Shape
+    from accumulator._merge import Change, Changes, Fault, Growth
     from accumulator._models import ToolCall
+    from accumulator._shapes import Shape
     from accumulator._updates import Update
 
 State: TypeAlias = Literal["new", "open", "ended"]

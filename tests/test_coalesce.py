@@ -34,8 +34,9 @@ from accumulator import (
 from accumulator._builders import Object, snapshot_object
 from accumulator._coalesce import Coalescer
 from accumulator._deltas import tool_call_delta_view
-from accumulator._merge import MESSAGE, STEP, Shape, fold_delta
+from accumulator._merge import fold_delta
 from accumulator._messages import content_delta_view
+from accumulator._shapes import MESSAGE, STEP, Shape
 from tests import wire
 from tests.loopback import Loopback
 from tests.strategies import runs

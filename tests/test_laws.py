@@ -40,7 +40,8 @@ from accumulator import (
     accumulate,
 )
 from accumulator._builders import Keyed, Object, Text, snapshot_object
-from accumulator._merge import MESSAGE, STEP, fold_delta
+from accumulator._merge import fold_delta
+from accumulator._shapes import MESSAGE, STEP
 from tests.strategies import (
     DONE,
     KINDS,

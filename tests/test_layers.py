@@ -24,6 +24,7 @@ LEVELS = (
     ("_deltas", "_messages"),
     ("_updates",),
     ("_builders",),
+    ("_shapes",),
     ("_sse", "_decode", "_merge", "_dump"),
     ("_endings", "_coalesce", "_lanes"),
     ("_lives", "_body"),
