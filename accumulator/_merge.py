@@ -37,11 +37,11 @@ from accumulator._shapes import ANY, Misfit, Path, check, indexed, json_type, us
 from accumulator._updates import ProblemKind
 
 if TYPE_CHECKING:
-    from accumulator._shapes import Shape
     from accumulator._builders import (
         Node,
         OpenUnindexed,
     )
+    from accumulator._shapes import Shape
 
 APPEND = frozenset({"arguments", "input", "logs", "output", "refusal", "requesturl", "response_metadata", "value"})
 KEEP_FIRST = frozenset({"file_id", "id", "name", "server_label", "type"})
