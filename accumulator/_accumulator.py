@@ -15,7 +15,7 @@ from accumulator._checkpoint import encode as encode_checkpoint
 from accumulator._dispatch import Dispatcher, required_action
 from accumulator._errors import AccumulatorError, CheckpointError
 from accumulator._intake import Intake
-from accumulator._json import plain_json
+from accumulator._json import MAX_DEPTH, plain_json
 from accumulator._models import ErrorObject, Run, tool_call_view
 from accumulator._sse import DEFAULT_MAX_EVENT_SIZE, SSEParser, check_size
 from accumulator._updates import Problem
@@ -246,12 +246,9 @@ class Accumulator:
         except (TypeError, ValueError) as exc:
             message = f"expected the state of an accumulator: {exc}"
             raise CheckpointError(message) from exc
-        dispatcher.count, dispatcher.problems, dispatcher.run, dispatcher.body = (
-            saved.count,
-            saved.problems,
-            saved.run,
-            saved.body,
-        )
+        dispatcher.count, dispatcher.problems = saved.count, saved.problems
+        dispatcher.run, dispatcher.body = saved.run, saved.body
+        dispatcher.nesting = MAX_DEPTH  # how deep its steps are is looked at when it matters
         own.body = saved.body if saved.own is None else saved.own
         own.used = saved.used
         for item in saved.pending:

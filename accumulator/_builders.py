@@ -219,14 +219,15 @@ class Keyed:
         """Return the list as JSON, as `snapshot` does: what is not new in it is copied in one piece."""
         if self.snap is None:
             if self._places:
-                self.snap = [*self._last, *map(snapshot_object, self._later)]
+                snap: list[Json] = [*self._last, *map(snapshot_object, self._later)]
                 for entry in self._stale:
-                    self.snap[self._places[entry]] = snapshot_object(entry)
+                    snap[self._places[entry]] = snapshot_object(entry)
             else:
                 entries = self.ordered()
+                snap = [snapshot_object(entry) for entry in entries]
                 self._places = {entry: place for place, entry in enumerate(entries)}
-                self.snap = [snapshot_object(entry) for entry in entries]
-            self._last = self.snap
+            # Only now, as whatever interrupts a reading is not to change what the next one gives.
+            self._last = self.snap = snap
             self._stale.clear()
             self._later.clear()
         return self.snap
@@ -265,6 +266,24 @@ def has_content(node: Node) -> bool:
 def id_key(ident: Node) -> str:
     """Return what an id is found by: texts as they are, anything else apart from every text."""
     return ident if isinstance(ident, str) else "\0" + dump_json(snapshot(ident))
+
+
+def depth_of(nodes: Iterable[Node]) -> int:
+    """Return how deep nodes are nested. Goes down level by level, not by recursion."""
+    depth, level = 0, list(nodes)
+    while level := [child for node in level for child in _children(node)]:
+        depth += 1
+    return depth
+
+
+def _children(node: Node) -> Iterable[Node]:
+    if isinstance(node, Object):
+        return node.fields.values()
+    if isinstance(node, Keyed):
+        return [*node.entries.values(), *node.unindexed]
+    if isinstance(node, dict):
+        return node.values()
+    return node if isinstance(node, list) else ()
 
 
 def snapshot(node: Node) -> Json:

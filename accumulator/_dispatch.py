@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, assert_never, cast
 
 from accumulator._body import Body
 from accumulator._decode import decode, error_json, text_of
-from accumulator._json import render_path
+from accumulator._json import MAX_DEPTH, count_openers, has_stack, json_depth, parse_json, render_path
 from accumulator._lanes import Lanes, Learned
-from accumulator._lives import ENDINGS, MessageLife, StepLife
+from accumulator._lives import MessageLife, StepLife
 from accumulator._models import ErrorObject, RequiredAction, Run
 from accumulator._shapes import Misfit, json_type, path_keys
 from accumulator._updates import (
@@ -40,6 +40,7 @@ class Dispatcher:
         count: the events so far.
         body: the body that began last.
         lanes: the short ways that were learned.
+        nesting: levels that nothing that came is nested deeper than.
         use_lanes: whether there are any; off, all events take the general way, to the same result.
 
     """
@@ -53,6 +54,7 @@ class Dispatcher:
         self.count = 0
         self.body = Body()
         self.use_lanes = True
+        self.nesting = 0
         self._open: dict[Life, None] = {}
         self._open_ids: tuple[str, ...] | None = ()
         self.lanes = Lanes()
@@ -85,6 +87,23 @@ class Dispatcher:
                 self._open[life] = None
             else:
                 del self._open[life]
+
+    def require_stack(self, data: bytes | str) -> None:
+        """Raise `RecursionError` unless there is stack enough for an event with such data.
+
+        So a caller who left too little finds that out before anything is changed.
+        """
+        self.nesting = max(self.nesting, min(count_openers(data), MAX_DEPTH))
+        if has_stack(self.nesting):
+            return
+        try:
+            depth = json_depth(parse_json(data))
+        except ValueError:  # too deep for the decoder, or for what is left
+            depth = MAX_DEPTH
+        depth = max(depth, *(life.depth() for life in (*self.steps.values(), *self.messages.values())), 0)
+        if not has_stack(depth):
+            message = f"expected stack for {depth} levels of nesting, too much of it is taken"
+            raise RecursionError(message)
 
     def counted(self, error: LimitError) -> LimitError:
         """Return the error of an event that was too large with the event's number in its message."""
@@ -135,8 +154,8 @@ class Dispatcher:
         life = self.step(ident) if decoded.kind == "step" else self.message(ident)
         happened = life.apply(decoded.name.rpartition(".")[2], payload)
         self.keep(life)
-        if happened.event in ENDINGS:
-            self.lanes.forget(life)
+        if happened.event != "delta":
+            self.lanes.forget(life)  # a whole object may change what its fragments left alone
         elif happened.growth is not None and self.use_lanes and isinstance(data, bytes):
             sample = life.part_delta(self.count, happened.growth.change)
             self.lanes.learn(life, _learned(decoded, data), happened.growth, sample)

@@ -92,9 +92,9 @@ def grow(value: Json, key: str, *, ending: bool = False) -> Node:
     """
     if isinstance(value, str) and key in APPEND:
         return Text(value)
-    if isinstance(value, list) and not ending and key not in APPEND and indexed(value):
+    if isinstance(value, list) and not ending and key not in APPEND and key not in KEEP_FIRST and indexed(value):
         return _keyed(value)
-    if not isinstance(value, dict) or key in WHOLE or key in APPEND:
+    if not isinstance(value, dict) or key in WHOLE or key in APPEND or key in KEEP_FIRST:
         return value
     target = Object()
     for name, item in value.items():

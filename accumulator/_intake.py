@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from accumulator._body import Body, Pending
 from accumulator._decode import DONE
 from accumulator._errors import LimitError, MergeError
-from accumulator._json import require_stack
 from accumulator._sse import SSEParser
 from accumulator._updates import Problem
 
@@ -88,7 +87,7 @@ class Intake:
             item, *glued = _events(item)
             self.pending.popleft()
             self.pending.extendleft([*glued, item])
-        require_stack(item.data)
+        self._dispatcher.require_stack(item.data)
         self.pending.popleft()
         return self._hold_to_strict(self._apply(item, wanted=wanted))
 
@@ -100,22 +99,31 @@ class Intake:
         item = pending[0]
         if type(item) is not tuple or (found := self._find(item[0], item[1])) is None:
             return None
-        pending.popleft()
-        self._dispatcher.count += 1
         lane, text = found
+        number = self._dispatcher.count + 1
+        update = lane.update(number, text)
         lane.append(text)
-        return lane.update(self._dispatcher.count, text)
+        pending.popleft()
+        self._dispatcher.count = number
+        return update
 
     def skim(self) -> None:
         """Apply what is pending up to the first event that has no short way, for nobody who wants the updates."""
-        pending, body, count = self.pending, self.body, 0
-        if body.ended or not body.began:
+        if self.body.ended or not self.body.began:
             return
-        while pending and type(item := pending[0]) is tuple and (found := self._find(item[0], item[1])) is not None:
-            pending.popleft()
-            count += 1
-            found[0].append(found[1])
-        self._dispatcher.count += count
+        pending, find, taken = self.pending, self._find, 0
+        try:
+            for item in pending:
+                if type(item) is not tuple or (found := find(item[0], item[1])) is None:
+                    break
+                found[0].append(found[1])
+                taken += 1
+        finally:
+            self._dispatcher.count += taken
+            if taken == len(pending):
+                pending.clear()
+            for _ in range(min(taken, len(pending))):
+                pending.popleft()
 
     def waiting(self) -> list[Pending | None]:
         """Return what is pending; None for an event that was too large."""

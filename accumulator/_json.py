@@ -60,23 +60,8 @@ def parse_json(data: bytes | str) -> object:
     return value
 
 
-def require_stack(data: bytes | str) -> None:
-    """Raise `RecursionError` unless there is stack enough to go down all that JSON text can nest.
-
-    So a caller who left too little finds that out before anything is changed. Costs less than decoding the text.
-    """
-    if _has_stack(min(count_openers(data), MAX_DEPTH)):
-        return
-    try:
-        depth = _depth(parse_json(data))
-    except ValueError:  # too deep for the decoder, or for what is left
-        depth = MAX_DEPTH
-    if not _has_stack(depth):
-        message = f"expected stack for {_FRAMES * (_MARGIN + depth)} calls, too much of it is taken"
-        raise RecursionError(message)
-
-
-def _has_stack(levels: int) -> bool:
+def has_stack(levels: int) -> bool:
+    """Tell whether there is stack enough to go down so many levels of nesting; costs less than decoding an event."""
     try:
         sys._getframe(sys.getrecursionlimit() - _FRAMES * (_MARGIN + levels))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - counts them, in C
     except ValueError:  # the stack is not that deep
@@ -198,11 +183,11 @@ def count_openers(data: bytes | str) -> int:
 
 
 def check_depth(value: object) -> None:
-    if _depth(value) > MAX_DEPTH:
+    if json_depth(value) > MAX_DEPTH:
         raise ValueError(_TOO_DEEP)
 
 
-def _depth(value: object) -> int:
+def json_depth(value: object) -> int:
     """Go down level by level, not by recursion: the value may be nested as deep as the decoder's stack allowed."""
     depth, level = -1, [value]
     while level:

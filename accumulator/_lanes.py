@@ -6,9 +6,9 @@ after it. Later data with that head, that tail and one JSON string between them 
 the general way would append that text there and do nothing else. What this rests on:
 
 - The string stands where the text was read: head and tail are decoded with an empty string between them.
-- Nothing else in the event changes anything or is a fault: its plan held one text and nothing more. That stays so until
-  the step or message ends, when its lanes are forgotten: what is kept first stays, a text that is not empty is only
-  appended to, and entries stay under their keys.
+- Nothing else in the event changes anything or is a fault: its plan held one text and nothing more. That stays so while
+  nothing but deltas come: what is kept first stays, a text that is not empty is only appended to, objects and lists
+  stay what they are, and entries stay under their keys. Any other event forgets the lanes of its step or message.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ PartDelta: TypeAlias = ToolCallDelta | ContentDelta
 
 MAX_DATA: Final = 4096
 """Bytes of an event that a lane is learned from; for longer ones the general way costs little beside decoding them."""
+
+MAX_LEARNED: Final = 2**20
+"""Bytes of all events that lanes are learned from: enough for some thousand calls under way at a time."""
 
 _MAX_LENGTHS: Final = 8
 """Lengths of heads, each tried for each event. Calls that differ in nothing but their index have one or two."""
@@ -110,14 +113,16 @@ class _Table:
         self.heads: dict[bytes, Lane] = {}
         self.lengths: dict[int, int] = {}
 
-    def add(self, lane: Lane) -> None:
+    def add(self, lane: Lane) -> bool:
+        """Have a lane, unless its head has one length too many."""
         length = len(lane.head)
         if lane.head not in self.heads:
             if length not in self.lengths and len(self.lengths) >= _MAX_LENGTHS:
-                return
+                return False
             self.lengths[length] = self.lengths.get(length, 0) + 1
             self.lengths = dict(sorted(self.lengths.items(), key=lambda item: -item[1]))
         self.heads[lane.head] = lane
+        return True
 
     def find(self, data: bytes) -> Lane | None:
         for length in self.lengths:
@@ -135,24 +140,26 @@ class _Table:
 
 
 class _Owned:
-    """What was learned of one step or message, and how often each of its texts was offered for that."""
+    """What was learned of one step or message, of how many bytes, and how often each text was offered for that."""
 
-    __slots__ = ("lanes", "offers")
+    __slots__ = ("lanes", "learned", "offers")
 
     def __init__(self) -> None:
         self.lanes: list[tuple[_Table, Lane]] = []
         self.offers: dict[Text, int] = {}
+        self.learned = 0
 
 
 class Lanes:
     """All lanes there are, by event name and head; each belongs to a step or message that is open."""
 
-    __slots__ = ("_last", "_last_name", "_owned", "_tables")
+    __slots__ = ("_last", "_last_name", "_learned", "_owned", "_tables")
 
     def __init__(self) -> None:
         """Begin with none."""
         self._tables: dict[bytes, _Table] = {}
         self._owned: dict[Hashable, _Owned] = {}
+        self._learned = 0
         self._last: Lane | None = None
         self._last_name = b""
 
@@ -179,7 +186,8 @@ class Lanes:
             return  # the call may still get its id, and then its updates have it
         owned = self._owned.setdefault(owner, _Owned())
         offers = owned.offers[growth.text] = owned.offers.get(growth.text, 0) + 1
-        if len(event.data) > MAX_DATA or offers & (offers - 1):
+        size = len(event.data)
+        if size > MAX_DATA or self._learned + size > MAX_LEARNED or offers & (offers - 1):
             return
         keys, to_part = path_keys(growth.path), path_keys(growth.change.path)
         if keys[: len(to_part)] != to_part:
@@ -188,15 +196,19 @@ class Lanes:
         if cut is not None:
             table = self._tables.setdefault(event.name, _Table())
             lane = Lane(*cut, growth, keys[len(to_part) :], sample)
-            table.add(lane)
-            owned.lanes.append((table, lane))
+            if table.add(lane):
+                owned.lanes.append((table, lane))
+                owned.learned += size
+                self._learned += size
 
     def forget(self, owner: Hashable) -> None:
-        """Forget what was learned of a step or message: it has ended."""
+        """Forget what was learned of a step or message."""
         self._last = None
         owned = self._owned.pop(owner, None)
-        for table, lane in owned.lanes if owned is not None else ():
-            table.drop(lane)
+        if owned is not None:
+            self._learned -= owned.learned
+            for table, lane in owned.lanes:
+                table.drop(lane)
 
 
 def _cut(data: bytes, keys: list[str | int], fragment: str) -> tuple[bytes, bytes] | None:

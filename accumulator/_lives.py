@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple, TypeAlia
 
 import msgspec
 
-from accumulator._builders import Keyed, Object, OpenUnindexed, is_nothing, snapshot_object
+from accumulator._builders import Keyed, Object, OpenUnindexed, depth_of, is_nothing, snapshot, snapshot_object
 from accumulator._deltas import tool_call_delta_view
 from accumulator._dump import Dump, dump_node, load_object
 from accumulator._endings import fold_ending, fold_fields
@@ -109,6 +109,10 @@ class Life(ABC):
     def json(self) -> dict[str, object]:
         """Return it as it is, as JSON. Costs what changed since the last time; shared, and not to be changed."""
         return _as_json(snapshot_object(self._root))
+
+    def depth(self) -> int:
+        """Return how deep it is nested."""
+        return depth_of([self._root])
 
     def part_json(self, index: int) -> dict[str, object] | None:
         """Return the part at an index as `json` does, None where there is none."""
@@ -316,4 +320,4 @@ def _call(entry: Entry) -> ToolCall:
 def _ident(entry: Entry) -> str | None:
     """Return an entry's id as sent, None while none came."""
     ident = entry.fields.get("id")
-    return None if is_nothing(ident) else cast("str", ident)
+    return None if is_nothing(ident) else cast("str", snapshot(ident))

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 APPEND = frozenset({"arguments", "input", "logs", "output", "refusal", "requesturl", "response_metadata", "value"})
 KEEP_FIRST = frozenset({"file_id", "id", "name", "server_label", "type"})
 WHOLE = frozenset({"ranking_options"})
-_NO_OBJECT = APPEND | KEEP_FIRST | WHOLE
+_VALUES = APPEND | KEEP_FIRST
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -214,7 +214,7 @@ class _Plan:
                 continue
             if isinstance(value, str):
                 fields[key] = Text(value) if key in APPEND else value
-            elif key in _NO_OBJECT or not isinstance(value, (dict, list)):
+            elif key in _VALUES or not isinstance(value, (dict, list)) or (isinstance(value, dict) and key in WHOLE):
                 fields[key] = value
             elif isinstance(value, dict):
                 fields[key] = grown = Object()

@@ -68,10 +68,11 @@ class Reading:
     def next_update(self, *, wanted: bool = True) -> Update | None:
         """Give the next update; None if a hook or the source comes first or, without both, if that was the last.
 
-        Of updates that are not `wanted` most are left out: they need not be made.
+        Of updates that are not `wanted` most are left out: they need not be made. Not so in strict mode, whose errors
+        have the updates of their event.
         """
         while not self.ready and not self._to_hear and (self._put_off is not None or not self._over):
-            updates = self._advance(wanted=wanted or not self._direct)
+            updates = self._advance(wanted=wanted or not self._direct or self.accumulator.strict)
             if updates is None:
                 return None
             self._incoming.extend(updates)

@@ -44,7 +44,7 @@ class Exchange:
         """Send status and headers; without `chunked` the body ends where the connection does, as in HTTP/1.0."""
         self._chunked = chunked
         lines = [f"HTTP/1.{int(chunked)} {status}", *(f"{name}: {value}" for name, value in headers.items())]
-        lines.append("Transfer-Encoding: chunked" if chunked else "Connection: close")
+        lines += [*["Transfer-Encoding: chunked"] * chunked, "Connection: close"]
         self.send("".join(f"{line}\r\n" for line in [*lines, ""]).encode())
 
     def chunk(self, data: bytes) -> None:

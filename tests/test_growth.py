@@ -54,6 +54,21 @@ def calls_made(work: Callable[[], object]) -> int:
     return count
 
 
+def nested(leaf: str) -> dict[str, object]:
+    value: dict[str, object] = {"leaf": leaf}
+    for _ in range(110):
+        value = {"x": value}
+    return value
+
+
+def at(depth: int, work: Callable[[], object]) -> None:
+    """Do something with so many calls below it."""
+    if depth:
+        at(depth - 1, work)
+    else:
+        work()
+
+
 def logs(index: int) -> dict[str, object]:
     output = {"index": index, "type": "logs", "logs": f"line {index}"}
     return {"index": 0, "type": "code_interpreter", "code_interpreter": {"outputs": [output]}}
@@ -277,18 +292,6 @@ def test_into_takes_an_accumulator() -> None:
 
 
 def test_an_event_for_which_too_little_stack_is_left_stays_pending() -> None:
-    def nested(leaf: str) -> dict[str, object]:
-        value: dict[str, object] = {"leaf": leaf}
-        for _ in range(110):
-            value = {"x": value}
-        return value
-
-    def at(depth: int, work: Callable[[], object]) -> None:
-        if depth:
-            at(depth - 1, work)
-        else:
-            work()
-
     first = {"index": 0, "id": "call_1", "type": "a", "a": nested("first")}
     last = {"id": "call_1", "type": "a", "a": nested("last"), "z": 1}
     left, ending = 0, completed(calls=[last])
@@ -305,17 +308,36 @@ def test_an_event_for_which_too_little_stack_is_left_stays_pending() -> None:
     assert left > 0
 
 
+@pytest.mark.parametrize("again", [in_progress(), completed(calls=[{"id": "call_1", "type": "a", "a": "q"}])])
+def test_so_does_one_that_is_shallow_where_what_was_folded_is_deep(again: bytes) -> None:
+    first = delta("step_1", {"index": 0, "id": "call_1", "type": "a", "a": nested("first")})
+    left = 0
+    for depth in range(300, sys.getrecursionlimit() - 100, 50):
+        run = Accumulator.from_bytes(folded(first).to_bytes())
+        try:
+            at(depth, lambda run=run: run.feed(again))  # type: ignore[misc]
+        except RecursionError:
+            left += 1
+            assert 1 == len(run._own.pending)
+            assert kinds(run.feed(b""))
+    assert left > 0
+
+
+def test_a_snapshot_that_cannot_be_finished_leaves_the_next_one_right() -> None:
+    entries = [{"index": index, "id": f"call_{index}", "type": "a", "a": nested("old")} for index in range(2)]
+    run = Accumulator.from_bytes(folded(delta("step_1", *entries)).to_bytes())
+    for leaf in ("old", "new"):
+        with pytest.raises(RecursionError):
+            at(sys.getrecursionlimit() - 250, run.run_steps)
+        assert [nested(leaf), nested("old")] == [entry["a"] for entry in calls_json(run)]
+        run.feed(delta("step_1", {"index": 0, "a": nested("new")}))
+
+
 def test_an_event_that_is_wide_and_not_deep_needs_little_stack() -> None:
     wide = completed(calls=[{"id": f"call_{number}", "type": "a", "a": {}} for number in range(200)])
     run = Accumulator()
 
-    def at(depth: int) -> None:
-        if depth:
-            at(depth - 1)
-        else:
-            run.feed(wide)
-
-    at(sys.getrecursionlimit() - 300)
+    at(sys.getrecursionlimit() - 300, lambda: run.feed(wide))
     assert 200 == len(calls_json(run))
 
 
@@ -389,3 +411,10 @@ def test_the_general_way_keeps_fragments_apart_until_they_are_read() -> None:
     grown = payload.fields["arguments"]
     assert isinstance(grown, Text)
     assert (["abcd"], ["abcd"] * 99) == (grown._blocks, grown._recent)  # read once, when the call was created
+
+
+def test_how_deep_a_step_is_is_counted_through_lists_and_texts() -> None:
+    entry = {"index": 0, "type": "a", "output": "x", "v": [[1], {"b": []}], "w": [{"index": 1, "d": {"e": 1}}]}
+    step = folded(delta("step_1", entry, {"type": "b"}))._dispatcher.steps["step_1"]
+    # Below the step: its details, the calls, a call, a list in it, an entry there, an object in that, its value.
+    assert 7 == step.depth()

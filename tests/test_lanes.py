@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from accumulator import Accumulator, accumulate
-from accumulator._lanes import MAX_DATA
+from accumulator import Accumulator, MergeError, accumulate
+from accumulator._lanes import MAX_DATA, MAX_LEARNED
 from tests.wire import (
     DONE,
     call,
@@ -22,6 +22,7 @@ from tests.wire import (
     function,
     in_progress,
     opening,
+    step_event,
     text,
 )
 
@@ -163,10 +164,52 @@ def test_the_ending_of_a_step_forgets_its_lanes_and_no_others() -> None:
 def test_events_that_bring_nothing_new_leave_the_lanes() -> None:
     pair = Pair()
     shape = SHAPES["plain"]
-    between = [in_progress(), created(), delta("step_1", fragment(1, "x")), DONE, event("ping", {})]
+    between = [delta("step_1", fragment(1, "x")), created("step_2"), DONE, event("ping", {})]
     assert 0 == pair.short(*BEGIN, shape("a"), shape("b"))
-    assert 4 == pair.short(*(each for other in between[:4] for each in (shape("c"), other)))
-    assert (0, 1) == (pair.short(between[4]), pair.short(shape("d")))  # a lane begins no body
+    assert 3 == pair.short(*(each for other in between[:3] for each in (shape("c"), other)))
+    assert (0, 1) == (pair.short(between[3]), pair.short(shape("d")))  # a lane begins no body
+
+
+def beside(**fields: object) -> Callable[[str], bytes]:
+    """Return what makes a fragment with more at the root of its delta."""
+
+    def shape(words: str) -> bytes:
+        details = {"type": "tool_calls", "tool_calls": [fragment(0, words)]}
+        return event(STEP_DELTA, {"id": "step_1", "delta": {"step_details": details, **fields}})
+
+    return shape
+
+
+@pytest.mark.parametrize(
+    ("shape", "between"),
+    [
+        (beside(metadata={"name": "a"}), in_progress(metadata={"name": "b"})),
+        (beside(x={}), created(x=[{"index": 1, "y": 1}])),
+        (
+            lambda words: delta("step_1", {**fragment(0, words), "extra": {}}),
+            step_event("in_progress", "step_1", {**call("call_1", "f", ""), "extra": "x"}),
+        ),
+    ],
+    ids=["kept first", "shape", "filled"],
+)
+def test_a_whole_object_may_change_what_fragments_left_alone(shape: Callable[[str], bytes], between: bytes) -> None:
+    pair = Pair()
+    assert 0 == pair.short(*BEGIN, shape("a"), shape("b"))
+    assert 1 == pair.short(shape("c"), between)
+    assert 0 == pair.short(shape("d"))
+
+
+def test_lanes_are_learned_of_so_many_bytes_and_no_more() -> None:
+    run = Accumulator()
+    long = "x" * 3_000
+    for index in range(400):
+        run.feed(delta("step_1", {**opening(index, f"call_{index}", "f"), "p": long}))
+        for _ in range(2):
+            run.feed(delta("step_1", {"name": "f", **fragment(index, "a"), "server_label": long}))
+    kept = heads(run)
+    assert MAX_LEARNED * 0.9 < sum(map(len, kept)) + len(kept) * 3_000 < MAX_LEARNED * 1.1
+    run.feed(completed("step_1"))
+    assert ([], 0) == (heads(run), run._dispatcher.lanes._learned)
 
 
 def test_a_server_that_never_sends_the_same_twice_fills_no_memory() -> None:
@@ -246,3 +289,14 @@ def test_a_text_may_be_a_key_or_another_value_of_its_event(words: str) -> None:
     shape = SHAPES["plain"]
     assert 0 == pair.short(*BEGIN, shape("x"), shape(words))
     assert 2 == pair.short(shape("y"), shape(words))
+
+
+def test_a_strict_drain_raises_what_a_loop_does() -> None:
+    wrong = delta("step_1", {"index": 1, "type": "a"}, {"index": None, "type": "b"})
+    drained, looped = (accumulate([b"".join([*BEGIN, wrong])], strict=True) for _ in range(2))
+    with pytest.raises(MergeError) as of_drain:
+        drained.until_done()
+    with pytest.raises(MergeError) as of_loop:
+        list(looped)
+    assert list(of_loop.value.updates) == list(of_drain.value.updates)
+    assert 5 == len(of_drain.value.updates)

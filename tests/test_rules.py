@@ -1517,3 +1517,29 @@ def test_the_life_knows_each_event_of_a_step_or_message() -> None:
     words = {name.rpartition(".")[2] for name, kind in KINDS.items() if kind in {"step", "message"}}
     assert words == {word for _, word in LIFE}
     assert words - {"created", "in_progress", "delta"} == ENDINGS_OF_LIVES
+
+
+def test_a_list_in_place_of_ranking_options_is_one_by_index_however_it_comes() -> None:
+    ranking = {"ranking_options": [{"index": 0, "x": 1}]}
+    search = {"index": 0, "id": "call_1", "type": "file_search"}
+    whole = folded(created(), delta("step_1", {**search, "file_search": {"a": 1, **ranking}}))
+    parts = folded(created(), *(delta("step_1", {**search, "file_search": each}) for each in ({"a": 1}, ranking)))
+    assert [{"a": 1, "ranking_options": [{"x": 1}]}] == [entry["file_search"] for entry in calls_json(whole)]
+    assert calls_json(whole) == calls_json(parts)
+
+
+def test_an_id_that_is_no_text_is_handed_out_as_json() -> None:
+    ident = {"a": 1}
+    run = folded(completed(calls=[{"id": ident, "type": "a"}]))
+    updates = run.feed(delta("step_1", {"index": 0, "b": 1}))
+    (found,) = [cast("object", update.tool_call_id) for update in updates if isinstance(update, ToolCallDelta)]
+    assert ident == found
+
+
+def test_each_field_of_an_entry_may_have_its_conflict() -> None:
+    first = {"index": 0, "id": "call_1", "type": "mcp", "name": "f", "server_label": "s"}
+    run = folded(created(), delta("step_1", first))
+    for field in ("id", "name", "server_label", "id"):
+        run.feed(delta("step_1", {"index": 0, field: "other"}))
+    places = [f"$.delta.step_details.tool_calls[0].{field}" for field in ("id", "name", "server_label")]
+    assert places == [problem.path for problem in run.problems]
