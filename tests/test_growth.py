@@ -414,7 +414,8 @@ def test_the_general_way_keeps_fragments_apart_until_they_are_read() -> None:
 
 
 def test_how_deep_a_step_is_is_counted_through_lists_and_texts() -> None:
-    entry = {"index": 0, "type": "a", "output": "x", "v": [[1], {"b": []}], "w": [{"index": 1, "d": {"e": 1}}]}
+    deep: list[object] = [[1], {"b": []}]
+    entry: dict[str, object] = {"index": 0, "type": "a", "output": "x", "v": deep, "w": [{"index": 1, "d": {"e": 1}}]}
     step = folded(delta("step_1", entry, {"type": "b"}))._dispatcher.steps["step_1"]
     # Below the step: its details, the calls, a call, a list in it, an entry there, an object in that, its value.
     assert 7 == step.depth()

@@ -180,13 +180,17 @@ def beside(**fields: object) -> Callable[[str], bytes]:
     return shape
 
 
+def with_extra(words: str) -> bytes:
+    return delta("step_1", {**fragment(0, words), "extra": dict[str, object]()})
+
+
 @pytest.mark.parametrize(
     ("shape", "between"),
     [
         (beside(metadata={"name": "a"}), in_progress(metadata={"name": "b"})),
-        (beside(x={}), created(x=[{"index": 1, "y": 1}])),
+        (beside(x=dict[str, object]()), created(x=[{"index": 1, "y": 1}])),
         (
-            lambda words: delta("step_1", {**fragment(0, words), "extra": {}}),
+            with_extra,
             step_event("in_progress", "step_1", {**call("call_1", "f", ""), "extra": "x"}),
         ),
     ],
