@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Final, NoReturn, cast
 
 import msgspec
@@ -50,12 +49,16 @@ class Checkpoint(msgspec.Struct):
 
 def encode(checkpoint: Checkpoint) -> bytes:
     """Write a checkpoint."""
+    import json
+
     plain = {"format": FORMAT, "version": VERSION, "state": msgspec.to_builtins(checkpoint)}
     return json.dumps(plain, separators=(",", ":")).encode("ascii")
 
 
 def decode(data: bytes) -> Checkpoint:
     """Read a checkpoint, or raise `CheckpointError`."""
+    import json
+
     try:
         plain = cast("object", json.loads(data, parse_constant=_refuse))
     except (ValueError, RecursionError) as exc:
