@@ -1,35 +1,41 @@
-"""The short way for further fragments of a text: learned from the events themselves, and proved before it is taken.
+"""The short way for events that are like one before: learned from the events themselves, and proved before it is taken.
 
 Most of a stream are events that differ in one text only. Where the general way has found that all an event did was to
 append a text to one that is not empty, its data is taken apart: the *head* up to the text's JSON string, and the *tail*
 after it. Later data with that head, that tail and one JSON string between them is the same JSON but for the text, so
-the general way would append that text there and do nothing else. What this rests on:
+the general way would append that text there and do nothing else. Where all it did was to open an entry of one text in a
+list, there are two holes, the entry's index and then its text; later data is the same but for those, and opens another
+entry if none has its index. What this rests on:
 
-- The string stands where the text was read: head and tail are decoded with an empty string between them.
-- Nothing else in the event changes anything or is a fault: its plan held one text and nothing more. That stays so while
-  nothing but deltas come: what is kept first stays, a text that is not empty is only appended to, objects and lists
-  stay what they are, and entries stay under their keys. Any other event forgets the lanes of its step or message.
+- The values stand where they were read: the data is decoded with others in their places.
+- Nothing else in the event changes anything or is a fault: its plan held that one thing and nothing more. That stays so
+  while nothing but deltas come: what is kept first stays, a text that is not empty is only appended to, objects and
+  lists stay what they are, and entries stay under their keys. Any other event forgets the lanes of its step or message.
 """
 
 from __future__ import annotations
 
 import re
+from itertools import chain, product
+from operator import add
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import msgspec
 
+from accumulator._builders import Entry, Text
+from accumulator._merge import APPEND, TextGrowth
 from accumulator._shapes import path_keys
 from accumulator._updates import ContentDelta, ToolCallDelta
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterator
 
-    from accumulator._builders import Text
-    from accumulator._merge import Growth
+    from accumulator._builders import Json, Keyed
+    from accumulator._merge import Growth, ListGrowth
     from accumulator._view import Model
 
 _Tree: TypeAlias = "dict[str | int, _Tree]"
-"""An entry as sent, or what is in it on the way to its text. A list there is read and copied as an object is."""
+"""A part as sent, or what is in it on the way to what changes. A list there is read and copied as an object is."""
 PartDelta: TypeAlias = ToolCallDelta | ContentDelta
 
 MAX_DATA: Final = 4096
@@ -41,44 +47,57 @@ MAX_LEARNED: Final = 2**20
 _MAX_LENGTHS: Final = 8
 """Lengths of heads, each tried for each event. Calls that differ in nothing but their index have one or two."""
 
-_MAX_STRINGS: Final = 4
-"""Strings of an event with the same text that are tried for the one that was read, the last ones."""
+_MAX_PLACES: Final = 4
+"""Places in an event with the same value that are tried for the one that was read, the last ones."""
 
+_INDEX = re.compile(rb"0|[1-9][0-9]{0,17}")
+_NUMBER = rb"(?<![0-9])(?:0|[1-9][0-9]{0,17})(?![0-9])"
 _STRING = rb'(?s)"(?:[^"\\]|\\.)*+"'
 _read = msgspec.json.Decoder(str).decode
 _replace = msgspec.structs.replace
 
 
-class Lane:
-    """Where the fragments between one head and one tail go, and what the updates say that are made of them."""
+class _Way:
+    """What a lane knows: the pieces of the event's data around what changes, and the update about that event."""
 
-    __slots__ = (
-        "_entry",
-        "_growth",
-        "_keys",
-        "_last",
-        "_owner",
-        "_sample",
-        "_text",
-        "_wrap",
-        "end",
-        "head",
-        "start",
-        "tail",
-    )
+    __slots__ = ("_end", "_key", "_keys", "_part", "_start", "_update", "_wrap", "head", "tail")
 
-    def __init__(self, head: bytes, tail: bytes, growth: Growth, keys: list[str | int], sample: PartDelta) -> None:
-        """Have what is around the text in an event's data, what the event did, and its update.
+    def __init__(self, cut: list[bytes], keys: list[str | int], part: dict[str, Json], update: PartDelta) -> None:
+        """Have the pieces, the keys that lead to the text in the part as it was sent, that part, and the update."""
+        self.head, self.tail = cut[0], cut[-1]
+        self._start, self._end = len(self.head), -len(self.tail)  # of what is between them
+        *self._keys, key = keys
+        self._key = cast("str", key)
+        self._part, self._update = cast("_Tree", part), update
+        self._wrap = cast("Callable[[_Tree], Model]", type(update.delta).wrap)
 
-        The keys lead to the text in the entry of the part as it was sent.
-        """
-        self.head, self.tail = head, tail
-        self.start, self.end = len(head), -len(tail)  # of the string between them
+    def update(self, number: int, text: str, index: int | None = None) -> PartDelta:
+        """Return the update with another number and text, and for an entry with another index."""
+        node = part = self._part.copy()
+        for key in self._keys:
+            node[key] = node = node[key].copy()
+        node[self._key] = text  # type: ignore[assignment]  # pyright: ignore[reportArgumentType] - one of the tree's leaves
+        if index is not None:
+            node["index"] = index  # type: ignore[assignment]  # pyright: ignore[reportArgumentType] - the other
+        return _replace(self._update, event_number=number, delta=self._wrap(part))
+
+
+class Lane(_Way):
+    """Where the fragments between one head and one tail go."""
+
+    __slots__ = ("_growth", "_owner", "_text")
+
+    def __init__(self, cut: list[bytes], growth: TextGrowth, keys: list[str | int], update: PartDelta) -> None:
+        """Have what is around the text in an event's data, what the event did, and its update."""
+        super().__init__(cut, keys, growth.change.sent, update)
         self._growth, self._text, self._owner = growth, growth.text, growth.owner
-        self._entry = cast("_Tree", growth.change.sent)
-        *self._keys, self._last = keys
-        self._sample = sample
-        self._wrap = cast("Callable[[_Tree], Model]", type(sample.delta).wrap)
+
+    def take(self, data: bytes) -> tuple[Lane, str] | None:
+        """Return the text in the data that has this lane's head and tail, None if something else is between them."""
+        try:
+            return self, _read(data[self._start : self._end])
+        except (msgspec.DecodeError, UnicodeError):  # no string, or a lone surrogate
+            return None
 
     def append(self, text: str) -> None:
         """Append a fragment."""
@@ -87,13 +106,54 @@ class Lane:
             if self._owner.snap is not None:  # else nothing was read since the last fragment
                 self._growth.outdate()
 
+
+class EntryLane(_Way):
+    """Where entries go that are like one before but for index and text; between those two stands the *middle*."""
+
+    __slots__ = ("_entries", "_fields", "_growth", "_keyed", "_middle")
+
+    def __init__(self, cut: list[bytes], growth: ListGrowth, keys: list[str | int], update: PartDelta) -> None:
+        """Have what is around index and text in an event's data, what the event did, and its update."""
+        super().__init__(cut, keys, growth.change.sent, update)
+        self._middle = cut[1]
+        self._growth, self._keyed, self._entries = growth, growth.keyed, growth.keyed.entries
+        self._fields = {name: value for name, value in growth.sent.items() if name != "index"}
+
+    def take(self, data: bytes) -> tuple[Opening, str] | None:
+        """Return the opening of a new entry and its text, None if other data is between this lane's head and tail."""
+        digits, _, string = data[self._start : self._end].partition(self._middle)
+        if not _INDEX.fullmatch(digits) or (index := int(digits)) in self._entries:
+            return None
+        try:
+            return Opening(self, index), _read(string)
+        except (msgspec.DecodeError, UnicodeError):
+            return None
+
+    def open(self, index: int, text: str) -> None:
+        """Open an entry."""
+        entry = Entry(index)
+        entry.fields = {**self._fields, self._key: Text(text)}
+        if self._keyed.snap is not None:  # else nothing was read since the last change
+            self._growth.outdate()
+        self._keyed.add(entry)
+
+
+class Opening:
+    """An entry lane at one index: a lane for one text."""
+
+    __slots__ = ("_index", "_lane")
+
+    def __init__(self, lane: EntryLane, index: int) -> None:
+        """Have the index, at which the lane's list has no entry."""
+        self._lane, self._index = lane, index
+
+    def append(self, text: str) -> None:
+        """Open the entry with a text."""
+        self._lane.open(self._index, text)
+
     def update(self, number: int, text: str) -> PartDelta:
-        """Return the update about a fragment: the sample with another number, and with another text in its entry."""
-        node = sent = self._entry.copy()
-        for key in self._keys:
-            node[key] = node = node[key].copy()
-        node[self._last] = text  # type: ignore[assignment]  # pyright: ignore[reportArgumentType] - the tree's one leaf
-        return _replace(self._sample, event_number=number, delta=self._wrap(sent))
+        """Return the update about the entry."""
+        return self._lane.update(number, text, self._index)
 
 
 class Learned(msgspec.Struct, frozen=True):
@@ -110,10 +170,10 @@ class _Table:
     __slots__ = ("heads", "lengths")
 
     def __init__(self) -> None:
-        self.heads: dict[bytes, Lane] = {}
+        self.heads: dict[bytes, Lane | EntryLane] = {}
         self.lengths: dict[int, int] = {}
 
-    def add(self, lane: Lane) -> bool:
+    def add(self, lane: Lane | EntryLane) -> bool:
         """Have a lane, unless its head has one length too many."""
         length = len(lane.head)
         if lane.head not in self.heads:
@@ -124,14 +184,14 @@ class _Table:
         self.heads[lane.head] = lane
         return True
 
-    def find(self, data: bytes) -> Lane | None:
+    def fitting(self, data: bytes) -> Iterator[Lane | EntryLane]:
+        """Give the lanes whose head and tail the data has."""
         for length in self.lengths:
             lane = self.heads.get(data[:length])
             if lane is not None and data.endswith(lane.tail):
-                return lane
-        return None
+                yield lane
 
-    def drop(self, lane: Lane) -> None:
+    def drop(self, lane: Lane | EntryLane) -> None:
         if self.heads.get(lane.head) is lane:
             del self.heads[lane.head]
             self.lengths[len(lane.head)] -= 1
@@ -140,13 +200,13 @@ class _Table:
 
 
 class _Owned:
-    """What was learned of one step or message, of how many bytes, and how often each text was offered for that."""
+    """What was learned of one step or message, of how many bytes, and how often each text or list was offered."""
 
     __slots__ = ("lanes", "learned", "offers")
 
     def __init__(self) -> None:
-        self.lanes: list[tuple[_Table, Lane]] = []
-        self.offers: dict[Text, int] = {}
+        self.lanes: list[tuple[_Table, Lane | EntryLane]] = []
+        self.offers: dict[Text | Keyed, int] = {}
         self.learned = 0
 
 
@@ -160,46 +220,47 @@ class Lanes:
         self._tables: dict[bytes, _Table] = {}
         self._owned: dict[Hashable, _Owned] = {}
         self._learned = 0
-        self._last: Lane | None = None
+        self._last: Lane | EntryLane | None = None
         self._last_name = b""
 
-    def find(self, name: bytes, data: bytes) -> tuple[Lane, str] | None:
+    def find(self, name: bytes, data: bytes) -> tuple[Lane | Opening, str] | None:
         """Return the lane that an event takes and the text in it, None if it is one for the general way."""
-        lane = self._last  # most events are like the one before
-        if lane is None or name != self._last_name or not (data.startswith(lane.head) and data.endswith(lane.tail)):
-            table = self._tables.get(name)
-            lane = table.find(data) if table is not None else None
-            if lane is None:
-                return None
-            self._last_name, self._last = name, lane
-        try:
-            return lane, _read(data[lane.start : lane.end])
-        except (msgspec.DecodeError, UnicodeError):  # no string, or a lone surrogate
-            return None
+        last = self._last  # most events are like the one before
+        if (
+            last is not None
+            and name == self._last_name
+            and data.startswith(last.head)
+            and data.endswith(last.tail)
+            and (found := last.take(data)) is not None
+        ):
+            return found
+        table = self._tables.get(name)
+        for lane in table.fitting(data) if table is not None else ():
+            found = lane.take(data)
+            if found is not None:
+                self._last_name, self._last = name, lane
+                return found
+        return None
 
-    def learn(self, owner: Hashable, event: Learned, growth: Growth, sample: PartDelta) -> None:
-        """Learn of the event that grew a text and did nothing else; of the 1st, 2nd, 4th, 8th such event of a text.
+    def learn(self, owner: Hashable, event: Learned, growth: Growth, update: PartDelta) -> None:
+        """Learn of an event that did one thing and nothing else; of the 1st, 2nd, 4th, 8th of its text or list.
 
         So a server that never sends the same head twice, with new ids each time, costs little and fills no memory.
         """
-        if isinstance(sample, ToolCallDelta) and sample.tool_call_id is None:
+        if isinstance(update, ToolCallDelta) and update.tool_call_id is None:
             return  # the call may still get its id, and then its updates have it
         owned = self._owned.setdefault(owner, _Owned())
-        offers = owned.offers[growth.text] = owned.offers.get(growth.text, 0) + 1
+        grown = growth.text if isinstance(growth, TextGrowth) else growth.keyed
+        offers = owned.offers[grown] = owned.offers.get(grown, 0) + 1
         size = len(event.data)
         if size > MAX_DATA or self._learned + size > MAX_LEARNED or offers & (offers - 1):
             return
-        keys, to_part = path_keys(growth.path), path_keys(growth.change.path)
-        if keys[: len(to_part)] != to_part:
-            return
-        cut = _cut(event.data, [*event.within, *keys], growth.fragment)
-        if cut is not None:
-            table = self._tables.setdefault(event.name, _Table())
-            lane = Lane(*cut, growth, keys[len(to_part) :], sample)
-            if table.add(lane):
-                owned.lanes.append((table, lane))
-                owned.learned += size
-                self._learned += size
+        lane = _lane(event, growth, update)
+        table = self._tables.setdefault(event.name, _Table())
+        if lane is not None and table.add(lane):
+            owned.lanes.append((table, lane))
+            owned.learned += size
+            self._learned += size
 
     def forget(self, owner: Hashable) -> None:
         """Forget what was learned of a step or message."""
@@ -211,25 +272,66 @@ class Lanes:
                 table.drop(lane)
 
 
-def _cut(data: bytes, keys: list[str | int], fragment: str) -> tuple[bytes, bytes] | None:
-    """Return what is before and after the string that was read from an event's data by these keys."""
-    same = [found for found in re.finditer(_STRING, data) if _text(found[0]) == fragment]
-    for found in same[-_MAX_STRINGS:]:
-        head, tail = data[: found.start()], data[found.end() :]
-        if tail.lstrip().startswith(b":"):
-            continue  # a key
+def _lane(event: Learned, growth: Growth, update: PartDelta) -> Lane | EntryLane | None:
+    """Make the lane of what an event did, None if it has none."""
+    keys, to_part = path_keys(growth.path), path_keys(growth.change.path)
+    within = keys[len(to_part) :]
+    if keys[: len(to_part)] != to_part:
+        return None
+    if isinstance(growth, TextGrowth):
+        cut = _cut(event.data, [_Hole(_STRING, [*event.within, *keys], growth.fragment, "")])
+        return None if cut is None else Lane(cut, growth, within, update)
+    key = _only_text(growth.sent)
+    if key is None:
+        return None
+    index = _Hole(_NUMBER, [*event.within, *keys, "index"], growth.index, growth.index + 1)
+    text = _Hole(_STRING, [*event.within, *keys, key], cast("str", growth.sent[key]), "")
+    cut = _cut(event.data, [index, text])
+    return None if cut is None else EntryLane(cut, growth, [*within, key], update)
+
+
+def _only_text(sent: dict[str, Json]) -> str | None:
+    """Return the key of the text in an entry that has one that grows and nothing nested, None in another entry."""
+    texts = [key for key, value in sent.items() if key in APPEND and isinstance(value, str)]
+    nested = any(isinstance(value, (dict, list)) for value in sent.values())
+    return texts[0] if len(texts) == 1 and not nested else None
+
+
+class _Hole(msgspec.Struct, frozen=True):
+    """A value of an event that is another one in later events: how it looks, the keys to it, and another to try."""
+
+    pattern: bytes
+    keys: list[str | int]
+    value: str | int
+    other: str | int
+
+    def places(self, data: bytes) -> list[tuple[int, int]]:
+        """Return where values stand in the data that are this one, the last few."""
+        same = [found.span() for found in re.finditer(self.pattern, data) if _value(found[0]) == self.value]
+        return same[-_MAX_PLACES:] if self.value != self.other else []
+
+
+def _cut(data: bytes, holes: list[_Hole]) -> list[bytes] | None:
+    """Return what is before, between and after the values that were read from an event's data."""
+    others = [msgspec.json.encode(hole.other) for hole in holes]
+    for places in product(*(hole.places(data) for hole in holes)):
+        ends = [0, *chain.from_iterable(places), len(data)]
+        if ends != sorted(ends):
+            continue
+        around = [data[start:end] for start, end in zip(ends[::2], ends[1::2], strict=True)]
+        tried = b"".join(map(add, around, [*others, b""]))
         try:
-            value = _value_at(msgspec.json.decode(head + b'""' + tail), keys)
-        except (msgspec.DecodeError, UnicodeError):
-            return None
-        if value == "":
-            return head, tail
+            tree = msgspec.json.decode(tried)
+            if all(_value_at(tree, hole.keys) == hole.other for hole in holes):
+                return around
+        except (msgspec.DecodeError, UnicodeError, LookupError, TypeError):  # what was replaced was a key, for one
+            continue
     return None
 
 
-def _text(string: bytes) -> str | None:
+def _value(token: bytes) -> object:
     try:
-        return _read(string)
+        return msgspec.json.decode(token)
     except (msgspec.DecodeError, UnicodeError):
         return None
 

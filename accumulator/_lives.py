@@ -76,7 +76,7 @@ class Happened(NamedTuple):
 
     @property
     def growth(self) -> Growth | None:
-        """The growth of a text if it was an open one's delta and did nothing else."""
+        """What grew, if it was an open one's delta and did that one thing only."""
         return self.changes.growth if self.before == "open" else None
 
 

@@ -17,7 +17,7 @@ put back.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import msgspec
 
@@ -74,7 +74,7 @@ class Changes:
         parts: the tool calls or content parts that it spoke of.
         faults: what stayed out, or was replaced.
         aside: whether a delta changed something and spoke of no part.
-        growth: all that a delta did, if that was to append to one text of one part.
+        growth: all that a delta did, if that was to append to one text of one part or to open one entry in it.
 
     """
 
@@ -88,12 +88,12 @@ class Changes:
         self.growth: Growth | None = None
 
 
-class Growth(msgspec.Struct, frozen=True):
-    """A fragment appended to a text: the text's object and path, the part's change, and whose snapshots it made old."""
+class _Growth(msgspec.Struct, frozen=True):
+    """All that a delta did, if that was one thing in one part that was there: the part's change, and what it made old.
 
-    text: Text
-    fragment: str
-    owner: Object
+    The path is that of the text or entry.
+    """
+
     path: Path
     change: Change
     objects: list[Object]
@@ -105,6 +105,25 @@ class Growth(msgspec.Struct, frozen=True):
             node.snap = None
         for keyed, entry in self.entries:
             keyed.touch(entry)
+
+
+class TextGrowth(_Growth, frozen=True):
+    """A fragment was appended to a text, which is a field of `owner`."""
+
+    text: Text
+    fragment: str
+    owner: Object
+
+
+class ListGrowth(_Growth, frozen=True):
+    """An entry was opened in a list under an index; `sent` is its JSON."""
+
+    keyed: Keyed
+    index: int
+    sent: dict[str, Json]
+
+
+Growth: TypeAlias = TextGrowth | ListGrowth
 
 
 def value_conflict(path: Path, key: str, value: Json) -> Fault:
@@ -139,7 +158,7 @@ class _Plan:
     def __init__(self) -> None:
         self._new: dict[tuple[int, str | int], object] = {}
         self._fields: list[tuple[Object, str, Node]] = []
-        self._entries: list[tuple[Keyed, Entry]] = []
+        self._entries: list[tuple[Keyed, Entry, dict[str, Json], Path]] = []
         self._ids: list[tuple[Keyed, str, Entry]] = []
         self._texts: list[tuple[Text, str, Object, Path]] = []
         self._conflicts: dict[tuple[int, str], Object] = {}
@@ -156,7 +175,7 @@ class _Plan:
     def carry_out(self) -> Changes:
         for target, key, node in self._fields:
             target.fields[key] = node
-        for keyed, entry in self._entries:
+        for keyed, entry, _, _ in self._entries:
             keyed.add(entry)
         for keyed, ident, entry in self._ids:
             keyed.ids[ident] = entry
@@ -174,12 +193,18 @@ class _Plan:
         return changes
 
     def _growth(self) -> Growth | None:
-        """Return what the plan is if it is one text of one part and nothing else."""
-        others = (self._fields, self._entries, self._ids, self._conflicts, self._loose, self._changes.faults)
-        if len(self._texts) != 1 or len(self._changes.parts) != 1 or any(others):
+        """Return what the plan is if it is one thing in one part and nothing else."""
+        others = (self._fields, self._ids, self._conflicts, self._loose, self._changes.faults)
+        if len(self._changes.parts) != 1 or len(self._texts) + len(self._entries) != 1 or any(others):
             return None
         [change] = self._changes.parts
-        return Growth(*self._texts[0], change, self._touched, self._stale)
+        if self._texts:
+            [(text, fragment, owner, path)] = self._texts
+            return TextGrowth(path, change, self._touched, self._stale, text, fragment, owner)
+        [(keyed, entry, sent, path)] = self._entries
+        if change.created or entry.index is None:
+            return None
+        return ListGrowth(path, change, self._touched, self._stale, keyed, entry.index, sent)
 
     def merge_object(
         self, target: Object, delta: dict[str, Json], shape: Shape, path: Path, *, keyed: bool = False
@@ -351,7 +376,7 @@ class _Plan:
         entry = Entry(index)
         if index is not None:
             self._new[id(keyed), index] = entry
-        self._entries.append((keyed, entry))
+        self._entries.append((keyed, entry, delta, path))
         return entry, True
 
     def _continued(self, keyed: Keyed, kind: str) -> Entry | None:

@@ -895,17 +895,19 @@ def _two_parts(kind: Kind, text: str) -> JsonObject:
 def make_fragment_run(tape: Tape) -> Run:
     """Make a run of two parts: canonical fragments, such as are nearly so, and what comes between them."""
     kind = tape.pick(KINDS)
-    style = tape.below(64)  # of most fragments: how a server writes them, right or wrong
+    style = tape.pick([tape.below(64), 64])  # of most fragments: how a server writes them, right or wrong
+    mostly = tape.pick([_fragment, _listed])
     details = _two_parts(kind, tape.pick(["", "a"]))
     whole = _two_parts(kind, "z")
     events = [delta_event(tape, "s", details, kind)]
     for _ in range(tape.below(24)):
-        if tape.chance(8):
+        if tape.chance(12):
             word = tape.pick(["created", "in_progress", *kind.endings])
             between: list[Json] = [whole, {**details, kind.parts: []}, None, {"type": "other"}, details]
             events.append(life_event(tape, word, "s", tape.pick(between), kind))
         else:
-            events.append(_enveloped(tape, Event(f"{kind.object}.delta", _fragment(tape, kind, style))))
+            piece = mostly if tape.below(4) else tape.pick([_fragment, _listed])
+            events.append(_enveloped(tape, Event(f"{kind.object}.delta", piece(tape, kind, style))))
     return make_run(tape, events)
 
 
@@ -934,18 +936,48 @@ def _enveloped(tape: Tape, made: Event) -> Event:
     return Event("message", f'{{"event":"{made.name}","data":{made.data}}}')
 
 
+def _delta_data(kind: Kind, entry: str) -> str:
+    details = f'{{"type":"tool_calls","tool_calls":[{entry}]}}'
+    delta = f'{{"step_details":{details}}}' if kind is STEPS else f'{{"content":[{entry}]}}'
+    return f'{{"id":"s","object":"{kind.object}.delta","delta":{delta}}}'
+
+
+def _listed(tape: Tape, kind: Kind, style: int) -> str:
+    """Make a fragment that holds an entry of a list: one of those that are alike, or one that is nearly so."""
+    index = str(tape.below(20)) if tape.below(8) else tape.pick(["0", "-1", "1.0", "true", "01"])
+    head, text = '"type":"logs"', tape.pick(['"a"', '"b"', '"é"', '""', '"\\ud83d"'])
+    near = [
+        f'{{"index":{index},{head},"logs":{text},"value":{text}}}',
+        f'{{"index":{index},{head},"logs":{text},"x":{{}}}}',
+        f'{{"index":{index},{head},"logs":{text},"x":[]}}',
+        f'{{"index":{index},{head},"logs":{text}}},{{"index":1,{head}}}',
+        f'{{"index":1,{head}}},{{"index":{index},{head},"logs":{text}}}',
+        f'{{"index":{index},{head},"logs":{text},"index":{index}}}',
+        f'{{"index":{index},"id":"e",{head},"logs":{text}}}',
+        f'{{"index":{index},{head},"logs":5}}',
+        f'{{{head},"logs":{text},"index":{index}}}',
+        f'{{"index":{index},{head},"text":{text}}}',
+    ]
+    plain = f'{{"index":{index},{head},"logs":{text}}}'
+    most = near[style] if style < len(near) else plain
+    entries = most if tape.below(4) else tape.pick([plain, *near])
+    if kind is MESSAGES:
+        part = f'{{"index":0,"type":"text","text":{{"annotations":[{entries}]}}}}'
+    else:
+        part = f'{{"index":1,"type":"code_interpreter","code_interpreter":{{"outputs":[{entries}]}}}}'
+    return _delta_data(kind, tape.pick([part] * 9 + [entries]))
+
+
 def _fragment(tape: Tape, kind: Kind, style: int) -> str:
     places = [(0, "function", "arguments"), (1, "code_interpreter", "input")]
     if kind is MESSAGES:
         places = [(0, "text", "value")]
-    text = tape.pick(['"a"', '""', '"\\ud83d"', '"\\ude00"', '"é"'])
+    text = tape.pick(['"a"', '"b"', '"é"', '""', '"\\ud83d"', '"\\ude00"'])
     made = _Fragment(kind, *tape.pick(places), text)
-    details = f'{{"type":"tool_calls","tool_calls":[{made.entry}]}}'
-    delta = f'{{"step_details":{details}}}' if kind is STEPS else f'{{"content":[{made.entry}]}}'
-    data = f'{{"id":"s","object":"{kind.object}.delta","delta":{delta}}}'
+    data = _delta_data(kind, made.entry)
     near = _near(made)
     data = data.replace(*near[style], 1) if style < len(near) else data
-    return data if tape.chance(2) else data.replace(*tape.pick(near), 1)
+    return data if tape.below(3) else data.replace(*tape.pick(near), 1)
 
 
 def _near(made: _Fragment) -> list[tuple[str, str]]:

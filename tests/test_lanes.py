@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -168,6 +168,111 @@ def test_events_that_bring_nothing_new_leave_the_lanes() -> None:
     assert 0 == pair.short(*BEGIN, shape("a"), shape("b"))
     assert 3 == pair.short(*(each for other in between[:3] for each in (shape("c"), other)))
     assert (0, 1) == (pair.short(between[3]), pair.short(shape("d")))  # a lane begins no body
+
+
+def output(index: int | str, words: str, **fields: object) -> bytes:
+    """Return an event with one printed output; the index is as sent."""
+    entry = {"index": "here", "type": "logs", "logs": words, **fields}
+    data = text(delta_payload("step_1", {**CODE, "code_interpreter": {"outputs": [entry]}}))
+    return event(STEP_DELTA, data.replace('"here"', str(index)).encode())
+
+
+CODE: dict[str, object] = {"index": 0, "type": "code_interpreter"}
+CODE_BEGINS = (created(), delta("step_1", {**CODE, "id": "call_1", "code_interpreter": {"input": "", "outputs": []}}))
+
+
+def outputs(run: Accumulator) -> list[dict[str, object]]:
+    """Return the outputs of the one call."""
+    [call] = calls_json(run)
+    return cast("dict[str, list[dict[str, object]]]", call["code_interpreter"])["outputs"]
+
+
+def test_an_entry_like_one_before_takes_the_short_way_whatever_its_index_and_text() -> None:
+    pair = Pair()
+    assert 0 == pair.short(*CODE_BEGINS, output(0, "x"))
+    indexes = [1, 2, 9, 8, 10, 3, 123456789012345678, 4]
+    assert len(WORDS) == pair.short(*map(output, indexes, WORDS))
+    printed = dict(zip(indexes, WORDS, strict=True)) | {0: "x"}
+    assert [{"type": "logs", "logs": printed[index]} for index in sorted(printed)] == outputs(pair.run)
+
+
+LISTS: dict[str, Callable[[int, str], dict[str, object]]] = {
+    "unknown tool": lambda index, words: {"type": "browser", "browser": {"pages": [{"index": index, "value": words}]}},
+    "in the entry": lambda index, words: {"type": "mcp", "parts": [{"index": index, "type": "a", "output": words}]},
+    "constants": lambda index, words: {"type": "mcp", "parts": [{"index": index, "x": 1, "y": None, "output": words}]},
+    "the same id": lambda index, words: {"type": "mcp", "parts": [{"index": index, "id": "e", "output": words}]},
+}
+
+
+@pytest.mark.parametrize("entry", LISTS.values(), ids=LISTS)
+def test_so_does_one_of_any_list(entry: Callable[[int, str], dict[str, object]]) -> None:
+    pair = Pair()
+    first, second, *later = (delta("step_1", {"index": 0, "id": "call_1", **entry(index, "é")}) for index in range(5))
+    pair.short(created(), first, second)
+    assert 3 == pair.short(*later)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        *(output(index, "x") for index in ["-1", "1.0", "1e0", "true", "01", '"1"', "null", "1234567890123456789", ""]),
+        output(1, "x"),
+        output(7, "x", image=None),
+        output(7, "x").replace(b'"type":"logs"', b'"type":"text"'),
+        output(7, "x").replace(b'"logs":"x"', b'"logs":5'),
+        output(7, "x").replace(b'"logs":"x"', b'"logs":"\\ud83d"'),
+        output(7, "x").replace(b"}]}}", b'},{"index":8}]}}'),
+        output(7, "x").replace(b"step_1", b"step_2"),
+    ],
+)
+def test_an_entry_that_is_not_like_it_or_not_new_takes_the_general_way(other: bytes) -> None:
+    pair = Pair()
+    assert 1 == pair.short(*CODE_BEGINS, output(0, "a"), output(1, "b"))
+    assert 0 == pair.short(other)
+    assert 1 == pair.short(output(9, "c"))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"value": "x"}, {"x": dict[str, object]()}, {"x": list[object]()}, {"logs": ""}, {"logs": None}],
+    ids=["two texts", "an object", "a list", "an empty text", "no text"],
+)
+def test_no_lane_leads_to_entries_of_anything_else(fields: dict[str, object]) -> None:
+    assert 0 == Pair().short(*CODE_BEGINS, *(output(index, "a", **fields) for index in range(4)))
+
+
+def test_no_lane_opens_a_part() -> None:
+    parts = [{"index": index, "type": "refusal", "refusal": "no"} for index in range(4)]
+    payloads = [{"id": "msg_1", "delta": {"content": [part]}} for part in parts]
+    assert 0 == Pair().short(*(event("thread.message.delta", payload) for payload in payloads))
+
+
+def test_an_entry_grows_by_fragments_after_the_short_way_opened_it() -> None:
+    pair = Pair()
+    assert 1 == pair.short(*CODE_BEGINS, output(0, "a"), output(1, "b"))
+    assert 1 == pair.short(output(1, "c"), output(1, "d"))
+    assert 2 == pair.short(output(2, "e"), output(1, "f"))
+    assert ["a", "bcdf", "e"] == [each["logs"] for each in outputs(pair.run)]
+
+
+def test_an_ending_forgets_the_way_to_new_entries() -> None:
+    pair = Pair()
+    call = {**CODE, "id": "call_1", "code_interpreter": {"input": "", "outputs": [{"type": "logs", "logs": "a"}]}}
+    assert 1 == pair.short(*CODE_BEGINS, output(0, "a"), output(1, "b"))
+    assert 0 == pair.short(in_progress(), output(2, "c"), completed(calls=[call]), output(3, "d"), output(4, "e"))
+
+
+def test_a_snapshot_between_two_entries_is_as_of_then() -> None:
+    run = Accumulator()
+    run.feed(b"".join([*CODE_BEGINS, output(0, "a"), output(1, "b")]))
+    before, part = run.run_steps(), run.tool_call("step_1", 0)
+    run.feed(output(2, "c"))
+    after = run.tool_call("step_1", 0)
+    run.feed(output(3, "d"))
+    assert part is not None
+    assert after is not None
+    counts = [str(each.to_json()).count('"logs":') for each in (before[0], part, after, run.run_steps()[0])]
+    assert [2, 2, 3, 4] == counts
 
 
 def beside(**fields: object) -> Callable[[str], bytes]:

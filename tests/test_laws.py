@@ -40,6 +40,7 @@ from accumulator import (
     accumulate,
 )
 from accumulator._builders import Keyed, Object, Text, snapshot_object
+from accumulator._lanes import Lane, Opening
 from accumulator._merge import fold_delta
 from accumulator._shapes import MESSAGE, STEP
 from tests.strategies import (
@@ -814,8 +815,11 @@ def test_the_lane_agrees_with_the_general_way(made: Run) -> None:
 
 
 def lanes_of(run: Accumulator) -> list[str]:
-    """Name the events of which fragments take a lane."""
-    return [name.decode() for name, table in run._dispatcher.lanes._tables.items() if table.heads]
+    """Name the lanes there are by their kind and their events."""
+    tables = run._dispatcher.lanes._tables.items()
+    return sorted(
+        {f"{type(lane).__name__} of {name.decode()}" for name, table in tables for lane in table.heads.values()}
+    )
 
 
 # ---- Exactly once.
@@ -984,7 +988,7 @@ def features(made: Run) -> Iterator[str]:
     stepwise = Accumulator()
     for each in made.events:
         stepwise.apply(*each)
-        yield from (f"lane of {name}" for name in lanes_of(stepwise))
+        yield from lanes_of(stepwise)
 
 
 def message_features(updates: Sequence[Update]) -> Iterator[str]:
@@ -1033,7 +1037,7 @@ def test_generated_runs_hold_what_the_laws_are_about() -> None:
     wanted += ["outcome error", "outcome truncated", "outcome unknown", "outcome incomplete"]
     wanted += ["interleaved calls", "many calls", "a huge index", "unordered indexes", "deltas after an ending"]
     wanted += ["surrogates as escapes", "astral characters", "mixed line ends", "single bytes", "bodies"]
-    wanted += ["lane of thread.run.step.delta", "lane of thread.message.delta", "a step and a message"]
+    wanted += ["Lane of thread.run.step.delta", "Lane of thread.message.delta", "a step and a message"]
     wanted += [f"message problem {kind}" for kind in ("shape", "index", "conflict", "contradiction", "late")]
     wanted += ["MessageCreated", "MessageUpdated", "MessageDone", "ContentDelta", "ContentDone", "several messages"]
     wanted += ["TextDeltaBlock", "ImageFileDeltaBlock", "ImageURLDeltaBlock", "RefusalDeltaBlock", "OtherDeltaBlock"]
@@ -1041,3 +1045,25 @@ def test_generated_runs_hold_what_the_laws_are_about() -> None:
     wanted += ["message done with incomplete", "message done with in_progress", "message deltas after an ending"]
     wanted += ["unordered parts"]
     assert {} == {feature: found[feature] for feature in wanted if found[feature] < 4}
+
+
+def test_generated_fragments_take_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: Counter[str] = Counter()
+
+    def count(way: type[Lane | Opening]) -> None:
+        append = way.append
+
+        def counted(self: Lane | Opening, text: str) -> None:
+            taken[way.__name__] += 1
+            append(self, text)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - of its own class
+
+        monkeypatch.setattr(way, "append", counted)
+
+    count(Lane)
+    count(Opening)
+    for number in range(200):
+        made = make_fragment_run(Tape(hashlib.shake_256(b"%d" % number).digest(TAPE_LENGTH)))
+        run = Accumulator()
+        for each in made.events:
+            run.apply(*each)
+    assert min(taken["Lane"], taken["Opening"]) > 30
