@@ -3,14 +3,18 @@
 Most of a stream are events that differ in one text only. Where the general way has found that all an event did was to
 append a text to one that is not empty, its data is taken apart: the *head* up to the text's JSON string, and the *tail*
 after it. Later data with that head, that tail and one JSON string between them is the same JSON but for the text, so
-the general way would append that text there and do nothing else. Where all it did was to open an entry of one text in a
-list, there are two holes, the entry's index and then its text; later data is the same but for those, and opens another
-entry if none has its index. What this rests on:
+the general way would append that text there and do nothing else. Two more ways have a second value beside the text:
+
+- An event that did nothing but open an entry of one text in a list: another index opens another entry, if it is free.
+- A fragment whose call or part came under another id before, which has been told: another id does nothing any more.
+
+What all this rests on:
 
 - The values stand where they were read: the data is decoded with others in their places.
 - Nothing else in the event changes anything or is a fault: its plan held that one thing and nothing more. That stays so
   while nothing but deltas come: what is kept first stays, a text that is not empty is only appended to, objects and
-  lists stay what they are, and entries stay under their keys. Any other event forgets the lanes of its step or message.
+  lists stay what they are, entries stay under their keys, and a conflict that was told is not told again. Any other
+  event forgets the lanes of its step or message.
 """
 
 from __future__ import annotations
@@ -71,14 +75,16 @@ class _Way:
         self._part, self._update = cast("_Tree", part), update
         self._wrap = cast("Callable[[_Tree], Model]", type(update.delta).wrap)
 
-    def update(self, number: int, text: str, index: int | None = None) -> PartDelta:
-        """Return the update with another number and text, and for an entry with another index."""
+    def update(self, number: int, text: str, *, ident: str | None = None, index: int | None = None) -> PartDelta:
+        """Return the update with another number and text, and with another id of the part or index of the entry."""
         node = part = self._part.copy()
+        if ident is not None:
+            part["id"] = ident  # type: ignore[assignment]  # pyright: ignore[reportArgumentType] - a leaf of the tree
         for key in self._keys:
             node[key] = node = node[key].copy()
-        node[self._key] = text  # type: ignore[assignment]  # pyright: ignore[reportArgumentType] - one of the tree's leaves
         if index is not None:
-            node["index"] = index  # type: ignore[assignment]  # pyright: ignore[reportArgumentType] - the other
+            node["index"] = index  # type: ignore[assignment]  # pyright: ignore[reportArgumentType] - a leaf, too
+        node[self._key] = text  # type: ignore[assignment]  # pyright: ignore[reportArgumentType] - the same
         return _replace(self._update, event_number=number, delta=self._wrap(part))
 
 
@@ -92,12 +98,10 @@ class Lane(_Way):
         super().__init__(cut, keys, growth.change.sent, update)
         self._growth, self._text, self._owner = growth, growth.text, growth.owner
 
-    def take(self, data: bytes) -> tuple[Lane, str] | None:
+    def take(self, data: bytes) -> tuple[Taken, str] | None:
         """Return the text in the data that has this lane's head and tail, None if something else is between them."""
-        try:
-            return self, _read(data[self._start : self._end])
-        except (msgspec.DecodeError, UnicodeError):  # no string, or a lone surrogate
-            return None
+        text = _string(data[self._start : self._end])
+        return None if text is None else (self, text)
 
     def append(self, text: str) -> None:
         """Append a fragment."""
@@ -107,8 +111,28 @@ class Lane(_Way):
                 self._growth.outdate()
 
 
+class ResentLane(Lane):
+    """Where fragments go that come each with another id, once that was told; the *middle* is between id and text."""
+
+    __slots__ = ("_id_first", "_middle")
+
+    def __init__(
+        self, cut: list[bytes], growth: TextGrowth, keys: list[str | int], update: PartDelta, *, id_first: bool = True
+    ) -> None:
+        """Have what is around id and text in an event's data, what the event did, its update, and what comes first."""
+        super().__init__(cut, growth, keys, update)
+        self._middle = cut[1]
+        self._id_first = id_first
+
+    def take(self, data: bytes) -> tuple[Taken, str] | None:
+        """Return the id's fragment and its text, None if other data is between this lane's head and tail."""
+        first, _, second = data[self._start : self._end].partition(self._middle)
+        ident, text = map(_string, (first, second) if self._id_first else (second, first))
+        return None if ident is None or text is None else (Resent(self, ident), text)
+
+
 class EntryLane(_Way):
-    """Where entries go that are like one before but for index and text; between those two stands the *middle*."""
+    """Where entries go that are like one before but for index and text; the *middle* is between those two."""
 
     __slots__ = ("_entries", "_fields", "_growth", "_keyed", "_middle")
 
@@ -119,15 +143,13 @@ class EntryLane(_Way):
         self._growth, self._keyed, self._entries = growth, growth.keyed, growth.keyed.entries
         self._fields = {name: value for name, value in growth.sent.items() if name != "index"}
 
-    def take(self, data: bytes) -> tuple[Opening, str] | None:
+    def take(self, data: bytes) -> tuple[Taken, str] | None:
         """Return the opening of a new entry and its text, None if other data is between this lane's head and tail."""
-        digits, _, string = data[self._start : self._end].partition(self._middle)
-        if not _INDEX.fullmatch(digits) or (index := int(digits)) in self._entries:
+        first, _, second = data[self._start : self._end].partition(self._middle)
+        if not _INDEX.fullmatch(first) or (index := int(first)) in self._entries:
             return None
-        try:
-            return Opening(self, index), _read(string)
-        except (msgspec.DecodeError, UnicodeError):
-            return None
+        text = _string(second)
+        return None if text is None else (Opening(self, index), text)
 
     def open(self, index: int, text: str) -> None:
         """Open an entry."""
@@ -138,13 +160,31 @@ class EntryLane(_Way):
         self._keyed.add(entry)
 
 
+class Resent:
+    """A lane and the id that a fragment came with."""
+
+    __slots__ = ("_ident", "_lane")
+
+    def __init__(self, lane: ResentLane, ident: str) -> None:
+        """Have both."""
+        self._lane, self._ident = lane, ident
+
+    def append(self, text: str) -> None:
+        """Append a fragment."""
+        self._lane.append(text)
+
+    def update(self, number: int, text: str) -> PartDelta:
+        """Return the update about a fragment."""
+        return self._lane.update(number, text, ident=self._ident)
+
+
 class Opening:
-    """An entry lane at one index: a lane for one text."""
+    """A lane and the index at which its list has no entry."""
 
     __slots__ = ("_index", "_lane")
 
     def __init__(self, lane: EntryLane, index: int) -> None:
-        """Have the index, at which the lane's list has no entry."""
+        """Have both."""
         self._lane, self._index = lane, index
 
     def append(self, text: str) -> None:
@@ -153,7 +193,11 @@ class Opening:
 
     def update(self, number: int, text: str) -> PartDelta:
         """Return the update about the entry."""
-        return self._lane.update(number, text, self._index)
+        return self._lane.update(number, text, index=self._index)
+
+
+Taken: TypeAlias = Lane | Resent | Opening
+"""What an event with a text takes: `append` has it folded, `update` gives what is to be told of it."""
 
 
 class Learned(msgspec.Struct, frozen=True):
@@ -223,7 +267,7 @@ class Lanes:
         self._last: Lane | EntryLane | None = None
         self._last_name = b""
 
-    def find(self, name: bytes, data: bytes) -> tuple[Lane | Opening, str] | None:
+    def find(self, name: bytes, data: bytes) -> tuple[Taken, str] | None:
         """Return the lane that an event takes and the text in it, None if it is one for the general way."""
         last = self._last  # most events are like the one before
         if (
@@ -278,15 +322,21 @@ def _lane(event: Learned, growth: Growth, update: PartDelta) -> Lane | EntryLane
     within = keys[len(to_part) :]
     if keys[: len(to_part)] != to_part:
         return None
+    at = [*event.within, *keys]
     if isinstance(growth, TextGrowth):
-        cut = _cut(event.data, [_Hole(_STRING, [*event.within, *keys], growth.fragment, "")])
+        text = _Hole(_STRING, at, growth.fragment, "")
+        if "id" in growth.change.entry.conflicts and isinstance(sent := growth.change.sent.get("id"), str):
+            ident = _Hole(_STRING, [*event.within, *to_part, "id"], sent, "b" if sent == "a" else "a")
+            if (cut := _cut(event.data, ident, text)) is not None:
+                return ResentLane(cut, growth, within, update)
+            cut = _cut(event.data, text, ident)
+            return None if cut is None else ResentLane(cut, growth, within, update, id_first=False)
+        cut = _cut(event.data, text)
         return None if cut is None else Lane(cut, growth, within, update)
-    key = _only_text(growth.sent)
-    if key is None:
+    if (key := _only_text(growth.sent)) is None:
         return None
-    index = _Hole(_NUMBER, [*event.within, *keys, "index"], growth.index, growth.index + 1)
-    text = _Hole(_STRING, [*event.within, *keys, key], cast("str", growth.sent[key]), "")
-    cut = _cut(event.data, [index, text])
+    index = _Hole(_NUMBER, [*at, "index"], growth.index, growth.index + 1)
+    cut = _cut(event.data, index, _Hole(_STRING, [*at, key], cast("str", growth.sent[key]), ""))
     return None if cut is None else EntryLane(cut, growth, [*within, key], update)
 
 
@@ -298,7 +348,10 @@ def _only_text(sent: dict[str, Json]) -> str | None:
 
 
 class _Hole(msgspec.Struct, frozen=True):
-    """A value of an event that is another one in later events: how it looks, the keys to it, and another to try."""
+    """A value of an event that is another one in later events: how it looks, the keys to it, and another to try.
+
+    What is tried for one hole is not what is tried for the other, so that two places with one value are told apart.
+    """
 
     pattern: bytes
     keys: list[str | int]
@@ -311,7 +364,7 @@ class _Hole(msgspec.Struct, frozen=True):
         return same[-_MAX_PLACES:] if self.value != self.other else []
 
 
-def _cut(data: bytes, holes: list[_Hole]) -> list[bytes] | None:
+def _cut(data: bytes, *holes: _Hole) -> list[bytes] | None:
     """Return what is before, between and after the values that were read from an event's data."""
     others = [msgspec.json.encode(hole.other) for hole in holes]
     for places in product(*(hole.places(data) for hole in holes)):
@@ -327,6 +380,14 @@ def _cut(data: bytes, holes: list[_Hole]) -> list[bytes] | None:
         except (msgspec.DecodeError, UnicodeError, LookupError, TypeError):  # what was replaced was a key, for one
             continue
     return None
+
+
+def _string(token: bytes) -> str | None:
+    """Return the text that a JSON string stands for; None if it is no string, or one with half a surrogate pair."""
+    try:
+        return _read(token)
+    except (msgspec.DecodeError, UnicodeError):
+        return None
 
 
 def _value(token: bytes) -> object:

@@ -895,7 +895,7 @@ def _two_parts(kind: Kind, text: str) -> JsonObject:
 def make_fragment_run(tape: Tape) -> Run:
     """Make a run of two parts: canonical fragments, such as are nearly so, and what comes between them."""
     kind = tape.pick(KINDS)
-    style = tape.pick([tape.below(64), 64])  # of most fragments: how a server writes them, right or wrong
+    style = tape.pick([64, tape.below(64), tape.below(2)])  # how a server writes most fragments, right or wrong
     mostly = tape.pick([_fragment, _listed])
     details = _two_parts(kind, tape.pick(["", "a"]))
     whole = _two_parts(kind, "z")
@@ -947,13 +947,14 @@ def _listed(tape: Tape, kind: Kind, style: int) -> str:
     index = str(tape.below(20)) if tape.below(8) else tape.pick(["0", "-1", "1.0", "true", "01"])
     head, text = '"type":"logs"', tape.pick(['"a"', '"b"', '"é"', '""', '"\\ud83d"'])
     near = [
+        f'{{"index":{index},"id":"e",{head},"logs":{text}}}',
+        f'{{"index":{index},{head},"logs":{text},"x":1}}',
         f'{{"index":{index},{head},"logs":{text},"value":{text}}}',
         f'{{"index":{index},{head},"logs":{text},"x":{{}}}}',
         f'{{"index":{index},{head},"logs":{text},"x":[]}}',
         f'{{"index":{index},{head},"logs":{text}}},{{"index":1,{head}}}',
         f'{{"index":1,{head}}},{{"index":{index},{head},"logs":{text}}}',
         f'{{"index":{index},{head},"logs":{text},"index":{index}}}',
-        f'{{"index":{index},"id":"e",{head},"logs":{text}}}',
         f'{{"index":{index},{head},"logs":5}}',
         f'{{{head},"logs":{text},"index":{index}}}',
         f'{{"index":{index},{head},"text":{text}}}',
@@ -988,6 +989,8 @@ def _near(made: _Fragment) -> list[tuple[str, str]]:
     other = {"function": "code_interpreter", "code_interpreter": "function", "text": "refusal"}[kind]
     note = '{"index":0,"type":"file_path"}'
     return [
+        (key, f'{key}"id":{text},'),
+        (entry, f'{entry[:-1]},"id":{text}}}'),
         (key, ""),
         *((key, f'"index":{value},') for value in wrong),
         (key, f'"index":7,{key}'),

@@ -215,7 +215,7 @@ def test_so_does_one_of_any_list(entry: Callable[[int, str], dict[str, object]])
 @pytest.mark.parametrize(
     "other",
     [
-        *(output(index, "x") for index in ["-1", "1.0", "1e0", "true", "01", '"1"', "null", "1234567890123456789", ""]),
+        *(output(index, "x") for index in ["-7", "7.0", "7e0", "true", "07", '"7"', "null", "1234567890123456789", ""]),
         output(1, "x"),
         output(7, "x", image=None),
         output(7, "x").replace(b'"type":"logs"', b'"type":"text"'),
@@ -273,6 +273,58 @@ def test_a_snapshot_between_two_entries_is_as_of_then() -> None:
     assert after is not None
     counts = [str(each.to_json()).count('"logs":') for each in (before[0], part, after, run.run_steps()[0])]
     assert [2, 2, 3, 4] == counts
+
+
+def renamed(ident: object, words: str, *, last: bool = False) -> bytes:
+    """Return a fragment that names another id than its call has, before the text or after it."""
+    entry = fragment(0, words)
+    return delta("step_1", {**entry, "id": ident} if last else {"id": ident, **entry})
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["id first", "text first"])
+def test_fragments_that_come_each_with_another_id_take_the_short_way_once_that_was_told(*, last: bool) -> None:
+    pair = Pair()
+    ids = ["call_7", "", "call_1", 'call"', "\u2028", "x", "id", "arguments"]
+    assert 0 == pair.short(*BEGIN, *(renamed(f"call_{number}", "x", last=last) for number in (2, 3)))
+    assert len(WORDS) == pair.short(*(renamed(*each, last=last) for each in zip(ids, WORDS, strict=True)))
+    assert [call("call_1", "f", "xx" + "".join(WORDS))] == calls_json(pair.run)
+    assert ["conflict"] == [problem.kind for problem in pair.run.problems]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        renamed(None, "x"),
+        renamed(5, "x"),
+        renamed("call_9", "x").replace(b'"x"', b"null"),
+        renamed("call_9", "x").replace(b"call_9", b"\\ud83d"),
+        renamed("call_9", "x").replace(b'"call_9"', b'"call_9","name":"x"'),
+        renamed("call_9", "x").replace(b"step_1", b"step_2"),
+        renamed("call_9", "x", last=True),
+        delta("step_1", fragment(0, "x")),
+    ],
+)
+def test_a_fragment_with_an_id_that_is_not_like_the_others_takes_the_general_way(other: bytes) -> None:
+    pair = Pair()
+    assert 1 == pair.short(*BEGIN, *(renamed(f"call_{number}", "x") for number in (2, 3, 4)))
+    assert 0 == pair.short(other)
+    assert 1 == pair.short(renamed("call_8", "x"))
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["id first", "text first"])
+def test_an_id_and_a_text_that_are_one_are_told_apart(*, last: bool) -> None:
+    pair = Pair()
+    assert 0 == pair.short(*BEGIN, *(renamed(word, word, last=last) for word in "aa"))
+    assert 2 == pair.short(renamed("x", "y", last=last), renamed("z", "z", last=last))
+    assert 0 == pair.short(renamed("\ud83d", "\ud83d", last=last))
+
+
+def test_another_id_is_told_once_before_its_fragments_take_the_short_way() -> None:
+    pair = Pair()
+    assert 1 == pair.short(*BEGIN, *(renamed("call_1", words) for words in "abc"))
+    assert 0 == pair.short(renamed("call_2", "d"), renamed("call_2", "e"))
+    assert 1 == pair.short(renamed("call_3", "f"))
+    assert 1 == len(pair.run.problems)
 
 
 def beside(**fields: object) -> Callable[[str], bytes]:

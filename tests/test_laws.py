@@ -40,7 +40,7 @@ from accumulator import (
     accumulate,
 )
 from accumulator._builders import Keyed, Object, Text, snapshot_object
-from accumulator._lanes import Lane, Opening
+from accumulator._lanes import Lane, Opening, Resent
 from accumulator._merge import fold_delta
 from accumulator._shapes import MESSAGE, STEP
 from tests.strategies import (
@@ -1050,10 +1050,10 @@ def test_generated_runs_hold_what_the_laws_are_about() -> None:
 def test_generated_fragments_take_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: Counter[str] = Counter()
 
-    def count(way: type[Lane | Opening]) -> None:
+    def count(way: type[Lane | Opening | Resent]) -> None:
         append = way.append
 
-        def counted(self: Lane | Opening, text: str) -> None:
+        def counted(self: Lane | Opening | Resent, text: str) -> None:
             taken[way.__name__] += 1
             append(self, text)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - of its own class
 
@@ -1061,9 +1061,11 @@ def test_generated_fragments_take_lanes(monkeypatch: pytest.MonkeyPatch) -> None
 
     count(Lane)
     count(Opening)
+    count(Resent)
     for number in range(200):
         made = make_fragment_run(Tape(hashlib.shake_256(b"%d" % number).digest(TAPE_LENGTH)))
         run = Accumulator()
         for each in made.events:
             run.apply(*each)
-    assert min(taken["Lane"], taken["Opening"]) > 30
+    assert min(taken["Lane"] - taken["Resent"], taken["Opening"]) > 30
+    assert taken["Resent"] > 10

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
-    from accumulator._lanes import Lane, Opening
+    from accumulator._lanes import Taken
 
-    Find: TypeAlias = Callable[[bytes, bytes], tuple[Lane | Opening, str] | None]
+    Find: TypeAlias = Callable[[bytes, bytes], tuple[Taken, str] | None]
 
 NAME = b"thread.run.step.delta"
 
