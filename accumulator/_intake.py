@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from accumulator._body import Body, Pending
 from accumulator._decode import DONE
 from accumulator._errors import LimitError, MergeError
+from accumulator._lanes import Lane
 from accumulator._sse import SSEParser
 from accumulator._updates import Problem
 
@@ -39,7 +40,7 @@ class Intake:
         self.pending: deque[Item | Pending] = deque()
         self.used = False
         self._dispatcher = dispatcher
-        self._find = dispatcher.lanes.find
+        self._lanes = dispatcher.lanes
         self._strict = strict
         self._max_event_size = max_event_size
 
@@ -97,7 +98,7 @@ class Intake:
         if not pending or body.ended or not body.began:
             return None
         item = pending[0]
-        if type(item) is not tuple or (found := self._find(item[0], item[1])) is None:
+        if type(item) is not tuple or (found := self._lanes.find(item[0], item[1])) is None:
             return None
         lane, text = found
         number = self._dispatcher.count + 1
@@ -111,13 +112,22 @@ class Intake:
         """Apply what is pending up to the first event that has no short way, for nobody who wants the updates."""
         if self.body.ended or not self.body.began:
             return
-        pending, find, taken = self.pending, self._find, 0
+        pending, taken = self.pending, 0
+        before: object = self._lanes.last
+        items = iter(pending)
+        item = next(items, None)
         try:
-            for item in pending:
-                if type(item) is not tuple or (found := find(item[0], item[1])) is None:
-                    break
-                found[0].append(found[1])
-                taken += 1
+            while type(item) is tuple and (found := self._lanes.find(item[0], item[1])) is not None:
+                lane, text = found
+                if lane is before and isinstance(lane, Lane):  # a second in a row is one of many, mostly
+                    texts, item = lane.take_on(text, item[0], items)
+                    lane.append("".join(texts))
+                    taken += len(texts)
+                else:
+                    item = next(items, None)
+                    lane.append(text)
+                    taken += 1
+                before = lane
         finally:
             self._dispatcher.count += taken
             if taken == len(pending):

@@ -34,8 +34,10 @@ from accumulator._updates import ContentDelta, ToolCallDelta
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
 
+    from accumulator._body import Pending
     from accumulator._builders import Json, Keyed
     from accumulator._merge import Growth, ListGrowth
+    from accumulator._sse import Item
     from accumulator._view import Model
 
 _Tree: TypeAlias = "dict[str | int, _Tree]"
@@ -64,12 +66,12 @@ _replace = msgspec.structs.replace
 class _Way:
     """What a lane knows: the pieces of the event's data around what changes, and the update about that event."""
 
-    __slots__ = ("_end", "_key", "_keys", "_part", "_start", "_update", "_wrap", "head", "tail")
+    __slots__ = ("_key", "_keys", "_part", "_update", "_wrap", "end", "head", "start", "tail")
 
     def __init__(self, cut: list[bytes], keys: list[str | int], part: dict[str, Json], update: PartDelta) -> None:
         """Have the pieces, the keys that lead to the text in the part as it was sent, that part, and the update."""
         self.head, self.tail = cut[0], cut[-1]
-        self._start, self._end = len(self.head), -len(self.tail)  # of what is between them
+        self.start, self.end = len(self.head), -len(self.tail)  # of what is between them
         *self._keys, key = keys
         self._key = cast("str", key)
         self._part, self._update = cast("_Tree", part), update
@@ -100,8 +102,26 @@ class Lane(_Way):
 
     def take(self, data: bytes) -> tuple[Taken, str] | None:
         """Return the text in the data that has this lane's head and tail, None if something else is between them."""
-        text = _string(data[self._start : self._end])
+        text = _string(data[self.start : self.end])
         return None if text is None else (self, text)
+
+    def take_on(
+        self, text: str, name: bytes, items: Iterator[Item | Pending]
+    ) -> tuple[list[str], Item | Pending | None]:
+        """Return a text and those of the next events, up to the first that is none for this lane, and that event."""
+        head, tail, start, end = self.head, self.tail, self.start, self.end
+        texts = [text]
+        for item in items:
+            if type(item) is not tuple:
+                return texts, item
+            came, data, _, _ = item
+            if came != name or not data.startswith(head) or not data.endswith(tail):
+                return texts, item
+            try:
+                texts.append(_read(data[start:end]))
+            except (msgspec.DecodeError, UnicodeError):
+                return texts, item
+        return texts, None
 
     def append(self, text: str) -> None:
         """Append a fragment."""
@@ -126,7 +146,7 @@ class ResentLane(Lane):
 
     def take(self, data: bytes) -> tuple[Taken, str] | None:
         """Return the id's fragment and its text, None if other data is between this lane's head and tail."""
-        first, _, second = data[self._start : self._end].partition(self._middle)
+        first, _, second = data[self.start : self.end].partition(self._middle)
         ident, text = map(_string, (first, second) if self._id_first else (second, first))
         return None if ident is None or text is None else (Resent(self, ident), text)
 
@@ -145,7 +165,7 @@ class EntryLane(_Way):
 
     def take(self, data: bytes) -> tuple[Taken, str] | None:
         """Return the opening of a new entry and its text, None if other data is between this lane's head and tail."""
-        first, _, second = data[self._start : self._end].partition(self._middle)
+        first, _, second = data[self.start : self.end].partition(self._middle)
         if not _INDEX.fullmatch(first) or (index := int(first)) in self._entries:
             return None
         text = _string(second)
@@ -255,21 +275,24 @@ class _Owned:
 
 
 class Lanes:
-    """All lanes there are, by event name and head; each belongs to a step or message that is open."""
+    """All lanes there are, by event name and head; each belongs to a step or message that is open.
 
-    __slots__ = ("_last", "_last_name", "_learned", "_owned", "_tables")
+    `last` is the lane that was taken last, None once any was forgotten since.
+    """
+
+    __slots__ = ("_last_name", "_learned", "_owned", "_tables", "last")
 
     def __init__(self) -> None:
         """Begin with none."""
         self._tables: dict[bytes, _Table] = {}
         self._owned: dict[Hashable, _Owned] = {}
         self._learned = 0
-        self._last: Lane | EntryLane | None = None
+        self.last: Lane | EntryLane | None = None
         self._last_name = b""
 
     def find(self, name: bytes, data: bytes) -> tuple[Taken, str] | None:
         """Return the lane that an event takes and the text in it, None if it is one for the general way."""
-        last = self._last  # most events are like the one before
+        last = self.last  # most events are like the one before
         if (
             last is not None
             and name == self._last_name
@@ -282,7 +305,7 @@ class Lanes:
         for lane in table.fitting(data) if table is not None else ():
             found = lane.take(data)
             if found is not None:
-                self._last_name, self._last = name, lane
+                self._last_name, self.last = name, lane
                 return found
         return None
 
@@ -308,7 +331,7 @@ class Lanes:
 
     def forget(self, owner: Hashable) -> None:
         """Forget what was learned of a step or message."""
-        self._last = None
+        self.last = None
         owned = self._owned.pop(owner, None)
         if owned is not None:
             self._learned -= owned.learned
