@@ -102,8 +102,10 @@ class Lane(_Way):
 
     def take(self, data: bytes) -> tuple[Taken, str] | None:
         """Return the text in the data that has this lane's head and tail, None if something else is between them."""
-        text = _string(data[self.start : self.end])
-        return None if text is None else (self, text)
+        try:
+            return self, _read(data[self.start : self.end])
+        except (msgspec.DecodeError, UnicodeError):  # no string, or a lone surrogate
+            return None
 
     def take_on(
         self, text: str, name: bytes, items: Iterator[Item | Pending]

@@ -82,7 +82,7 @@ from tests.strategies import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Generator, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator, Sequence
 
     from accumulator import AsyncRunStream, RunStream, Update
     from accumulator._builders import Json, Node
@@ -812,6 +812,28 @@ def test_the_lane_agrees_with_the_general_way(made: Run) -> None:
     assert state_of(general) == state_of(with_lanes)
     assert general.to_bytes() == with_lanes.to_bytes()
     event(f"lanes: {lanes_of(with_lanes)}")
+
+
+@given(tapes.map(make_fragment_run) | runs | hostile_streams, st.booleans())
+def test_a_drain_with_lanes_comes_to_what_a_loop_without_comes_to(made: Run, strict: bool) -> None:  # noqa: FBT001
+    drained, looped = Accumulator(strict=strict), Accumulator(strict=strict)
+    looped._dispatcher.use_lanes = False
+    updates, stream = accumulate(made.chunks, into=looped), accumulate(made.chunks, into=drained)
+    assert all_errors(lambda: list(updates)) == all_errors(stream.until_done)
+    assert state_of(looped) == state_of(drained)
+    assert looped.to_bytes() == drained.to_bytes()
+
+
+def all_errors(read: Callable[[], object]) -> list[str]:
+    """Read on after each error to the end, and return the errors."""
+    errors: list[str] = []
+    while True:
+        try:
+            read()
+        except AccumulatorError as error:
+            errors.append(str(error))
+        else:
+            return errors
 
 
 def lanes_of(run: Accumulator) -> list[str]:
