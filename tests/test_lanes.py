@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from accumulator import Accumulator, MergeError, accumulate
+from accumulator import Accumulator, LimitError, Limits, MergeError, accumulate
 from accumulator._lanes import MAX_DATA, MAX_LEARNED
 from tests.wire import (
     DONE,
@@ -440,6 +440,17 @@ def test_a_drain_and_a_loop_come_to_the_same() -> None:
     accumulate([body[:500], body[500:]], into=drained).until_done()
     assert looped.to_bytes() == drained.to_bytes()
     assert updates == Accumulator().feed(body)
+
+
+def test_a_drain_stops_at_an_event_that_is_too_large_and_goes_on_behind_it() -> None:
+    shape = SHAPES["plain"]
+    body = b"".join([*BEGIN, *map(shape, "abcde"), shape("x" * 2_000), *map(shape, "fgh"), DONE])
+    stream = accumulate([body], into=Accumulator(limits=Limits(max_event_size=1_000)))
+    with pytest.raises(LimitError, match="event 8: "):
+        stream.until_done()
+    assert [call("call_1", "f", "abcde")] == calls_json(stream.accumulator)
+    stream.until_done()
+    assert [call("call_1", "f", "abcdefgh")] == calls_json(stream.accumulator)
 
 
 def test_a_loop_may_go_on_as_a_drain_and_the_other_way_round() -> None:
