@@ -66,12 +66,12 @@ _replace = msgspec.structs.replace
 class _Way:
     """What a lane knows: the pieces of the event's data around what changes, and the update about that event."""
 
-    __slots__ = ("_key", "_keys", "_part", "_update", "_wrap", "end", "head", "start", "tail")
+    __slots__ = ("_key", "_keys", "_part", "_update", "_wrap", "around", "head", "tail")
 
     def __init__(self, cut: list[bytes], keys: list[str | int], part: dict[str, Json], update: PartDelta) -> None:
         """Have the pieces, the keys that lead to the text in the part as it was sent, that part, and the update."""
         self.head, self.tail = cut[0], cut[-1]
-        self.start, self.end = len(self.head), -len(self.tail)  # of what is between them
+        self.around = len(self.head) + len(self.tail)
         *self._keys, key = keys
         self._key = cast("str", key)
         self._part, self._update = cast("_Tree", part), update
@@ -101,9 +101,12 @@ class Lane(_Way):
         self._growth, self._text, self._owner = growth, growth.text, growth.owner
 
     def take(self, data: bytes) -> tuple[Taken, str] | None:
-        """Return the text in the data that has this lane's head and tail, None if something else is between them."""
+        """Return this lane and an event's text, None if the event is none for it."""
+        string = data.removeprefix(self.head).removesuffix(self.tail)
+        if len(data) - len(string) != self.around:
+            return None
         try:
-            return self, _read(data[self.start : self.end])
+            return self, _read(string)
         except (msgspec.DecodeError, UnicodeError):  # no string, or a lone surrogate
             return None
 
@@ -111,16 +114,17 @@ class Lane(_Way):
         self, text: str, name: bytes, items: Iterator[Item | Pending]
     ) -> tuple[list[str], Item | Pending | None]:
         """Return a text and those of the next events, up to the first that is none for this lane, and that event."""
-        head, tail, start, end = self.head, self.tail, self.start, self.end
+        head, tail, around = self.head, self.tail, self.around
         texts = [text]
         for item in items:
             if type(item) is not tuple:
                 return texts, item
             came, data, _, _ = item
-            if came != name or not data.startswith(head) or not data.endswith(tail):
+            string = data.removeprefix(head).removesuffix(tail)
+            if came != name or len(data) - len(string) != around:
                 return texts, item
             try:
-                texts.append(_read(data[start:end]))
+                texts.append(_read(string))
             except (msgspec.DecodeError, UnicodeError):
                 return texts, item
         return texts, None
@@ -147,8 +151,11 @@ class ResentLane(Lane):
         self._id_first = id_first
 
     def take(self, data: bytes) -> tuple[Taken, str] | None:
-        """Return the id's fragment and its text, None if other data is between this lane's head and tail."""
-        first, _, second = data[self.start : self.end].partition(self._middle)
+        """Return this lane with an event's id, and its text, None if the event is none for it."""
+        between = data.removeprefix(self.head).removesuffix(self.tail)
+        if len(data) - len(between) != self.around:
+            return None
+        first, _, second = between.partition(self._middle)
         ident, text = map(_string, (first, second) if self._id_first else (second, first))
         return None if ident is None or text is None else (Resent(self, ident), text)
 
@@ -166,9 +173,14 @@ class EntryLane(_Way):
         self._fields = {name: value for name, value in growth.sent.items() if name != "index"}
 
     def take(self, data: bytes) -> tuple[Taken, str] | None:
-        """Return the opening of a new entry and its text, None if other data is between this lane's head and tail."""
-        first, _, second = data[self.start : self.end].partition(self._middle)
-        if not _INDEX.fullmatch(first) or (index := int(first)) in self._entries:
+        """Return this lane with an event's index, and its text, None if the event is none for it."""
+        between = data.removeprefix(self.head).removesuffix(self.tail)
+        first, _, second = between.partition(self._middle)
+        if (
+            len(data) - len(between) != self.around
+            or not _INDEX.fullmatch(first)
+            or (index := int(first)) in self._entries
+        ):
             return None
         text = _string(second)
         return None if text is None else (Opening(self, index), text)
@@ -251,10 +263,10 @@ class _Table:
         return True
 
     def fitting(self, data: bytes) -> Iterator[Lane | EntryLane]:
-        """Give the lanes whose head and tail the data has."""
+        """Give the lanes whose head the data has."""
         for length in self.lengths:
             lane = self.heads.get(data[:length])
-            if lane is not None and data.endswith(lane.tail):
+            if lane is not None:
                 yield lane
 
     def drop(self, lane: Lane | EntryLane) -> None:
@@ -295,13 +307,7 @@ class Lanes:
     def find(self, name: bytes, data: bytes) -> tuple[Taken, str] | None:
         """Return the lane that an event takes and the text in it, None if it is one for the general way."""
         last = self.last  # most events are like the one before
-        if (
-            last is not None
-            and name == self._last_name
-            and data.startswith(last.head)
-            and data.endswith(last.tail)
-            and (found := last.take(data)) is not None
-        ):
+        if last is not None and name == self._last_name and (found := last.take(data)) is not None:
             return found
         table = self._tables.get(name)
         for lane in table.fitting(data) if table is not None else ():
