@@ -57,8 +57,8 @@ _MAX_PLACES: Final = 4
 """Places in an event with the same value that are tried for the one that was read, the last ones."""
 
 _INDEX = re.compile(rb"0|[1-9][0-9]{0,17}")
-_NUMBER = rb"(?<![0-9])(?:0|[1-9][0-9]{0,17})(?![0-9])"
-_STRING = rb'(?s)"(?:[^"\\]|\\.)*+"'
+_SCALAR = re.compile(rb'(?s)"(?:[^"\\]|\\.)*+"|[-+.0-9eE]++')  # strings whole, so that nothing is found in them
+_COLON = re.compile(rb"[ \t\r\n]*+:")
 _read = msgspec.json.Decoder(str).decode
 _replace = msgspec.structs.replace
 
@@ -355,9 +355,9 @@ def _lane(event: Learned, growth: Growth, update: PartDelta) -> Lane | EntryLane
         return None
     at = [*event.within, *keys]
     if isinstance(growth, TextGrowth):
-        text = _Hole(_STRING, at, growth.fragment, "")
+        text = _Hole(at, growth.fragment, "")
         if "id" in growth.change.entry.conflicts and isinstance(sent := growth.change.sent.get("id"), str):
-            ident = _Hole(_STRING, [*event.within, *to_part, "id"], sent, "b" if sent == "a" else "a")
+            ident = _Hole([*event.within, *to_part, "id"], sent, "b" if sent == "a" else "a")
             if (cut := _cut(event.data, ident, text)) is not None:
                 return ResentLane(cut, growth, within, update)
             cut = _cut(event.data, text, ident)
@@ -366,8 +366,8 @@ def _lane(event: Learned, growth: Growth, update: PartDelta) -> Lane | EntryLane
         return None if cut is None else Lane(cut, growth, within, update)
     if (key := _only_text(growth.sent)) is None:
         return None
-    index = _Hole(_NUMBER, [*at, "index"], growth.index, growth.index + 1)
-    cut = _cut(event.data, index, _Hole(_STRING, [*at, key], cast("str", growth.sent[key]), ""))
+    index = _Hole([*at, "index"], growth.index, growth.index + 1)
+    cut = _cut(event.data, index, _Hole([*at, key], cast("str", growth.sent[key]), ""))
     return None if cut is None else EntryLane(cut, growth, [*within, key], update)
 
 
@@ -379,20 +379,28 @@ def _only_text(sent: dict[str, Json]) -> str | None:
 
 
 class _Hole(msgspec.Struct, frozen=True):
-    """A value of an event that is another one in later events: how it looks, the keys to it, and another to try.
+    """A value of an event that is another one in later events: the keys to it, and another to try.
 
     What is tried for one hole is not what is tried for the other, so that two places with one value are told apart.
     """
 
-    pattern: bytes
     keys: list[str | int]
     value: str | int
     other: str | int
 
     def places(self, data: bytes) -> list[tuple[int, int]]:
-        """Return where values stand in the data that are this one, the last few."""
-        same = [found.span() for found in re.finditer(self.pattern, data) if _value(found[0]) == self.value]
-        return same[-_MAX_PLACES:] if self.value != self.other else []
+        """Return where such a value stands in the data, the last few; where it is a key it is no value."""
+        if self.value == self.other:
+            return []
+        same = [found.span() for found in _SCALAR.finditer(data) if self._is(found[0])]
+        return [span for span in same if not _COLON.match(data, span[1])][-_MAX_PLACES:]
+
+    def _is(self, token: bytes) -> bool:
+        try:
+            value = msgspec.json.decode(token)
+        except (msgspec.DecodeError, UnicodeError):
+            return False
+        return type(value) is type(self.value) and value == self.value
 
 
 def _cut(data: bytes, *holes: _Hole) -> list[bytes] | None:
@@ -403,13 +411,12 @@ def _cut(data: bytes, *holes: _Hole) -> list[bytes] | None:
         if ends != sorted(ends):
             continue
         around = [data[start:end] for start, end in zip(ends[::2], ends[1::2], strict=True)]
-        tried = b"".join(map(add, around, [*others, b""]))
         try:
-            tree = msgspec.json.decode(tried)
-            if all(_value_at(tree, hole.keys) == hole.other for hole in holes):
-                return around
-        except (msgspec.DecodeError, UnicodeError, LookupError, TypeError):  # what was replaced was a key, for one
-            continue
+            tree = msgspec.json.decode(b"".join(map(add, around, [*others, b""])))
+        except (msgspec.DecodeError, UnicodeError):  # half a surrogate pair, somewhere else
+            return None
+        if all(_value_at(tree, hole.keys) == hole.other for hole in holes):
+            return around
     return None
 
 
@@ -417,13 +424,6 @@ def _string(token: bytes) -> str | None:
     """Return the text that a JSON string stands for; None if it is no string, or one with half a surrogate pair."""
     try:
         return _read(token)
-    except (msgspec.DecodeError, UnicodeError):
-        return None
-
-
-def _value(token: bytes) -> object:
-    try:
-        return msgspec.json.decode(token)
     except (msgspec.DecodeError, UnicodeError):
         return None
 

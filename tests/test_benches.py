@@ -9,7 +9,7 @@ import pytest
 
 from benches import contenders, floors, guard, report, runner, scaling, streams, worker, workloads
 from benches.contenders import ByHand
-from benches.verdicts import compare, framing, lanes, snapshots, updates
+from benches.verdicts import compare, framing, lanes, matching, snapshots, updates
 from benches.workloads import CHUNKS, MODES, RECIPES
 
 if TYPE_CHECKING:
@@ -135,7 +135,13 @@ def test_calls_beside_the_growing_one_are_opened_first() -> None:
     assert (64, 5) == (len(step.tool_calls), len(events))
 
 
-VERDICTS = {"framing": framing.main, "lanes": lanes.main, "snapshots": snapshots.main, "updates": updates.main}
+VERDICTS = {
+    "framing": framing.main,
+    "lanes": lanes.main,
+    "matching": matching.main,
+    "snapshots": snapshots.main,
+    "updates": updates.main,
+}
 
 
 @pytest.mark.parametrize("verdict", VERDICTS.values(), ids=VERDICTS)

@@ -468,6 +468,41 @@ def test_an_event_that_msgspec_does_not_decode_opens_no_lane() -> None:
     assert 0 == Pair().short(created(), delta("step_1", opening(0, "call_1", "\ud83d")), *wrong)
 
 
+def within(call: str) -> bytes:
+    """Return a delta of one call, as its JSON text is."""
+    return event(STEP_DELTA, f'{{"id":"s","delta":{{"step_details":{{"type":"t","tool_calls":[{call}]}}}}}}'.encode())
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        [
+            '{"index":0,"function":{"arguments":"","arguments":"arguments"}}',
+            '{"index":0,"function":{"arguments":"","zzz":"arguments"}}',
+        ],
+        [
+            '{"index":0,"id":"d","function":{"arguments":"x"}}',
+            '{"index":0,"id":"a","id":"id","function":{"arguments":"y"}}',
+            '{"index":0,"id":"a","name":"id","function":{"arguments":"y"}}',
+        ],
+        [
+            '{"index":0,"l":[{"index":1,"logs":"","logs":"logs"}]}',
+            '{"index":0,"l":[{"index":2,"logs":"","zz":"logs"}]}',
+        ],
+        [
+            '{"index":0,"x1":[{"index":2,"logs":""}],"x1":[{"index":1,"logs":"a"}]}',
+            '{"index":0,"x1":[{"index":2,"logs":""}],"x3":[{"index":1,"logs":"a"}]}',
+        ],
+    ],
+    ids=["text", "id", "entry", "digits in a key"],
+)
+def test_a_key_that_stands_twice_and_is_like_the_text_is_not_taken_for_it(calls: list[str]) -> None:
+    opening = '{"index":0,"id":"c","type":"u","function":{"arguments":"x"},"l":[{"index":0}],"x1":[{"index":0}]}'
+    pair = Pair()
+    assert 0 == pair.short(*(within(each) for each in (opening, *calls[:2])))
+    pair.short(*(within(each) for each in calls))
+
+
 @pytest.mark.parametrize("words", ["arguments", "function", "tool_calls", "delta", "index", "type", "step_1"])
 def test_a_text_may_be_a_key_or_another_value_of_its_event(words: str) -> None:
     pair = Pair()

@@ -1,0 +1,103 @@
+"""How the texts of a run of fragments are taken out of their data: `python -m benches.verdicts.matching`.
+
+PLACEHOLDER
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from accumulator import Accumulator
+from accumulator._lanes import Lane
+from accumulator._sse import SSEParser
+from benches import workloads
+from benches.verdicts import compare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from accumulator._sse import Frame
+
+NAME = b"thread.run.step.delta"
+RUN = 20  # events that a chunk of 4 KiB brings
+
+_read = msgspec.json.Decoder(str).decode
+_read_all = msgspec.json.Decoder(list[str]).decode
+
+
+def asked(lane: Lane, frames: list[Frame]) -> list[str]:
+    """Ask for head and tail, and cut."""
+    head, tail = lane.head, lane.tail
+    start, end = len(head), -len(tail)
+    texts: list[str] = []
+    for name, data, _, _ in frames:
+        if name != NAME or not data.startswith(head) or not data.endswith(tail):
+            break
+        texts.append(_read(data[start:end]))
+    return texts
+
+
+def sliced(lane: Lane, frames: list[Frame]) -> list[str]:
+    """Cut with slices that are made once."""
+    head, tail = lane.head, lane.tail
+    before, between, behind = slice(len(head)), slice(len(head), -len(tail)), slice(-len(tail), None)
+    texts: list[str] = []
+    for name, data, _, _ in frames:
+        if name != NAME or data[before] != head or data[behind] != tail:
+            break
+        texts.append(_read(data[between]))
+    return texts
+
+
+def in_one(lane: Lane, frames: list[Frame]) -> list[str]:
+    """Decode the strings of a run as one list. No JSON string has a line feed in it, so none reaches into the next."""
+    head, tail, around = lane.head, lane.tail, lane.around
+    strings: list[bytes] = []
+    for name, data, _, _ in frames:
+        string = data.removeprefix(head).removesuffix(tail)
+        if name != NAME or len(data) - len(string) != around:
+            break
+        strings.append(string)
+    return _read_all(b"[" + b"\n,\n".join(strings) + b"]")
+
+
+def in_use(lane: Lane, frames: list[Frame]) -> list[str]:
+    """Take them as the library does."""
+    first, *rest = frames
+    return lane.take_on(_read(first[1].removeprefix(lane.head).removesuffix(lane.tail)), NAME, iter(rest))[0]
+
+
+def main(size: int = 20_000) -> None:
+    """Compare them on the fragments of one call."""
+    made = workloads.arguments(size, calls=1)
+    run, parser = Accumulator(), SSEParser()
+    run.feed(made.data(cut=True))  # lanes are there until the endings
+    lanes = run._dispatcher.lanes
+    frames = [item for item in parser.push(made.data()) if isinstance(item, tuple) and item[0] == NAME][2:]
+    runs = [frames[start : start + RUN] for start in range(0, len(frames), RUN)]
+    lane = lanes.last
+    assert isinstance(lane, Lane)
+
+    def each(take: Callable[[Lane, list[Frame]], list[str]]) -> list[str]:
+        return [text for frames in runs for text in take(lane, frames)]
+
+    compare(
+        "per event",
+        {
+            "head and tail removed": lambda: each(in_use),
+            "head and tail asked for, and a slice": lambda: each(asked),
+            "slices made once": lambda: each(sliced),
+            "all strings of a run in one list": lambda: each(in_one),
+            "the lane asked for anew": lambda: [
+                found[1] for name, data, _, _ in frames if (found := lanes.find(name, data)) is not None
+            ],
+        },
+        len(frames),
+    )
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
