@@ -20,14 +20,13 @@ What all this rests on:
 from __future__ import annotations
 
 import re
-from itertools import chain, product
-from operator import add
+from itertools import chain
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import msgspec
 
 from accumulator._builders import Entry, Text
-from accumulator._merge import APPEND, TextGrowth
+from accumulator._merge import APPEND, ListGrowth
 from accumulator._shapes import path_keys
 from accumulator._updates import ContentDelta, ToolCallDelta
 
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
     from accumulator._body import Pending
     from accumulator._builders import Json, Keyed
-    from accumulator._merge import Growth, ListGrowth
+    from accumulator._merge import Growth, TextGrowth
     from accumulator._sse import Item
     from accumulator._view import Model
 
@@ -48,7 +47,7 @@ MAX_DATA: Final = 4096
 """Bytes of an event that a lane is learned from; for longer ones the general way costs little beside decoding them."""
 
 MAX_LEARNED: Final = 2**20
-"""Bytes of all events that lanes are learned from: enough for some thousand calls under way at a time."""
+"""Bytes of all events that were looked through for lanes: enough for some thousand calls under way at a time."""
 
 _MAX_LENGTHS: Final = 8
 """Lengths of heads, each tried for each event. Calls that differ in nothing but their index have one or two."""
@@ -325,17 +324,17 @@ class Lanes:
         if isinstance(update, ToolCallDelta) and update.tool_call_id is None:
             return  # the call may still get its id, and then its updates have it
         owned = self._owned.setdefault(owner, _Owned())
-        grown = growth.text if isinstance(growth, TextGrowth) else growth.keyed
+        grown = growth.keyed if isinstance(growth, ListGrowth) else growth.text
         offers = owned.offers[grown] = owned.offers.get(grown, 0) + 1
         size = len(event.data)
         if size > MAX_DATA or self._learned + size > MAX_LEARNED or offers & (offers - 1):
             return
+        owned.learned += size
+        self._learned += size  # whether it succeeds or not
         lane = _lane(event, growth, update)
         table = self._tables.setdefault(event.name, _Table())
         if lane is not None and table.add(lane):
             owned.lanes.append((table, lane))
-            owned.learned += size
-            self._learned += size
 
     def forget(self, owner: Hashable) -> None:
         """Forget what was learned of a step or message."""
@@ -354,21 +353,35 @@ def _lane(event: Learned, growth: Growth, update: PartDelta) -> Lane | EntryLane
     if keys[: len(to_part)] != to_part:
         return None
     at = [*event.within, *keys]
-    if isinstance(growth, TextGrowth):
-        text = _Hole(at, growth.fragment, "")
-        if "id" in growth.change.entry.conflicts and isinstance(sent := growth.change.sent.get("id"), str):
-            ident = _Hole([*event.within, *to_part, "id"], sent, "b" if sent == "a" else "a")
-            if (cut := _cut(event.data, ident, text)) is not None:
-                return ResentLane(cut, growth, within, update)
-            cut = _cut(event.data, text, ident)
-            return None if cut is None else ResentLane(cut, growth, within, update, id_first=False)
-        cut = _cut(event.data, text)
-        return None if cut is None else Lane(cut, growth, within, update)
-    if (key := _only_text(growth.sent)) is None:
+    if isinstance(growth, ListGrowth):
+        return _entry_lane(event.data, at, growth, within, update)
+    text = _Hole(at, growth.fragment, "").place(event.data)
+    sent = growth.change.sent.get("id")
+    if text is None or "id" not in growth.change.entry.conflicts or not isinstance(sent, str):
+        return None if text is None else Lane(_around(event.data, text), growth, within, update)
+    ident = _Hole([*event.within, *to_part, "id"], sent, "b" if sent == "a" else "a").place(event.data)
+    if ident is None:
         return None
-    index = _Hole([*at, "index"], growth.index, growth.index + 1)
-    cut = _cut(event.data, index, _Hole([*at, key], cast("str", growth.sent[key]), ""))
-    return None if cut is None else EntryLane(cut, growth, [*within, key], update)
+    return ResentLane(_around(event.data, ident, text), growth, within, update, id_first=ident < text)
+
+
+def _entry_lane(
+    data: bytes, at: list[str | int], growth: ListGrowth, within: list[str | int], update: PartDelta
+) -> EntryLane | None:
+    key = _only_text(growth.sent)
+    if key is None:
+        return None
+    text = _Hole([*at, key], cast("str", growth.sent[key]), "").place(data)
+    index = _Hole([*at, "index"], growth.index, growth.index + 1).place(data)
+    if text is None or index is None or text < index:
+        return None
+    return EntryLane(_around(data, index, text), growth, [*within, key], update)
+
+
+def _around(data: bytes, *places: tuple[int, int]) -> list[bytes]:
+    """Return what is before, between and behind places in data."""
+    ends = [0, *chain.from_iterable(sorted(places)), len(data)]
+    return [data[start:end] for start, end in zip(ends[::2], ends[1::2], strict=True)]
 
 
 def _only_text(sent: dict[str, Json]) -> str | None:
@@ -379,45 +392,31 @@ def _only_text(sent: dict[str, Json]) -> str | None:
 
 
 class _Hole(msgspec.Struct, frozen=True):
-    """A value of an event that is another one in later events: the keys to it, and another to try.
-
-    What is tried for one hole is not what is tried for the other, so that two places with one value are told apart.
-    """
+    """A value of an event that is another one in later events: the keys to it, and another to try."""
 
     keys: list[str | int]
     value: str | int
     other: str | int
 
-    def places(self, data: bytes) -> list[tuple[int, int]]:
-        """Return where such a value stands in the data, the last few; where it is a key it is no value."""
+    def place(self, data: bytes) -> tuple[int, int] | None:
+        """Return where the value stands in the data: where another one is found by its keys. A key is no value."""
         if self.value == self.other:
-            return []
+            return None
+        other = msgspec.json.encode(self.other)
         same = [found.span() for found in _SCALAR.finditer(data) if self._is(found[0])]
-        return [span for span in same if not _COLON.match(data, span[1])][-_MAX_PLACES:]
+        for start, end in [span for span in same if not _COLON.match(data, span[1])][-_MAX_PLACES:]:
+            try:
+                tree = msgspec.json.decode(data[:start] + other + data[end:])
+            except (msgspec.DecodeError, UnicodeError):  # half a surrogate pair, somewhere else
+                return None
+            if _value_at(tree, self.keys) == self.other:
+                return start, end
+        return None
 
     def _is(self, token: bytes) -> bool:
-        try:
-            value = msgspec.json.decode(token)
-        except (msgspec.DecodeError, UnicodeError):
-            return False
-        return type(value) is type(self.value) and value == self.value
-
-
-def _cut(data: bytes, *holes: _Hole) -> list[bytes] | None:
-    """Return what is before, between and after the values that were read from an event's data."""
-    others = [msgspec.json.encode(hole.other) for hole in holes]
-    for places in product(*(hole.places(data) for hole in holes)):
-        ends = [0, *chain.from_iterable(places), len(data)]
-        if ends != sorted(ends):
-            continue
-        around = [data[start:end] for start, end in zip(ends[::2], ends[1::2], strict=True)]
-        try:
-            tree = msgspec.json.decode(b"".join(map(add, around, [*others, b""])))
-        except (msgspec.DecodeError, UnicodeError):  # half a surrogate pair, somewhere else
-            return None
-        if all(_value_at(tree, hole.keys) == hole.other for hole in holes):
-            return around
-    return None
+        if isinstance(self.value, int):
+            return token == b"%d" % self.value
+        return token.startswith(b'"') and _string(token) == self.value
 
 
 def _string(token: bytes) -> str | None:

@@ -194,7 +194,7 @@ class _Plan:
 
     def _growth(self) -> Growth | None:
         """Return what the plan is if it is one thing in one part and nothing else."""
-        others = (self._fields, self._ids, self._conflicts, self._loose, self._changes.faults)
+        others = (self._fields, self._ids, self._changes.faults)  # conflicts, and entries without index, have faults
         if len(self._changes.parts) != 1 or len(self._texts) + len(self._entries) != 1 or any(others):
             return None
         [change] = self._changes.parts
