@@ -1,6 +1,17 @@
 """How the texts of a run of fragments are taken out of their data: `python -m benches.verdicts.matching`.
 
-PLACEHOLDER
+In use: head and tail are removed, and what is left is the string if the data is shorter by just those two. Rejected:
+asking for head and tail and then cutting, which costs a tuple of arguments for each question before Python 3.13, and
+there alone is quicker; slices made once, which are no quicker anywhere; all strings of a run in one list, as good, but
+where one of them is none the run has to be taken again one by one; and asking for the lane of each event anew, after
+which each text is also appended by itself.
+
+    Python                                    3.11              3.12              3.13
+    head and tail removed                     0.256 µs 1.00 x   0.30 µs 1.00 x    0.292 µs 1.00 x
+    head and tail asked for, and a slice      0.337    1.32     0.381    1.32     0.260    0.89
+    slices made once                          0.263    1.03     0.319    1.11     0.344    1.18
+    all strings of a run in one list          0.248    0.97     0.279    0.97     0.285    0.98
+    the lane asked for anew                   0.302    1.18     0.343    1.19     0.338    1.16
 """
 
 from __future__ import annotations
