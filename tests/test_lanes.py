@@ -332,6 +332,11 @@ def test_an_id_and_a_text_that_are_one_are_told_apart(*, last: bool) -> None:
     assert 0 == pair.short(renamed("\ud83d", "\ud83d", last=last))
 
 
+def test_an_id_that_stands_in_many_places_opens_no_lane() -> None:
+    many = [{**delta_payload("step_1", {"id": "x", **fragment(0, words)}), "z": ["x"] * 5} for words in "abcd"]
+    assert 0 == Pair().short(*BEGIN, *(event(STEP_DELTA, each) for each in many))
+
+
 def test_another_id_is_told_once_before_its_fragments_take_the_short_way() -> None:
     pair = Pair()
     assert 1 == pair.short(*BEGIN, *(renamed("call_1", words) for words in "abc"))
