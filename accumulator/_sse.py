@@ -137,7 +137,7 @@ class SSEParser:
                 return self._bounded([])
             if self._skipping:
                 self._skipping = False
-                source = window[end:]
+                source = window[end:].lstrip(b"\r\n")
             else:
                 held += source
                 source = bytes(held)

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from accumulator._errors import LimitError
@@ -665,6 +665,7 @@ def test_a_parser_restored_anywhere_goes_on(stream: bytes, maximum: int) -> None
         assert expected == (items, second.rest())
 
 
+@example((b"data\n\n\n", [b"da", b"ta\n\n\n"]), 1)
 @given(cut_streams(), maxima)
 def test_a_parser_restored_after_every_chunk_goes_on(cut_stream: tuple[bytes, list[bytes]], maximum: int) -> None:
     stream, chunks = cut_stream
