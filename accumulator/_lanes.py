@@ -142,7 +142,7 @@ class ResentLane(Lane):
     __slots__ = ("_id_first", "_middle")
 
     def __init__(
-        self, cut: list[bytes], growth: TextGrowth, keys: list[str | int], update: PartDelta, *, id_first: bool = True
+        self, cut: list[bytes], growth: TextGrowth, keys: list[str | int], update: PartDelta, *, id_first: bool
     ) -> None:
         """Have what is around id and text in an event's data, what the event did, its update, and what comes first."""
         super().__init__(cut, growth, keys, update)
@@ -162,24 +162,22 @@ class ResentLane(Lane):
 class EntryLane(_Way):
     """Where entries go that are like one before but for index and text; the *middle* is between those two."""
 
-    __slots__ = ("_entries", "_fields", "_growth", "_keyed", "_middle")
+    __slots__ = ("_fields", "_growth", "_keyed", "_middle")
 
     def __init__(self, cut: list[bytes], growth: ListGrowth, keys: list[str | int], update: PartDelta) -> None:
         """Have what is around index and text in an event's data, what the event did, and its update."""
         super().__init__(cut, keys, growth.change.sent, update)
         self._middle = cut[1]
-        self._growth, self._keyed, self._entries = growth, growth.keyed, growth.keyed.entries
+        self._growth, self._keyed = growth, growth.keyed
         self._fields = {name: value for name, value in growth.sent.items() if name != "index"}
 
     def take(self, data: bytes) -> tuple[Taken, str] | None:
         """Return this lane with an event's index, and its text, None if the event is none for it."""
         between = data.removeprefix(self.head).removesuffix(self.tail)
+        if len(data) - len(between) != self.around:
+            return None
         first, _, second = between.partition(self._middle)
-        if (
-            len(data) - len(between) != self.around
-            or not _INDEX.fullmatch(first)
-            or (index := int(first)) in self._entries
-        ):
+        if not _INDEX.fullmatch(first) or (index := int(first)) in self._keyed.entries:
             return None
         text = _string(second)
         return None if text is None else (Opening(self, index), text)
