@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from accumulator._accumulator import Accumulator, Limits
-from accumulator._deltas import (
+from accumulator._assistants.accumulator import Accumulator, Limits
+from accumulator._assistants.deltas import (
     CodeInterpreterDelta,
     CodeInterpreterLogs,
     CodeInterpreterOutputDelta,
@@ -34,18 +34,8 @@ from accumulator._deltas import (
     ToolCallDeltaEntry,
     ToolCallDeltaObject,
 )
-from accumulator._errors import (
-    AccumulatorError,
-    CheckpointError,
-    DecodeError,
-    LimitError,
-    MergeError,
-    ResponseError,
-    RunError,
-    TruncatedError,
-)
-from accumulator._handler import Handler
-from accumulator._messages import (
+from accumulator._assistants.handler import Handler
+from accumulator._assistants.messages import (
     Annotation,
     AnnotationDelta,
     FileCitation,
@@ -80,7 +70,7 @@ from accumulator._messages import (
     URLCitationAnnotation,
     URLCitationDeltaAnnotation,
 )
-from accumulator._models import (
+from accumulator._assistants.run_steps import (
     CodeInterpreter,
     CodeInterpreterImage,
     CodeInterpreterImageOutput,
@@ -115,10 +105,7 @@ from accumulator._models import (
     ToolCallsStepDetails,
     Usage,
 )
-from accumulator._sse import ServerSentEvent, SSEParser
-from accumulator._stream import AsyncRunStream, RunStream, aaccumulate, accumulate
-from accumulator._tap import AsyncTap, Tap, atap, tap
-from accumulator._updates import (
+from accumulator._assistants.updates import (
     BodyEnded,
     ContentCreated,
     ContentDelta,
@@ -140,10 +127,23 @@ from accumulator._updates import (
     UnknownEvent,
     Update,
 )
-from accumulator._view import Field, ListField, Model
+from accumulator._errors import (
+    AccumulatorError,
+    CheckpointError,
+    DecodeError,
+    LimitError,
+    MergeError,
+    ResponseError,
+    RunError,
+    TruncatedError,
+)
+from accumulator._model import Field, ListField, Model
+from accumulator._sse import ServerSentEvent, SSEParser
+from accumulator._streams.streams import AsyncRunStream, RunStream, aaccumulate, accumulate
+from accumulator._streams.tap import AsyncTap, Tap, atap, tap
 
 if TYPE_CHECKING:
-    from accumulator._connect import aconnect, connect
+    from accumulator._assistants.connect import aconnect, connect
 
 __all__ = [
     "Accumulator",
@@ -280,9 +280,9 @@ __all__ = [
 def __getattr__(name: str) -> object:
     """Load the HTTP edge when it is asked for, so that `import accumulator` loads no HTTP client."""
     if name in {"aconnect", "connect"}:
-        from accumulator import _connect
+        from accumulator._assistants import connect as edge
 
-        value: object = getattr(_connect, name)
+        value: object = getattr(edge, name)
         globals()[name] = value
         return value
     message = f"module {__name__!r} has no attribute {name!r}"

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from accumulator._accumulator import Accumulator
-    from accumulator._models import ErrorObject
+    from accumulator._assistants.accumulator import Accumulator
+    from accumulator._assistants.run_steps import ErrorObject
+    from accumulator._assistants.updates import Problem, Update
     from accumulator._sse import ServerSentEvent
-    from accumulator._updates import Problem, Update
 
 
 class AccumulatorError(Exception):

@@ -31,12 +31,12 @@ from accumulator import (
     aconnect,
     connect,
 )
-from accumulator._builders import Object, snapshot_object
-from accumulator._coalesce import Coalescer
-from accumulator._deltas import tool_call_delta_view
-from accumulator._merge import fold_delta
-from accumulator._messages import content_delta_view
-from accumulator._shapes import MESSAGE, STEP, Shape
+from accumulator._assistants.deltas import tool_call_delta_view
+from accumulator._assistants.messages import content_delta_view
+from accumulator._fold.delta import fold_delta
+from accumulator._fold.nodes import Object, snapshot_object
+from accumulator._fold.policy import MESSAGE, STEP, Shape
+from accumulator._streams.coalesce import Coalescer
 from tests import wire
 from tests.loopback import Loopback
 from tests.strategies import runs
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 
     from accumulator import RunStream, Update
-    from accumulator._builders import Json
+    from accumulator._fold.nodes import Json
     from tests.loopback import Exchange
     from tests.strategies import Run
 

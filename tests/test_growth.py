@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from accumulator import Accumulator, LimitError, Limits, ToolCallDone, accumulate
-from accumulator._builders import Object, Text
+from accumulator._fold.nodes import Object, Text
 from tests.wire import (
     DONE,
     call,

@@ -31,7 +31,7 @@ from accumulator import (
     connect,
     tap,
 )
-from accumulator._handler import HOOKS
+from accumulator._assistants.handler import HOOKS
 from tests.bodies import DONE, FIRST, FIRST_EVENTS, SECOND, SECOND_EVENTS, STEP_AFTER_SECOND, event, step
 from tests.loopback import PATIENCE, Loopback
 from tests.strategies import make_run, tapes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from accumulator import Accumulator, LimitError, Limits, MergeError, accumulate
-from accumulator._lanes import MAX_DATA, MAX_LEARNED
+from accumulator._engine.fast_path import MAX_DATA, MAX_LEARNED
 from tests.wire import (
     DONE,
     call,

@@ -39,10 +39,10 @@ from accumulator import (
     aaccumulate,
     accumulate,
 )
-from accumulator._builders import Keyed, Object, Text, snapshot_object
-from accumulator._lanes import Lane, Opening, Resent
-from accumulator._merge import fold_delta
-from accumulator._shapes import MESSAGE, STEP
+from accumulator._engine.fast_path import Lane, Opening, Resent
+from accumulator._fold.delta import fold_delta
+from accumulator._fold.nodes import Keyed, Object, Text, snapshot_object
+from accumulator._fold.policy import MESSAGE, STEP
 from tests.strategies import (
     DONE,
     KINDS,
@@ -85,7 +85,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator, Sequence
 
     from accumulator import AsyncRunStream, RunStream, Update
-    from accumulator._builders import Json, Node
+    from accumulator._fold.nodes import Json, Node
     from tests.strategies import JsonObject, Kind, Run
 
 _T = TypeVar("_T")

@@ -15,8 +15,8 @@ from openai.types.beta.threads import (
     file_path_delta_annotation,
 )
 
-from accumulator import _messages as messages
-from accumulator._view import Field, Model
+from accumulator._assistants import messages
+from accumulator._model import Field, Model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accumulator import _deltas as deltas
-from accumulator import _models as models
+from accumulator._assistants import deltas
+from accumulator._assistants import run_steps as models
 from accumulator._errors import DecodeError
-from accumulator._view import Field, ListField, Model
+from accumulator._model import Field, ListField, Model
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,10 +24,10 @@ from accumulator import (
     ToolCallDone,
     UnknownEvent,
 )
-from accumulator._decode import KINDS
+from accumulator._assistants.protocol import KINDS
+from accumulator._engine.resource import ENDINGS as ENDINGS_OF_LIVES
+from accumulator._engine.resource import LIFE
 from accumulator._json import dump_json
-from accumulator._lives import ENDINGS as ENDINGS_OF_LIVES
-from accumulator._lives import LIFE
 from tests.wire import (
     CREATED_AT,
     DONE,

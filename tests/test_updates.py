@@ -9,10 +9,8 @@ from typing import cast, get_args, get_type_hints
 import pytest
 from msgspec import structs
 
-from accumulator import _deltas as deltas
-from accumulator import _messages as messages
-from accumulator import _models as models
-from accumulator import _updates as updates
+from accumulator._assistants import deltas, messages, updates
+from accumulator._assistants import run_steps as models
 
 STEP = models.RunStep.wrap({"id": "step_Kd81", "type": "tool_calls", "created_at": 1.0})
 CALL = models.FunctionToolCall.wrap({"id": "call_3", "type": "function"})

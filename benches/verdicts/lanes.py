@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
-    from accumulator._lanes import Taken
+    from accumulator._engine.fast_path import Taken
 
     Find: TypeAlias = Callable[[bytes, bytes], tuple[Taken, str] | None]
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from accumulator import Accumulator
-from accumulator._lanes import Lane
+from accumulator._engine.fast_path import Lane
 from accumulator._sse import SSEParser
 from benches import workloads
 from benches.verdicts import compare

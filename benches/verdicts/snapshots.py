@@ -14,11 +14,11 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-from accumulator._builders import Entry, Keyed, Text, snapshot_object
+from accumulator._fold.nodes import Entry, Keyed, Text, snapshot_object
 from benches.verdicts import compare
 
 if TYPE_CHECKING:
-    from accumulator._builders import Json
+    from accumulator._fold.nodes import Json
 
 
 def made(calls: int) -> Keyed:

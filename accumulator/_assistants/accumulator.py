@@ -8,25 +8,25 @@ from typing import TYPE_CHECKING, ClassVar, cast, overload
 
 import msgspec
 
-from accumulator._body import Pending
-from accumulator._checkpoint import Checkpoint, dump_pending
-from accumulator._checkpoint import decode as decode_checkpoint
-from accumulator._checkpoint import encode as encode_checkpoint
-from accumulator._dispatch import Dispatcher, required_action
+from accumulator._assistants.run_steps import ErrorObject, Run, tool_call_view
+from accumulator._assistants.updates import Problem
+from accumulator._engine.body import Pending
+from accumulator._engine.checkpoint import Checkpoint, dump_pending
+from accumulator._engine.checkpoint import decode as decode_checkpoint
+from accumulator._engine.checkpoint import encode as encode_checkpoint
+from accumulator._engine.engine import Dispatcher, required_action
+from accumulator._engine.feed import Intake
 from accumulator._errors import AccumulatorError, CheckpointError
-from accumulator._intake import Intake
 from accumulator._json import MAX_DEPTH, plain_json
-from accumulator._models import ErrorObject, Run, tool_call_view
 from accumulator._sse import DEFAULT_MAX_EVENT_SIZE, SSEParser, check_size
-from accumulator._updates import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self
 
-    from accumulator._messages import Message
-    from accumulator._models import RequiredAction, RunStep, ToolCall
-    from accumulator._updates import Update
+    from accumulator._assistants.messages import Message
+    from accumulator._assistants.run_steps import RequiredAction, RunStep, ToolCall
+    from accumulator._assistants.updates import Update
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

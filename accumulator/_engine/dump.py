@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 import msgspec
 
-from accumulator._builders import Entry, Keyed, Object, Text, entry_type, snapshot
+from accumulator._fold.nodes import Entry, Keyed, Object, Text, entry_type, snapshot
 from accumulator._json import MAX_DEPTH, dump_json, parse_json
 
 if TYPE_CHECKING:
-    from accumulator._builders import Json, Node
+    from accumulator._fold.nodes import Json, Node
 
 
 class Dump(msgspec.Struct, omit_defaults=True):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from accumulator._updates import Update
+    from accumulator._assistants.updates import Update
 
 Callback: TypeAlias = "Callable[[Update], object]"
 """What hears updates. It has no say in the stream but by raising; where hooks are awaited, what it returns may be."""

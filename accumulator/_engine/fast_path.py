@@ -25,19 +25,19 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import msgspec
 
-from accumulator._builders import Entry, Text
-from accumulator._merge import APPEND, ListGrowth
-from accumulator._shapes import path_keys
-from accumulator._updates import ContentDelta, ToolCallDelta
+from accumulator._assistants.updates import ContentDelta, ToolCallDelta
+from accumulator._fold.delta import APPEND, ListGrowth
+from accumulator._fold.nodes import Entry, Text
+from accumulator._fold.policy import path_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
 
-    from accumulator._body import Pending
-    from accumulator._builders import Json, Keyed
-    from accumulator._merge import Growth, TextGrowth
+    from accumulator._engine.body import Pending
+    from accumulator._fold.delta import Growth, TextGrowth
+    from accumulator._fold.nodes import Json, Keyed
+    from accumulator._model import Model
     from accumulator._sse import Item
-    from accumulator._view import Model
 
 _Tree: TypeAlias = "dict[str | int, _Tree]"
 """A part as sent, or what is in it on the way to what changes. A list there is read and copied as an object is."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias, Union
 import msgspec
 
 if TYPE_CHECKING:
-    from accumulator._builders import Json
+    from accumulator._fold.nodes import Json
 
 
 class Shape(msgspec.Struct, frozen=True):

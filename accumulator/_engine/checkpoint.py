@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Final, NoReturn, cast
 
 import msgspec
 
-from accumulator._body import Body
+from accumulator._assistants.updates import Problem
+from accumulator._engine.body import Body
+from accumulator._engine.resource import LifeDump
 from accumulator._errors import CheckpointError
-from accumulator._lives import LifeDump
-from accumulator._updates import Problem
 
 if TYPE_CHECKING:
-    from accumulator._body import Pending
+    from accumulator._engine.body import Pending
 
 FORMAT: Final = "delta-accumulator checkpoint"
 VERSION: Final = 1

@@ -11,20 +11,20 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
 
+from accumulator._assistants.messages import TextDelta, TextDeltaBlock
+from accumulator._assistants.run_steps import ErrorObject
+from accumulator._assistants.updates import BodyEnded, ContentDelta
 from accumulator._errors import AccumulatorError, ResponseError, RunError, TruncatedError
-from accumulator._messages import TextDelta, TextDeltaBlock
-from accumulator._models import ErrorObject
-from accumulator._source import framed
-from accumulator._updates import BodyEnded, ContentDelta
+from accumulator._streams.sources import framed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from accumulator._accumulator import Accumulator
-    from accumulator._coalesce import Coalescer
-    from accumulator._hooks import Callback
-    from accumulator._models import RunStep
-    from accumulator._updates import Update
+    from accumulator._assistants.accumulator import Accumulator
+    from accumulator._assistants.run_steps import RunStep
+    from accumulator._assistants.updates import Update
+    from accumulator._streams.coalesce import Coalescer
+    from accumulator._streams.hooks import Callback
 
 
 class Reading:

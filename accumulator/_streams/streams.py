@@ -7,23 +7,23 @@ from abc import ABC, abstractmethod
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from accumulator._accumulator import DEFAULT_LIMITS, Accumulator
-from accumulator._coalesce import coalescing
-from accumulator._hooks import acall, call, checked
-from accumulator._reading import Reading, added_text
-from accumulator._source import open_async_source, open_source
-from accumulator._waiting import NOT_YET, Reads
+from accumulator._assistants.accumulator import DEFAULT_LIMITS, Accumulator
+from accumulator._streams.coalesce import coalescing
+from accumulator._streams.hooks import acall, call, checked
+from accumulator._streams.reading import Reading, added_text
+from accumulator._streams.sources import open_async_source, open_source
+from accumulator._streams.timed_reads import NOT_YET, Reads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from types import TracebackType
 
-    from accumulator._accumulator import Limits
-    from accumulator._coalesce import Coalescer
-    from accumulator._hooks import Callback
-    from accumulator._models import RunStep
-    from accumulator._source import AsyncSource, Source
-    from accumulator._updates import Update
+    from accumulator._assistants.accumulator import Limits
+    from accumulator._assistants.run_steps import RunStep
+    from accumulator._assistants.updates import Update
+    from accumulator._streams.coalesce import Coalescer
+    from accumulator._streams.hooks import Callback
+    from accumulator._streams.sources import AsyncSource, Source
 
 
 def accumulate(  # noqa: PLR0913 - the source, and what to do with it by name

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Coroutine
 
-    from accumulator._source import AsyncSource
+    from accumulator._streams.sources import AsyncSource
 
 NOT_YET: Final = object()
 """What a read gives whose wait was over before it was."""

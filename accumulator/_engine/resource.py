@@ -12,16 +12,10 @@ from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple, TypeAlia
 
 import msgspec
 
-from accumulator._builders import Keyed, Object, OpenUnindexed, depth_of, is_nothing, snapshot, snapshot_object
-from accumulator._deltas import tool_call_delta_view
-from accumulator._dump import Dump, dump_node, load_object
-from accumulator._endings import fold_ending, fold_fields
-from accumulator._json import render_path
-from accumulator._merge import fold_delta
-from accumulator._messages import Message, content_delta_view, content_view
-from accumulator._models import RunStep, tool_call_view
-from accumulator._shapes import MESSAGE, STEP, Misfit, json_type, path_keys, usable_index
-from accumulator._updates import (
+from accumulator._assistants.deltas import tool_call_delta_view
+from accumulator._assistants.messages import Message, content_delta_view, content_view
+from accumulator._assistants.run_steps import RunStep, tool_call_view
+from accumulator._assistants.updates import (
     ContentCreated,
     ContentDelta,
     ContentDone,
@@ -36,13 +30,19 @@ from accumulator._updates import (
     ToolCallDelta,
     ToolCallDone,
 )
+from accumulator._engine.dump import Dump, dump_node, load_object
+from accumulator._fold.delta import fold_delta
+from accumulator._fold.nodes import Keyed, Object, OpenUnindexed, depth_of, is_nothing, snapshot, snapshot_object
+from accumulator._fold.policy import MESSAGE, STEP, Misfit, json_type, path_keys, usable_index
+from accumulator._fold.whole import fold_ending, fold_fields
+from accumulator._json import render_path
 
 if TYPE_CHECKING:
-    from accumulator._builders import Entry, Json
-    from accumulator._merge import Change, Changes, Fault, Growth
-    from accumulator._models import ToolCall
-    from accumulator._shapes import Shape
-    from accumulator._updates import Update
+    from accumulator._assistants.run_steps import ToolCall
+    from accumulator._assistants.updates import Update
+    from accumulator._fold.delta import Change, Changes, Fault, Growth
+    from accumulator._fold.nodes import Entry, Json
+    from accumulator._fold.policy import Shape
 
 State: TypeAlias = Literal["new", "open", "ended"]
 

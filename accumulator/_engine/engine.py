@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never, cast
 
-from accumulator._body import Body
-from accumulator._decode import decode, error_json, text_of
-from accumulator._json import MAX_DEPTH, count_openers, has_stack, json_depth, parse_json, render_path
-from accumulator._lanes import Lanes, Learned
-from accumulator._lives import MessageLife, StepLife
-from accumulator._models import ErrorObject, RequiredAction, Run
-from accumulator._shapes import Misfit, json_type, path_keys
-from accumulator._updates import (
+from accumulator._assistants.protocol import decode, error_json, text_of
+from accumulator._assistants.run_steps import ErrorObject, RequiredAction, Run
+from accumulator._assistants.updates import (
     BodyEnded,
     ErrorReceived,
     Problem,
@@ -19,14 +14,19 @@ from accumulator._updates import (
     RunUpdated,
     UnknownEvent,
 )
+from accumulator._engine.body import Body
+from accumulator._engine.fast_path import Lanes, Learned
+from accumulator._engine.resource import MessageLife, StepLife
+from accumulator._fold.policy import Misfit, json_type, path_keys
+from accumulator._json import MAX_DEPTH, count_openers, has_stack, json_depth, parse_json, render_path
 
 if TYPE_CHECKING:
-    from accumulator._body import Pending
-    from accumulator._builders import Json
-    from accumulator._decode import Decoded
+    from accumulator._assistants.protocol import Decoded
+    from accumulator._assistants.updates import Update
+    from accumulator._engine.body import Pending
+    from accumulator._engine.resource import Life
     from accumulator._errors import LimitError
-    from accumulator._lives import Life
-    from accumulator._updates import Update
+    from accumulator._fold.nodes import Json
 
 
 class Dispatcher:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
 import msgspec
 
-from accumulator._builders import Json
+from accumulator._fold.nodes import Json
 from accumulator._json import dump_json, parse_json
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from accumulator._models import CodeInterpreterImage, FileSearch, Function, MessageCreation
-from accumulator._view import Field, ListField, Model, view_by_type
+from accumulator._assistants.run_steps import CodeInterpreterImage, FileSearch, Function, MessageCreation
+from accumulator._model import Field, ListField, Model, view_by_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from accumulator._models import JSONObject
+    from accumulator._assistants.run_steps import JSONObject
 
 
 class CodeInterpreterLogs(Model):

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from accumulator._json import copy_json
-from accumulator._view import Field, ListField, Model, view_by_type, view_entries
+from accumulator._model import Field, ListField, Model, view_by_type, view_entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from accumulator._models import JSONObject
+    from accumulator._assistants.run_steps import JSONObject
 
 
 class FileCitation(Model):

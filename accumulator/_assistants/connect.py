@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Protocol, cast
 import httpx
 import httpx_sse
 
-from accumulator._accumulator import DEFAULT_LIMITS
-from accumulator._coalesce import coalescing
-from accumulator._hooks import checked
-from accumulator._source import open_async_source, open_source
-from accumulator._stream import AsyncRunStream, RunStream, new_or_given
+from accumulator._assistants.accumulator import DEFAULT_LIMITS
+from accumulator._streams.coalesce import coalescing
+from accumulator._streams.hooks import checked
+from accumulator._streams.sources import open_async_source, open_source
+from accumulator._streams.streams import AsyncRunStream, RunStream, new_or_given
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
-    from accumulator._accumulator import Accumulator, Limits
-    from accumulator._hooks import Callback
+    from accumulator._assistants.accumulator import Accumulator, Limits
+    from accumulator._streams.hooks import Callback
 
 
 class Client(Protocol):

@@ -12,9 +12,9 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from accumulator._deltas import ToolCallDeltaEntry
-from accumulator._messages import Message, MessageContent, MessageContentDelta
-from accumulator._models import ErrorObject, RequiredAction, Run, RunStep, ToolCall
+from accumulator._assistants.deltas import ToolCallDeltaEntry
+from accumulator._assistants.messages import Message, MessageContent, MessageContentDelta
+from accumulator._assistants.run_steps import ErrorObject, RequiredAction, Run, RunStep, ToolCall
 
 ProblemKind: TypeAlias = Literal["undecodable", "shape", "index", "conflict", "contradiction", "late"]
 """What may be wrong with an event.

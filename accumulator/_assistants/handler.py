@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from accumulator._updates import (
+from accumulator._assistants.updates import (
     BodyEnded,
     ContentCreated,
     ContentDelta,
@@ -28,7 +28,7 @@ from accumulator._updates import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from accumulator._updates import Update
+    from accumulator._assistants.updates import Update
 
 HOOKS: dict[type[Update], str] = {
     RunStepCreated: "on_run_step_created",

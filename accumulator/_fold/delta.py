@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 import msgspec
 
-from accumulator._builders import (
+from accumulator._assistants.updates import ProblemKind
+from accumulator._fold.nodes import (
     Entry,
     Json,
     Keyed,
@@ -32,16 +33,15 @@ from accumulator._builders import (
     is_nothing,
     snapshot,
 )
+from accumulator._fold.policy import ANY, Misfit, Path, check, indexed, json_type, usable_index
 from accumulator._json import dump_json, same_json
-from accumulator._shapes import ANY, Misfit, Path, check, indexed, json_type, usable_index
-from accumulator._updates import ProblemKind
 
 if TYPE_CHECKING:
-    from accumulator._builders import (
+    from accumulator._fold.nodes import (
         Node,
         OpenUnindexed,
     )
-    from accumulator._shapes import Shape
+    from accumulator._fold.policy import Shape
 
 APPEND = frozenset({"arguments", "input", "logs", "output", "refusal", "requesturl", "response_metadata", "value"})
 KEEP_FIRST = frozenset({"file_id", "id", "name", "server_label", "type"})

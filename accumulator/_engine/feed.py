@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from accumulator._body import Body, Pending
-from accumulator._decode import DONE
+from accumulator._assistants.protocol import DONE
+from accumulator._assistants.updates import Problem
+from accumulator._engine.body import Body, Pending
+from accumulator._engine.fast_path import Lane
 from accumulator._errors import LimitError, MergeError
-from accumulator._lanes import Lane
 from accumulator._sse import SSEParser
-from accumulator._updates import Problem
 
 if TYPE_CHECKING:
-    from accumulator._dispatch import Dispatcher
+    from accumulator._assistants.updates import Update
+    from accumulator._engine.engine import Dispatcher
     from accumulator._sse import Frame, Item
-    from accumulator._updates import Update
 
 _GLUED = DONE + b"\n"
 """How the data begins of an event that stands right behind a `done` without its blank line: two recordings in one file,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast
 
 from accumulator._errors import DecodeError
 from accumulator._json import copy_json, parse_json
-from accumulator._view import Field, ListField, Model, view_by_type, view_entries
+from accumulator._model import Field, ListField, Model, view_by_type, view_entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -179,7 +179,7 @@ class _Arguments:
             return copy_json(arguments)
         parse: Callable[[str], object] = parse_json
         if partial:
-            from accumulator._partial import parse_partial_json as parse
+            from accumulator._partial_json import parse_partial_json as parse
         try:
             return parse(arguments or "")
         except ValueError as exc:

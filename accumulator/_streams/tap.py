@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self, cast
 
-from accumulator._accumulator import DEFAULT_LIMITS
-from accumulator._hooks import acall, call, checked
-from accumulator._reading import Reading
-from accumulator._source import open_async_source, open_source
-from accumulator._stream import AsyncClosing, Closing, new_or_given
+from accumulator._assistants.accumulator import DEFAULT_LIMITS
+from accumulator._streams.hooks import acall, call, checked
+from accumulator._streams.reading import Reading
+from accumulator._streams.sources import open_async_source, open_source
+from accumulator._streams.streams import AsyncClosing, Closing, new_or_given
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from accumulator._accumulator import Accumulator
-    from accumulator._hooks import Callback
-    from accumulator._source import AsyncSource, Source
+    from accumulator._assistants.accumulator import Accumulator
+    from accumulator._streams.hooks import Callback
+    from accumulator._streams.sources import AsyncSource, Source
 
 _BYTES_LIKE: tuple[type[object], ...] = (bytes, bytearray, memoryview)
 

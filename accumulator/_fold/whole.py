@@ -17,7 +17,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from accumulator._builders import (
+from accumulator._fold.delta import APPEND, KEEP_FIRST, WHOLE, Change, Changes, Fault, type_conflict, value_conflict
+from accumulator._fold.nodes import (
     Entry,
     Keyed,
     Object,
@@ -29,18 +30,17 @@ from accumulator._builders import (
     is_nothing,
     snapshot,
 )
+from accumulator._fold.policy import ANY, check, indexed, usable_index
 from accumulator._json import dump_json, same_json
-from accumulator._merge import APPEND, KEEP_FIRST, WHOLE, Change, Changes, Fault, type_conflict, value_conflict
-from accumulator._shapes import ANY, check, indexed, usable_index
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from accumulator._builders import (
+    from accumulator._fold.nodes import (
         Json,
         Node,
     )
-    from accumulator._shapes import Path, Shape
+    from accumulator._fold.policy import Path, Shape
 
 
 def fold_fields(root: Object, sent: dict[str, Json], shape: Shape, *, keep: Collection[str] = ()) -> Changes:

@@ -20,18 +20,18 @@ import sys
 import time
 from typing import TYPE_CHECKING, TypeAlias, cast
 
-from accumulator._builders import Keyed, Object, Text
-from accumulator._deltas import tool_call_delta_view
-from accumulator._merge import fold_delta
-from accumulator._messages import content_delta_view
-from accumulator._shapes import MESSAGE, STEP, Misfit, Shape
-from accumulator._updates import ContentDelta, ToolCallDelta
+from accumulator._assistants.deltas import tool_call_delta_view
+from accumulator._assistants.messages import content_delta_view
+from accumulator._assistants.updates import ContentDelta, ToolCallDelta
+from accumulator._fold.delta import fold_delta
+from accumulator._fold.nodes import Keyed, Object, Text
+from accumulator._fold.policy import MESSAGE, STEP, Misfit, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from accumulator._builders import Json, Node
-    from accumulator._updates import Update
+    from accumulator._assistants.updates import Update
+    from accumulator._fold.nodes import Json, Node
 
 Delta: TypeAlias = ToolCallDelta | ContentDelta
 Slot: TypeAlias = tuple[type[Delta], str, int]

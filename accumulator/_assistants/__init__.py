@@ -1,0 +1,1 @@
+"""All that is named after the Assistants API."""

@@ -1,0 +1,1 @@
+"""What one run is: its events, its resources and its bodies."""

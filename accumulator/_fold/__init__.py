@@ -1,0 +1,1 @@
+"""The fold: JSON deltas and whole objects merged into what is there."""

@@ -1,0 +1,1 @@
+"""Sources that are read into an accumulator, sync and async."""
