@@ -1,14 +1,17 @@
 """Fold streams of deltas into complete objects: bytes of server-sent events in, complete run steps out.
 
-`accumulate` and `aaccumulate` read a stream, `connect` and `aconnect` open one, `Accumulator` does the same without any
-I/O. What they hand out is in the union `Update`; what they fold is a `RunStep`.
+`accumulate` and `aaccumulate` read a stream, `connect` and `aconnect` open one, and `Accumulator` does the same without
+I/O. All of them give updates, the members of the union `Update`. What they fold are `RunStep`s and `Message`s.
 
-Where what is decided, from bytes to updates: `_sse` takes the stream apart, `_intake` has what is pending of one source
-and its bodies, `_decode` says what an event is, `_dispatch` where it goes, `_lives` what a step or message makes of it.
-`_shapes` has what the reference needs where, `_merge` the table of fields, conflicts, late deltas and entries without
-an index, `_endings` what whole objects and endings do, `_builders` what grows, and its snapshots, `_lanes` the short
-way past all of these. `_body` has the outcome, `_updates` the kinds of problems, `_checkpoint` and `_dump` the state as
-bytes, `_reading` what both loops of `_stream` do.
+The modules behind these names are private. From the ground up:
+
+- `_errors`, `_json`, `_partial_json` and `_model`: exceptions, JSON values, and the typed classes over them.
+- `_sse`: bytes to events.
+- `_fold`: deltas and whole objects folded into JSON that grows; it knows no event and no class.
+- `_engine`: the life of a run step, a message and a body, the fast path, checkpoints.
+- `_streams`: sources of bytes, sync and async iteration, taps.
+- `_assistants`: what is named after the Assistants API.
+- `_cli`: the command line.
 """
 
 from __future__ import annotations
@@ -16,24 +19,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from accumulator._assistants.accumulator import Accumulator, Limits
-from accumulator._assistants.deltas import (
-    CodeInterpreterDelta,
-    CodeInterpreterLogs,
-    CodeInterpreterOutputDelta,
-    CodeInterpreterOutputImage,
-    CodeInterpreterToolCallDelta,
-    FileSearchToolCallDelta,
-    FunctionToolCallDelta,
-    OtherOutputDelta,
-    OtherStepDetailsDelta,
-    OtherToolCallDelta,
-    RunStepDelta,
-    RunStepDeltaEvent,
-    RunStepDeltaMessageDelta,
-    StepDetailsDelta,
-    ToolCallDeltaEntry,
-    ToolCallDeltaObject,
-)
 from accumulator._assistants.handler import Handler
 from accumulator._assistants.messages import (
     Annotation,
@@ -72,41 +57,58 @@ from accumulator._assistants.messages import (
 )
 from accumulator._assistants.run_steps import (
     CodeInterpreter,
+    CodeInterpreterDelta,
     CodeInterpreterImage,
     CodeInterpreterImageOutput,
     CodeInterpreterLogOutput,
+    CodeInterpreterLogs,
     CodeInterpreterOutput,
+    CodeInterpreterOutputDelta,
+    CodeInterpreterOutputImage,
     CodeInterpreterToolCall,
-    ErrorObject,
+    CodeInterpreterToolCallDelta,
     FileSearch,
     FileSearchRankingOptions,
     FileSearchResult,
     FileSearchResultContent,
     FileSearchToolCall,
+    FileSearchToolCallDelta,
     Function,
     FunctionToolCall,
+    FunctionToolCallDelta,
     LastError,
     MessageCreation,
     MessageCreationStepDetails,
     OtherOutput,
+    OtherOutputDelta,
     OtherStepDetails,
+    OtherStepDetailsDelta,
     OtherToolCall,
+    OtherToolCallDelta,
+    RunStep,
+    RunStepDelta,
+    RunStepDeltaEvent,
+    RunStepDeltaMessageDelta,
+    RunStepInclude,
+    StepDetails,
+    StepDetailsDelta,
+    ToolCall,
+    ToolCallDeltaEntry,
+    ToolCallDeltaObject,
+    ToolCallsStepDetails,
+    Usage,
+)
+from accumulator._assistants.runs import (
+    ErrorObject,
     RequiredAction,
     RequiredMCPToolCall,
     RequiredToolCall,
     Run,
     RunIncompleteDetails,
-    RunStep,
-    RunStepInclude,
-    StepDetails,
     SubmitToolApproval,
     SubmitToolOutputs,
-    ToolCall,
-    ToolCallsStepDetails,
-    Usage,
 )
 from accumulator._assistants.updates import (
-    BodyEnded,
     ContentCreated,
     ContentDelta,
     ContentDone,
@@ -127,6 +129,7 @@ from accumulator._assistants.updates import (
     UnknownEvent,
     Update,
 )
+from accumulator._engine.body import BodyEnded
 from accumulator._errors import (
     AccumulatorError,
     CheckpointError,
@@ -278,7 +281,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Load the HTTP edge when it is asked for, so that `import accumulator` loads no HTTP client."""
+    """Load the functions that need an HTTP client when they are used: `import accumulator` loads none."""
     if name in {"aconnect", "connect"}:
         from accumulator._assistants import connect as edge
 

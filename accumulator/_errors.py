@@ -1,16 +1,16 @@
 """The exceptions, one root.
 
 AccumulatorError
-├── DecodeError        `from_dict` or `from_json` got no JSON object, `parse_arguments` a text that is no JSON
+├── DecodeError        `from_dict` or `from_json` got no JSON object, or `parse_arguments` text that is no JSON
 ├── MergeError         strict mode: an event had a problem
-├── LimitError         a limit was passed
-├── TruncatedError     a body ended before its end was said
+├── LimitError         an event was larger than a limit allows
+├── TruncatedError     a body was cut short
 ├── RunError           a body ended in an error event
-├── ResponseError      an HTTP answer that is no event stream
-└── CheckpointError    `Accumulator.from_bytes` got something that `to_bytes` did not write
+├── ResponseError      an HTTP response is no event stream
+└── CheckpointError    `Accumulator.from_bytes` got bytes that `to_bytes` did not write
 
-Misuse by the caller is a `TypeError`, `ValueError` or `RuntimeError` instead. All of them pickle; an accumulator they
-carry does not travel with them.
+Misuse by the caller is a `TypeError`, `ValueError` or `RuntimeError` instead. All errors can be pickled, without the
+accumulator that they carry.
 """
 
 from __future__ import annotations
@@ -21,29 +21,28 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from accumulator._assistants.accumulator import Accumulator
-    from accumulator._assistants.run_steps import ErrorObject
+    from accumulator._assistants.runs import ErrorObject
     from accumulator._assistants.updates import Problem, Update
     from accumulator._sse import ServerSentEvent
 
 
 class AccumulatorError(Exception):
-    """Root of every error that this library raises for what came from outside.
+    """Root of every error that this library raises for input from outside.
 
     Attributes:
-        updates: what the failed call had already folded, in order; empty where nothing was.
-        accumulator: the accumulator with everything folded so far, readable as ever; None where there was none.
-            It is left out of a pickle.
+        updates: the updates that the failed call had made before it failed, in order; empty if there were none.
+        accumulator: the accumulator, with everything folded so far; None if there was none. A pickle leaves it out.
 
     """
 
     def __init__(self, message: str) -> None:
-        """Keep the message; the attributes are set by whoever raises."""
+        """Take the message; whoever raises sets the attributes."""
         super().__init__(message)
         self.updates: Sequence[Update] = ()
         self.accumulator: Accumulator | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle by class, message and attributes, whatever a subclass's constructor takes."""
+        """Pickle by class, message and attributes, whatever arguments the constructor of a subclass takes."""
         state = {key: value for key, value in self.__dict__.items() if key != "accumulator"}
         return (_rebuild, (type(self), str(self)), state)
 
@@ -55,37 +54,40 @@ def _rebuild(cls: type[AccumulatorError], message: str) -> AccumulatorError:
 
 
 class DecodeError(AccumulatorError):
-    """What `from_dict` or `from_json` was given is no JSON object, or what `parse_arguments` has to read no JSON.
+    """What `from_dict` or `from_json` got is no JSON object, or the arguments to parse are no JSON.
 
-    The message names the path and what came.
+    The message says what was expected, what it got and where.
     """
 
 
 class MergeError(AccumulatorError):
-    """An event had a problem and the accumulator is strict.
+    """An event had a problem, and the accumulator is strict.
 
-    The event was treated as in tolerant mode before this was raised: `updates` has its updates, `problem` its first
-    problem.
+    The event has been folded as in tolerant mode.
+
+    Attributes:
+        problem: the first problem of the event; `updates` has all of its updates.
+
     """
 
     def __init__(self, message: str, problem: Problem) -> None:
-        """Keep the problem beside the message."""
+        """Take the message and the problem."""
         super().__init__(message)
         self.problem = problem
 
 
 class LimitError(AccumulatorError):
-    """A limit was passed; what was folded before stays readable.
+    """An event was larger than a limit allows; what was folded before it stays readable.
 
     Attributes:
         limit: the limit's name in `Limits`, such as "max_event_size".
-        maximum: its value.
-        events: for `SSEParser.feed`: the events before the one that was too large.
+        maximum: the limit's value.
+        events: from `SSEParser.feed`, the events before the one that was too large.
 
     """
 
     def __init__(self, message: str, *, limit: str, maximum: int) -> None:
-        """Keep the limit's name and value."""
+        """Take the message, and the limit's name and value."""
         super().__init__(message)
         self.limit = limit
         self.maximum = maximum
@@ -93,33 +95,38 @@ class LimitError(AccumulatorError):
 
 
 class TruncatedError(AccumulatorError):
-    """A body ended without `done`, an error or a final status, or its source broke (then that is the `__cause__`)."""
+    """A body ended without `done`, an error or a final status, or its source raised, which is the `__cause__` then."""
 
 
 class RunError(AccumulatorError):
-    """A body ended in an error event; `error` is what the server said."""
+    """A body ended in an error event.
+
+    Attributes:
+        error: the server's error; None if it is not known.
+
+    """
 
     def __init__(self, message: str, error: ErrorObject | None) -> None:
-        """Keep the server's error object."""
+        """Take the message and the server's error."""
         super().__init__(message)
         self.error = error
 
 
 class ResponseError(AccumulatorError):
-    """An HTTP answer is not a stream of server-sent events.
+    """An HTTP response is not a stream of server-sent events.
 
     Attributes:
-        status: the HTTP status code, or None where the source has none.
-        content_type: the answer's Content-Type, "" where it had none.
-        request_id: the server's id of the request, for its support; None where it sent none.
-        body: the start of the answer's body, as text.
+        status: the HTTP status code; None if the source has none.
+        content_type: the response's Content-Type, "" if it had none.
+        request_id: the server's id of the request, to be given to its support; None if it sent none.
+        body: the start of the response's body, as text.
 
     """
 
     def __init__(
         self, message: str, *, status: int | None, content_type: str, request_id: str | None, body: str
     ) -> None:
-        """Keep what the answer said."""
+        """Take the message and what the response said."""
         super().__init__(message)
         self.status = status
         self.content_type = content_type
@@ -128,4 +135,4 @@ class ResponseError(AccumulatorError):
 
 
 class CheckpointError(AccumulatorError):
-    """Bytes are no checkpoint of this library, or of a version that it does not read."""
+    """Bytes are no checkpoint of this library, or one of a version that this release does not read."""

@@ -1,7 +1,7 @@
-"""JSON text to plain values and back: the one place where that is decided.
+"""JSON text to plain values and back, and what counts as a JSON value at all.
 
-A JSON value here is None, bool, int, a finite float, str, list or dict with str keys, nothing else. `parse_json` takes
-what real servers send and rejects what could not be written again: NaN, Infinity, a float past the largest double, an
+A JSON value is None, bool, int, a finite float, str, list or dict with str keys, nothing else. `parse_json` takes what
+real servers send and rejects what could not be written again: NaN, Infinity, a float past the largest double, an
 integer past `MAX_INT_DIGITS`, nesting past `MAX_DEPTH`.
 """
 
@@ -11,7 +11,7 @@ import math
 import re
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 import msgspec
 
@@ -19,23 +19,31 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import NoReturn
 
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
+"""A JSON value."""
+
+JSONObject: TypeAlias = dict[str, "Json"]
+"""A JSON object."""
+
 MAX_DEPTH = 128
-"""Most arrays and objects that may lie within each other: serde_json's limit. Events of the API nest about ten deep."""
+"""Most levels of arrays and objects: serde_json's limit. Events of the API have about ten."""
 
 MAX_INT_DIGITS = 4300
 """Most digits of an integer: Python's own default limit between text and int, which msgspec has too."""
 
 _FRAMES = 4
+"""Most stack frames that the fold takes for one level of nesting."""
+
 _MARGIN = 10
-"""Calls within each other that the fold takes for a level of nesting, at most; and levels more for the way there."""
+"""Levels added to those of the JSON, for the calls that lead to the fold."""
 
 _INT_BOUND: int = 10**MAX_INT_DIGITS
 _SURROGATE = "[\ud800-\udfff]"
 
 _LONGEST_KEY = 200
 _LONGEST_PATH = 500
-"""Characters of a key in a rendered path, and of the path: one event may have thousands of faults, all of them behind a
-key as long as the event, or as deep as it can be."""
+"""Most characters of a key in a rendered path, and of the path. One event may have thousands of problems, each with a
+path through a key as long as the event or as deep as `MAX_DEPTH`."""
 
 _T = TypeVar("_T")
 
@@ -43,12 +51,12 @@ _T = TypeVar("_T")
 def parse_json(data: bytes | str) -> object:
     """Decode JSON text.
 
-    Bytes are UTF-8; where they are not, each wrong part reads as U+FFFD, as the WHATWG decoder does it. The escape of a
-    lone surrogate is kept as a lone surrogate. Of duplicate keys the last counts. Linear in the length of the text;
-    clean text costs one pass of msgspec and a count of its brackets.
+    Bytes are read as UTF-8; invalid sequences read as U+FFFD, as in the WHATWG decoder. The escape of a lone surrogate
+    reads as that lone surrogate. Of duplicate keys the last counts. The cost is linear in the length of the text; valid
+    text costs one pass of msgspec and a count of its brackets.
 
     Raises:
-        ValueError: it is no JSON, or nothing that could be written again; the message has a reason and no payload.
+        ValueError: it is no JSON, or could not be written again; the message has a reason and no payload.
 
     """
     try:
@@ -61,10 +69,10 @@ def parse_json(data: bytes | str) -> object:
 
 
 def has_stack(levels: int) -> bool:
-    """Tell whether there is stack enough to go down so many levels of nesting; costs less than decoding an event."""
+    """Tell whether enough of the stack is left to fold that many levels. Costs less than decoding an event."""
     try:
         sys._getframe(sys.getrecursionlimit() - _FRAMES * (_MARGIN + levels))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - counts them, in C
-    except ValueError:  # the stack is not that deep
+    except ValueError:  # the stack is not that deep yet
         return True
     return False
 
@@ -72,7 +80,7 @@ def has_stack(levels: int) -> bool:
 def render_path(keys: Iterable[str | int]) -> str:
     """Return keys and positions as JSONPath (RFC 9535): `$.step_details.tool_calls[2].type`.
 
-    Long keys are cut, and so are long paths, in the middle.
+    Long keys are cut at the end, long paths in the middle.
     """
     text = "$" + "".join(map(_render_key, keys))
     half = _LONGEST_PATH // 2
@@ -87,9 +95,9 @@ def _render_key(key: str | int) -> str:
 
 
 def dump_json(value: object) -> str:
-    """Encode a JSON value as compact text, non-ASCII raw, keys in their order.
+    """Encode a JSON value as compact text: non-ASCII raw, keys in their order.
 
-    A lone surrogate is written as its escape, so that `.encode()` of the result cannot fail.
+    A lone surrogate is written as its escape, so that `.encode()` of the result never fails.
     """
     try:
         return msgspec.json.encode(value).decode()
@@ -101,16 +109,15 @@ def dump_json(value: object) -> str:
 
 
 def copy_json(value: _T) -> _T:
-    """Copy a JSON value deeply; the text and numbers in it are shared."""
+    """Copy a JSON value deeply; only text and numbers are shared."""
     return cast("_T", msgspec.to_builtins(value))
 
 
 def same_json(a: object, b: object) -> bool:
     """Tell whether two JSON values are equal in the sense of `json.dumps(x, sort_keys=True)`.
 
-    The order of keys does not count. 1, 1.0 and true are three values, so are 0.0 and -0.0. A pair of surrogates that
-    stands in a str as two characters equals the one character that it means. Stops at the first difference; costs the
-    smaller of the two at most.
+    The order of keys does not count. 1, 1.0 and true differ, and so do 0.0 and -0.0. A surrogate pair in a str equals
+    the character that it encodes. Stops at the first difference; costs at most the smaller of the two.
     """
     if a is b:
         return True
@@ -130,17 +137,18 @@ def same_json(a: object, b: object) -> bool:
 def plain_json(value: object) -> object:
     """Copy Python data deeply into a JSON value.
 
-    Any mapping becomes a dict, a list a list; a subclass of str, int or float (an enumeration, say) becomes that.
+    Any mapping becomes a dict, a subclass of list a list, and a subclass of str, int or float (such as an enumeration)
+    that type.
 
     Raises:
-        ValueError: something in it is no JSON; the message names the JSON path, what was expected and what came.
+        ValueError: something in it is no JSON; the message says what was expected, what it got and the JSON path.
 
     """
     return _plain(value, [])
 
 
 def _parse_slowly(data: bytes | str) -> object:
-    """Decode what msgspec refuses: either it is wrong, or it has wrong UTF-8 or a lone surrogate in it."""
+    """Decode what msgspec rejects: text that is no JSON, or that has invalid UTF-8 or lone surrogates in it."""
     import json
 
     text = data if isinstance(data, str) else data.decode("utf-8", "replace")
@@ -177,18 +185,23 @@ def _bounded(text: str) -> int:
 
 
 def count_openers(data: bytes | str) -> int:
+    """Count the opening brackets in JSON text: at least the number of its levels, and cheap to find."""
     if isinstance(data, str):
         return data.count("[") + data.count("{")
     return data.count(b"[") + data.count(b"{")
 
 
 def check_depth(value: object) -> None:
+    """Raise `ValueError` if a value has more levels than `MAX_DEPTH`."""
     if json_depth(value) > MAX_DEPTH:
         raise ValueError(_TOO_DEEP)
 
 
 def json_depth(value: object) -> int:
-    """Go down level by level, not by recursion: the value may be nested as deep as the decoder's stack allowed."""
+    """Return how many levels of arrays and objects a value has.
+
+    Not recursive: the value may be as deep as the decoder's stack allowed.
+    """
     depth, level = -1, [value]
     while level:
         depth += 1
@@ -214,17 +227,17 @@ def _same_objects(a: dict[str, object], b: dict[str, object]) -> bool:
 
 
 def _same_joined(a: str, b: str) -> bool:
-    # Joined, a text has half its length at the least.
+    # Joining a text at most halves its length.
     return max(len(a), len(b)) <= 2 * min(len(a), len(b)) and joined(a) == joined(b)
 
 
 def joined(text: str) -> str:
-    """Put pairs of surrogates together, as every JSON decoder does; lone ones stay."""
+    """Replace each surrogate pair with the character that it encodes, as JSON decoders do; keep lone surrogates."""
     if text.isascii():
         return text
     try:
         text.encode()
-    except UnicodeEncodeError:  # a surrogate, of a pair or alone
+    except UnicodeEncodeError:  # it has surrogates, paired or lone
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
     return text
 
@@ -244,12 +257,12 @@ def _plain(value: object, path: list[str | int]) -> object:
                 raise ValueError(_TOO_DEEP)
             return _plain_items(cast("Mapping[object, object] | list[object]", value), path)
         case int():
-            came = f"an int of more than {MAX_INT_DIGITS} digits"
+            got = f"an int of more than {MAX_INT_DIGITS} digits"
         case float():
-            came = repr(float(value))
+            got = repr(float(value))
         case _:
-            came = type(value).__qualname__
-    message = f"expected a JSON value at {render_path(path)}, came {came}"
+            got = type(value).__qualname__
+    message = f"expected a JSON value at {render_path(path)}, came {got}"
     raise ValueError(message)
 
 

@@ -1,14 +1,14 @@
-"""A typed view over a JSON object: the base of every public data class.
+"""Models: typed, read-only classes over JSON objects, and the fields that they are made of.
 
-The JSON is the data. A `Model` holds it, shares it and never changes it; a `Field` looks its key up when it is read. So
-nothing is rejected, nothing is lost, and what comes back from `to_dict` is what was sent.
+The JSON is the data. A `Model` keeps the JSON object that it was made of, shares it and never changes it. A `Field`
+looks its key up each time it is read. So nothing is rejected, nothing is lost, and `to_dict` returns what was sent.
 """
 
 from __future__ import annotations
 
 import reprlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Generic, NoReturn, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Generic, NoReturn, TypeAlias, TypeVar, cast, overload
 
 from accumulator._errors import DecodeError
 from accumulator._json import copy_json, dump_json, parse_json, plain_json, same_json
@@ -22,18 +22,21 @@ _M = TypeVar("_M", bound="Model")
 _new = object.__new__
 _SCALARS = (str, int, float, type(None))
 
+PlainDict: TypeAlias = dict[str, object]
+"""A JSON object that has no class: a deep copy, made by each read. For classes whose field `object` hides the type."""
+
 
 class Field(Generic[_T_co]):
     """One key of a model: reads the JSON value behind it.
 
-    Absent and null both read None. A value of another type than the declared one is handed through as it came. Reading
-    is a lookup; a nested model is built anew by each read; an object or list that has no class comes as a deep copy.
+    Absent and null both read None. A value of another type than the declared one is returned as it was sent. Reading
+    is a lookup; a nested model is built anew by each read; an object or list that has no class is copied deeply.
     """
 
-    def __init__(self, doc: str, view: Callable[[dict[str, object]], _T_co] | None = None) -> None:
-        """Keep the field's documentation, and what makes an object read from it a model."""
+    def __init__(self, doc: str, wrap: Callable[[Mapping[str, object]], _T_co] | None = None) -> None:
+        """Take the field's documentation, and what makes a model of a JSON object."""
         self.__doc__ = doc
-        self._view = view
+        self._wrap = wrap
         self._name = ""
 
     def __set_name__(self, owner: type[Model], name: str) -> None:
@@ -59,8 +62,8 @@ class Field(Generic[_T_co]):
     def _read(self, value: object) -> _T_co:
         if isinstance(value, _SCALARS):
             return cast("_T_co", value)
-        if self._view is not None and isinstance(value, dict):
-            return self._view(cast("dict[str, object]", value))
+        if self._wrap is not None and isinstance(value, dict):
+            return self._wrap(cast("dict[str, object]", value))
         return cast("_T_co", copy_json(value))
 
     def _refuse(self, model: Model) -> NoReturn:
@@ -69,37 +72,36 @@ class Field(Generic[_T_co]):
 
 
 class ListField(Field[tuple[_T_co, ...]]):
-    """One key of a model whose value is a list: reads a tuple of views.
+    """One key of a model whose value is a list: reads a tuple, with a model for each object in the list.
 
-    Absent and null read (). An entry that is no object, and a value that is no list, are handed through as they came.
+    Absent and null read (). An entry that is no object, or a value that is no list, is returned as it was sent.
     """
 
-    def __init__(self, doc: str, entry: Callable[[dict[str, object]], _T_co]) -> None:
-        """Keep the field's documentation, and what makes an entry a model."""
+    def __init__(self, doc: str, wrap: Callable[[Mapping[str, object]], _T_co]) -> None:
+        """Take the field's documentation, and what makes a model of an entry."""
         super().__init__(doc)
-        self._entry = entry
+        self._wrap_entry = wrap
 
     def _read(self, value: object) -> tuple[_T_co, ...]:
-        if value is None:
-            return ()
-        if isinstance(value, list):
-            return view_entries(cast("list[object]", value), self._entry)
+        if value is None or isinstance(value, list):
+            return wrap_list(cast("object", value), self._wrap_entry)
         return cast("tuple[_T_co, ...]", copy_json(value))
 
 
 class Model:
-    """A frozen view over a JSON object; its fields are looked up when they are read.
+    """A typed, frozen JSON object; each field is looked up when it is read.
 
-    Never rejects: see `Field`. Equal to a model of the same class whose JSON is equal in the sense of
-    `json.dumps(x, sort_keys=True)`: the order of keys does not count, and 1, 1.0 and true differ. Not hashable, since
-    it may be large. Pickles and copies; a copy is the model itself, as nothing that it hands out can change it.
+    A model rejects nothing: see `Field`. Two models are equal if they are of one class and their JSON is equal in the
+    sense of `json.dumps(x, sort_keys=True)`: the order of keys does not count, and 1, 1.0 and true differ. A model is
+    not hashable, since it may be large. It can be pickled. A copy is the model itself, as nothing that it returns can
+    change it.
     """
 
     __slots__ = ("_json",)
 
-    _json: dict[str, object]
-    _names: ClassVar[tuple[str, ...]] = ()
-    __hash__: ClassVar[None]  # type: ignore[assignment]
+    _json: Mapping[str, object]
+    _names: tuple[str, ...] = ()
+    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self) -> None:
         """Refuse: a model comes from JSON.
@@ -116,10 +118,10 @@ class Model:
         cls._names += tuple(name for name, value in vars(cls).items() if isinstance(value, Field))
 
     @classmethod
-    def wrap(cls, json: dict[str, object]) -> Self:
-        """Make a view over a JSON object without a copy.
+    def wrap(cls, json: Mapping[str, object]) -> Self:
+        """Make a model of a JSON object without a copy.
 
-        For JSON that nobody else will change: the model owns it from now on. `from_dict` is for all else.
+        The object must be a dict of JSON values that nobody changes from now on. `from_dict` is for all else.
         """
         model = _new(cls)
         model._json = json  # noqa: SLF001 - the class's own
@@ -127,10 +129,11 @@ class Model:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, object]) -> Self:
-        """Make a model of Python data, copied deeply. Which keys it has does not matter.
+        """Make a model of Python data, copied deeply. It may have any keys.
 
         Raises:
-            DecodeError: it is no mapping, or something in it is no JSON; the message names the JSON path and what came.
+            DecodeError: it is no mapping, or something in it is no JSON; the message names the JSON path and the type
+                or value found there.
 
         """
         if not isinstance(value, Mapping):
@@ -144,7 +147,7 @@ class Model:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Make a model of JSON text, bytes being UTF-8. Of duplicate keys the last counts.
+        """Make a model of JSON text; bytes are UTF-8. Of duplicate keys the last counts.
 
         Raises:
             DecodeError: it is no JSON, or no JSON object. NaN, Infinity, a float past the largest double, an integer of
@@ -168,14 +171,14 @@ class Model:
         return {key: copy_json(value) for key, value in self._json.items() if key not in names}
 
     def to_dict(self) -> dict[str, object]:
-        """Return the JSON itself, copied deeply.
+        """Return the JSON object, copied deeply.
 
         What was absent is absent, null is None, 1 is an int and 1.0 a float, unknown keys are in place.
         """
-        return copy_json(self._json)
+        return cast("dict[str, object]", copy_json(self._json))
 
     def to_json(self) -> str:
-        """Return the JSON itself as compact text, non-ASCII raw, a lone surrogate escaped so that it can be encoded."""
+        """Return the JSON object as compact text: non-ASCII raw, a lone surrogate escaped so that it can be encoded."""
         return dump_json(self._json)
 
     def __eq__(self, other: object) -> bool:
@@ -199,33 +202,88 @@ class Model:
         return self
 
 
-def _rebuild(cls: type[_M], json: dict[str, object]) -> _M:
+def _rebuild(cls: type[_M], json: Mapping[str, object]) -> _M:
     return cls.wrap(json)
 
 
-def view_entries(entries: list[object], view: Callable[[dict[str, object]], _T_co]) -> tuple[_T_co, ...]:
-    """Make a view of each entry that is an object, and hand the others through."""
+class WithArguments:
+    """A base, beside `Model`, of the models that have the arguments of a call."""
+
+    __slots__ = ()
+    _json: Mapping[str, object]
+
+    def parse_arguments(self, *, partial: bool = False) -> object:
+        """Parse the arguments, which are JSON text, and return their value. Costs their length at each call.
+
+        Arguments that a server sent as a JSON value in place of text are returned as they are, copied.
+
+        Args:
+            partial: also take text that is cut off, as while it streams. A string is returned as far as it goes, a
+                number by its digits so far; a key without a value and half a literal are left out; None means that
+                nothing can be read yet, as without arguments. A lone surrogate reads as U+FFFD while the text is
+                incomplete, and what wrongly follows a value is ignored. Needs jiter, the extra `partial`. A delta has
+                a fragment of the text only: `Accumulator.tool_call` has the text so far.
+
+        Raises:
+            DecodeError: the text is no JSON, nor, with `partial`, the beginning of any. Without `partial`, "" and a
+                call without arguments are no JSON. NaN, a float past the largest double, an integer of more than 4,300
+                digits and more than 128 levels of nesting never are. The message has the place, and no payload.
+            ImportError: `partial`, and jiter is not installed.
+
+        """
+        arguments = self._arguments()
+        if arguments is not None and not isinstance(arguments, str):
+            return copy_json(arguments)
+        parse: Callable[[str], object] = parse_json
+        if partial:
+            from accumulator._partial_json import parse_partial_json as parse
+        try:
+            return parse(arguments or "")
+        except ValueError as exc:
+            raise DecodeError(f"arguments of {type(self).__name__}: {exc}") from exc
+
+    def _arguments(self) -> object:
+        return self._json.get("arguments")
+
+
+def by_type(models: Mapping[str, type[_M]], other: type[_M]) -> Callable[[Mapping[str, object]], _M]:
+    """Return a function that wraps JSON in the model of its `type`, or in `other` if no model has that type.
+
+    Where the type is missing, the first key of `models` that the JSON has decides: each type of the API names the key
+    of its payload. Like `Model.wrap`, the function does not copy.
+    """
+    wraps = {kind: model.wrap for kind, model in models.items()}
+    wrap_other = other.wrap
+
+    def wrap(json: Mapping[str, object]) -> _M:
+        kind = json.get("type") or next((key for key in wraps if key in json), None)
+        return wraps.get(kind, wrap_other)(json) if isinstance(kind, str) else wrap_other(json)
+
+    return wrap
+
+
+def wrap_list(value: object, wrap: Callable[[Mapping[str, object]], _T_co]) -> tuple[_T_co, ...]:
+    """Wrap each object in a list, and copy the other entries; return () for what is no list."""
+    if not isinstance(value, list):
+        return ()
     return tuple(
-        view(cast("dict[str, object]", entry)) if isinstance(entry, dict) else cast("_T_co", copy_json(entry))
-        for entry in entries
+        wrap(cast("dict[str, object]", entry)) if isinstance(entry, dict) else cast("_T_co", copy_json(entry))
+        for entry in cast("list[object]", value)
     )
 
 
-def view_by_type(
-    json: dict[str, object],
-    views: Mapping[str, Callable[[dict[str, object]], _T_co]],
-    other: Callable[[dict[str, object]], _T_co],
-) -> _T_co:
-    """Make the view that the JSON's `type` asks for; `other` if the API has no such type.
+def copy_object(json: Mapping[str, object]) -> PlainDict:
+    """Copy a JSON object that has no class."""
+    return cast("PlainDict", copy_json(json))
 
-    Where the type is missing, the shape decides: each type of the API names the key that holds its payload.
-    """
-    kind = json.get("type") or next((key for key in views if key in json), None)
-    return views.get(kind, other)(json) if isinstance(kind, str) else other(json)
+
+def get_member(value: object, key: str) -> object:
+    """Return the value of a key, or None for what is no object."""
+    return cast("dict[str, object]", value).get(key) if isinstance(value, dict) else None
 
 
 class _Short(reprlib.Repr):
-    """Cuts long text, deep nesting and long lists; models within are shown as models."""
+    """Shortens text, lists and deep nesting; a nested model is shown by its own `repr`."""
 
     def __init__(self) -> None:
         super().__init__()

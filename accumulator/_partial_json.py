@@ -1,4 +1,4 @@
-"""JSON text that is cut off anywhere, as far as it goes: jiter's partial mode, held to the rules of `parse_json`."""
+"""Decoding of JSON text that is cut off: jiter's partial mode, made to keep the rules of `parse_json`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SURROGATES = re.compile(
     rf"|(?P<lone>{_HIGH}|{_LOW}|[\ud800-\udfff])"
 )
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-# What a number past the largest double needs; one alternation of the two would take ten times as long.
+# A number past the largest double matches one of these. Both in one pattern would take ten times as long.
 _LARGE_EXPONENT = re.compile(r"[eE]\+?[0-9]{3}")
 _MANY_DIGITS = re.compile(r"(?<=[0-9]{200})[.eE]")
 _ESCAPE = re.compile(r"\\.", re.DOTALL)
@@ -28,14 +28,14 @@ _CLOSERS = {"{": "}", "[": "]"}
 def parse_partial_json(text: str) -> object:
     """Decode JSON text that may be cut off anywhere, as far as it goes.
 
-    Whole text gives what `parse_json` gives. Of cut text: a string as far as it came, without half an escape; a number
-    by the digits that came; no key without a value, no half literal; None where nothing can be read yet. What follows
-    a value in place of a comma, a bracket or the end is not looked at. A surrogate left alone reads as U+FFFD, as jiter
-    takes none. What more of a text adds to what is read takes nothing away. Linear in the length of the text.
+    Complete text decodes as in `parse_json`. Of cut text, a string is returned as far as it goes, without an incomplete
+    escape; a number by its digits so far; a key without a value and half a literal are left out; None means that
+    nothing can be read yet. What wrongly follows a value is ignored. A lone surrogate reads as U+FFFD, since jiter
+    takes none. More of the same text only adds to the value. The cost is linear in the length of the text.
 
     Raises:
-        ValueError: what came so far is wrong already, by the rules of `parse_json`; the message has a reason and a
-            place, and no payload.
+        ValueError: the text is already wrong, by the rules of `parse_json`; the message has a reason and a place, and
+            no payload.
         ImportError: jiter is not installed, whether this text needs it or not.
 
     """
@@ -46,7 +46,7 @@ def parse_partial_json(text: str) -> object:
         raise ImportError(message, name="jiter") from exc
     text = _without_cut_number(text)
     last = text[-1:]
-    if last.isspace() or last == _CLOSERS.get(text[:1], last):  # else it is cut, which `parse_json` finds out slowly
+    if last.isspace() or last == _CLOSERS.get(text[:1], last):  # else it is cut, and `parse_json` is slow to find out
         try:
             return parse_json(text)
         except ValueError:
@@ -67,7 +67,7 @@ def parse_partial_json(text: str) -> object:
 
 
 def _without_cut_number(text: str) -> str:
-    """Leave out the end of `1.` or `1e+`, for which jiter would leave out the whole number; not so in a string."""
+    """Remove the end of a number such as `1.` or `1e+`: jiter would leave out the whole number. Strings stay."""
     cut = _NUMBER_CUT.search(text[-3:])
     if cut is None or _ESCAPE.sub("", text).count('"') % 2:
         return text
@@ -75,7 +75,7 @@ def _without_cut_number(text: str) -> str:
 
 
 def _mend_surrogate(found: re.Match[str]) -> str:
-    """Leave out half a pair at the end, where its other half may follow, and replace the others that are alone."""
+    """Remove a high surrogate at the end, since its low one may follow, and replace other lone surrogates."""
     match found.lastgroup:
         case "cut":
             return ""

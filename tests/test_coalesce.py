@@ -31,8 +31,8 @@ from accumulator import (
     aconnect,
     connect,
 )
-from accumulator._assistants.deltas import tool_call_delta_view
-from accumulator._assistants.messages import content_delta_view
+from accumulator._assistants.messages import wrap_content_delta
+from accumulator._assistants.run_steps import wrap_tool_call_delta
 from accumulator._fold.delta import fold_delta
 from accumulator._fold.nodes import Object, snapshot_object
 from accumulator._fold.policy import MESSAGE, STEP, Shape
@@ -94,11 +94,11 @@ def part(number: int, value: str, index: int | None = 0, *, message_id: str = "m
 
 
 def raw_call(number: int, sent: dict[str, object], tool_call_id: str | None = None) -> ToolCallDelta:
-    return ToolCallDelta(number, "step_1", 0, tool_call_id, tool_call_delta_view({"index": 0, **sent}))
+    return ToolCallDelta(number, "step_1", 0, tool_call_id, wrap_tool_call_delta({"index": 0, **sent}))
 
 
 def raw_part(number: int, sent: dict[str, object]) -> ContentDelta:
-    return ContentDelta(number, "msg_1", 0, content_delta_view({"index": 0, **sent}))
+    return ContentDelta(number, "msg_1", 0, wrap_content_delta({"index": 0, **sent}))
 
 
 def other(number: int) -> UnknownEvent:

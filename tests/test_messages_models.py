@@ -1,4 +1,4 @@
-"""Views over messages and their increments: they reject nothing, lose nothing, and read as typed objects."""
+"""Models of messages and their deltas: they reject nothing, lose nothing, and read as typed objects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from accumulator._assistants import messages
 from accumulator._model import Field, Model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from pydantic import BaseModel
@@ -223,7 +223,7 @@ def test_a_delta_reads_as_typed_objects() -> None:
     assert "torn" == cast("object", torn)
 
 
-def test_increments_of_annotations_read_as_typed_objects() -> None:
+def test_deltas_of_annotations_read_as_typed_objects() -> None:
     event = messages.MessageDeltaEvent.from_dict(delta_json())
     block = only(messages.TextDeltaBlock, only(messages.MessageDelta, event.delta).content[0])
     citation, path, url, footnote = only(messages.TextDelta, block.text).annotations
@@ -244,52 +244,52 @@ def test_increments_of_annotations_read_as_typed_objects() -> None:
 
 
 @pytest.mark.parametrize(
-    ("view", "sent", "expected"),
+    ("wrap", "sent", "expected"),
     [
-        (messages.content_view, {"type": "text"}, messages.TextContentBlock),
-        (messages.content_view, {"type": "text", "text": "a"}, messages.TextContentBlock),
-        (messages.content_view, {"type": "output_text", "text": {}}, messages.OtherContentBlock),
-        (messages.content_view, {"type": None, "image_file": {}}, messages.ImageFileContentBlock),
-        (messages.content_view, {"type": "", "image_url": {}}, messages.ImageURLContentBlock),
-        (messages.content_view, {"refusal": ""}, messages.RefusalContentBlock),
-        (messages.content_view, {"type": ["text"]}, messages.OtherContentBlock),
-        (messages.content_view, {}, messages.OtherContentBlock),
-        (messages.content_delta_view, {"index": 0, "text": {}}, messages.TextDeltaBlock),
-        (messages.content_delta_view, {"image_file": None}, messages.ImageFileDeltaBlock),
-        (messages.content_delta_view, {"image_url": None}, messages.ImageURLDeltaBlock),
-        (messages.content_delta_view, {"refusal": None}, messages.RefusalDeltaBlock),
-        (messages.content_delta_view, {"type": 7, "text": {}}, messages.OtherDeltaBlock),
+        (messages.wrap_content, {"type": "text"}, messages.TextContentBlock),
+        (messages.wrap_content, {"type": "text", "text": "a"}, messages.TextContentBlock),
+        (messages.wrap_content, {"type": "output_text", "text": {}}, messages.OtherContentBlock),
+        (messages.wrap_content, {"type": None, "image_file": {}}, messages.ImageFileContentBlock),
+        (messages.wrap_content, {"type": "", "image_url": {}}, messages.ImageURLContentBlock),
+        (messages.wrap_content, {"refusal": ""}, messages.RefusalContentBlock),
+        (messages.wrap_content, {"type": ["text"]}, messages.OtherContentBlock),
+        (messages.wrap_content, {}, messages.OtherContentBlock),
+        (messages.wrap_content_delta, {"index": 0, "text": {}}, messages.TextDeltaBlock),
+        (messages.wrap_content_delta, {"image_file": None}, messages.ImageFileDeltaBlock),
+        (messages.wrap_content_delta, {"image_url": None}, messages.ImageURLDeltaBlock),
+        (messages.wrap_content_delta, {"refusal": None}, messages.RefusalDeltaBlock),
+        (messages.wrap_content_delta, {"type": 7, "text": {}}, messages.OtherDeltaBlock),
         # Every annotation has a `text`: the marker says nothing about the type.
-        (messages.annotation_view, {"text": "†", "file_citation": {}}, messages.FileCitationAnnotation),
-        (messages.annotation_view, {"text": "†", "file_path": {}}, messages.FilePathAnnotation),
-        (messages.annotation_view, {"text": "†", "url_citation": {}}, messages.URLCitationAnnotation),
-        (messages.annotation_view, {"text": "†"}, messages.OtherAnnotation),
-        (messages.annotation_delta_view, {"file_citation": {}}, messages.FileCitationDeltaAnnotation),
-        (messages.annotation_delta_view, {"file_path": {}}, messages.FilePathDeltaAnnotation),
-        (messages.annotation_delta_view, {"url_citation": {}}, messages.URLCitationDeltaAnnotation),
-        (messages.annotation_delta_view, {"index": 0}, messages.OtherDeltaAnnotation),
+        (messages.wrap_annotation, {"text": "†", "file_citation": {}}, messages.FileCitationAnnotation),
+        (messages.wrap_annotation, {"text": "†", "file_path": {}}, messages.FilePathAnnotation),
+        (messages.wrap_annotation, {"text": "†", "url_citation": {}}, messages.URLCitationAnnotation),
+        (messages.wrap_annotation, {"text": "†"}, messages.OtherAnnotation),
+        (messages.wrap_annotation_delta, {"file_citation": {}}, messages.FileCitationDeltaAnnotation),
+        (messages.wrap_annotation_delta, {"file_path": {}}, messages.FilePathDeltaAnnotation),
+        (messages.wrap_annotation_delta, {"url_citation": {}}, messages.URLCitationDeltaAnnotation),
+        (messages.wrap_annotation_delta, {"index": 0}, messages.OtherDeltaAnnotation),
     ],
     ids=lambda value: getattr(value, "__name__", repr(value)),
 )
 def test_type_decides_the_class_and_where_it_is_missing_the_shape(
-    view: Callable[[dict[str, object]], Model], sent: dict[str, object], expected: type[Model]
+    wrap: Callable[[Mapping[str, object]], Model], sent: dict[str, object], expected: type[Model]
 ) -> None:
-    seen = view(sent)
+    seen = wrap(sent)
     assert (expected, sent) == (type(seen), seen.to_dict())
 
 
 @pytest.mark.parametrize(
-    ("alias", "view"),
+    ("alias", "wrap"),
     [
-        (messages.MessageContent, messages.content_view),
-        (messages.MessageContentDelta, messages.content_delta_view),
-        (messages.Annotation, messages.annotation_view),
-        (messages.AnnotationDelta, messages.annotation_delta_view),
+        (messages.MessageContent, messages.wrap_content),
+        (messages.MessageContentDelta, messages.wrap_content_delta),
+        (messages.Annotation, messages.wrap_annotation),
+        (messages.AnnotationDelta, messages.wrap_annotation_delta),
     ],
 )
-def test_each_member_of_a_union_can_come(alias: object, view: Callable[[dict[str, object]], Model]) -> None:
+def test_each_member_of_a_union_can_come(alias: object, wrap: Callable[[Mapping[str, object]], Model]) -> None:
     kinds = ["text", "image_file", "image_url", "refusal", "file_citation", "file_path", "url_citation", "new"]
-    assert set(get_args(alias)) == {type(view({"type": kind})) for kind in kinds}
+    assert set(get_args(alias)) == {type(wrap({"type": kind})) for kind in kinds}
 
 
 # ---- The API's own names.

@@ -1,4 +1,4 @@
-"""Views over JSON: they reject nothing, lose nothing and cannot be changed."""
+"""Models of JSON: they reject nothing, lose nothing and cannot be changed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accumulator._assistants import deltas
-from accumulator._assistants import run_steps as models
+from accumulator._assistants import run_steps, runs
 from accumulator._errors import DecodeError
 from accumulator._model import Field, ListField, Model
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 M = TypeVar("M", bound=Model)
@@ -134,24 +134,24 @@ def spoil(value: object) -> None:
 
 
 def test_a_step_comes_back_as_sent() -> None:
-    step = models.RunStep.from_dict(step_json())
+    step = run_steps.RunStep.from_dict(step_json())
     assert canonical(step_json()) == canonical(step.to_dict())
     assert json.dumps(step_json(), ensure_ascii=False, separators=(",", ":")) == step.to_json()
-    assert step == models.RunStep.from_json(step.to_json())
-    assert step == models.RunStep.from_json(step.to_json().encode())
+    assert step == run_steps.RunStep.from_json(step.to_json())
+    assert step == run_steps.RunStep.from_json(step.to_json().encode())
 
 
 def test_a_delta_comes_back_as_sent() -> None:
-    event = deltas.RunStepDeltaEvent.from_dict(delta_json())
+    event = run_steps.RunStepDeltaEvent.from_dict(delta_json())
     assert json.dumps(delta_json(), separators=(",", ":")) == event.to_json()
-    assert event == deltas.RunStepDeltaEvent.from_json(event.to_json())
+    assert event == run_steps.RunStepDeltaEvent.from_json(event.to_json())
 
 
 def test_a_step_reads_as_typed_objects() -> None:
-    step = models.RunStep.from_dict(step_json())
-    error = only(models.LastError, step.last_error)
-    usage = only(models.Usage, step.usage)
-    details = only(models.ToolCallsStepDetails, step.step_details)
+    step = run_steps.RunStep.from_dict(step_json())
+    error = only(run_steps.LastError, step.last_error)
+    usage = only(run_steps.Usage, step.usage)
+    details = only(run_steps.ToolCallsStepDetails, step.step_details)
     assert ("step_Kd81", "tool_calls", "completed", 1760000009) == (step.id, step.type, step.status, step.completed_at)
     assert (None, None, None) == (step.failed_at, step.expired_at, step.metadata)
     assert {"priority": [True, 1, 1.0, None]} == step.extra
@@ -163,85 +163,87 @@ def test_a_step_reads_as_typed_objects() -> None:
 
 
 def test_tool_calls_read_as_typed_objects() -> None:
-    code, search, function, other = models.RunStep.from_dict(step_json()).tool_calls
-    interpreter = only(models.CodeInterpreter, only(models.CodeInterpreterToolCall, code).code_interpreter)
+    code, search, function, other = run_steps.RunStep.from_dict(step_json()).tool_calls
+    interpreter = only(run_steps.CodeInterpreter, only(run_steps.CodeInterpreterToolCall, code).code_interpreter)
     logs, image, video, torn = interpreter.outputs
-    assert ("1+2", "3\n") == (interpreter.input, only(models.CodeInterpreterLogOutput, logs).logs)
-    picture = only(models.CodeInterpreterImage, only(models.CodeInterpreterImageOutput, image).image)
+    assert ("1+2", "3\n") == (interpreter.input, only(run_steps.CodeInterpreterLogOutput, logs).logs)
+    picture = only(run_steps.CodeInterpreterImage, only(run_steps.CodeInterpreterImageOutput, image).image)
     assert ("assistant-9", {"width": 640.0}) == (picture.file_id, picture.extra)
-    assert ("video", {"video": {"seconds": 3}}) == (video.type, only(models.OtherOutput, video).extra)
+    assert ("video", {"video": {"seconds": 3}}) == (video.type, only(run_steps.OtherOutput, video).extra)
     assert "torn" == cast("object", torn)
 
-    found = only(models.FileSearch, only(models.FileSearchToolCall, search).file_search)
-    options = only(models.FileSearchRankingOptions, found.ranking_options)
+    found = only(run_steps.FileSearch, only(run_steps.FileSearchToolCall, search).file_search)
+    options = only(run_steps.FileSearchRankingOptions, found.ranking_options)
     assert ("default-2024-08-21", 0.0, {"boost": 2}) == (options.ranker, options.score_threshold, options.extra)
     (result,) = found.results
     assert ("file-1", "täxt.md") == (result.file_id, result.file_name)
     assert (1, {"lang": "de"}) == (result.score, result.attributes)
     assert (
-        models.FileSearchResultContent.from_dict({"lang": "en", "text": "hello", "type": "text"}),
+        run_steps.FileSearchResultContent.from_dict({"lang": "en", "text": "hello", "type": "text"}),
     ) == result.content
     assert {"page": 7} == result.extra
 
-    called = only(models.Function, only(models.FunctionToolCall, function).function)
+    called = only(run_steps.Function, only(run_steps.FunctionToolCall, function).function)
     assert ("f", "{}", None, {"strict": 1}) == (called.name, called.arguments, called.output, called.extra)
-    assert ("call_4", "mcp") == (other.id, only(models.OtherToolCall, other).type)
+    assert ("call_4", "mcp") == (other.id, only(run_steps.OtherToolCall, other).type)
     assert ["arguments", "name", "server_label", "output"] == list(other.extra)
 
 
 def test_a_delta_reads_as_typed_objects() -> None:
-    event = deltas.RunStepDeltaEvent.from_dict(delta_json())
-    details = only(deltas.ToolCallDeltaObject, only(deltas.RunStepDelta, event.delta).step_details)
+    event = run_steps.RunStepDeltaEvent.from_dict(delta_json())
+    details = only(run_steps.ToolCallDeltaObject, only(run_steps.RunStepDelta, event.delta).step_details)
     code, search, function, other = details.tool_calls
     assert ("step_Kd81", "thread.run.step.delta") == (event.id, event.object)
     assert [0, 1, 2, 3] == [entry.index for entry in details.tool_calls]
-    grown = only(deltas.CodeInterpreterDelta, only(deltas.CodeInterpreterToolCallDelta, code).code_interpreter)
+    grown = only(run_steps.CodeInterpreterDelta, only(run_steps.CodeInterpreterToolCallDelta, code).code_interpreter)
     logs, image, video = grown.outputs
-    assert ("1", "3", 0) == (grown.input, only(deltas.CodeInterpreterLogs, logs).logs, logs.index)
-    picture = only(models.CodeInterpreterImage, only(deltas.CodeInterpreterOutputImage, image).image)
-    assert ("file-2", 2) == (picture.file_id, only(deltas.OtherOutputDelta, video).index)
-    searched = only(deltas.FileSearchToolCallDelta, search)
-    assert ("call_2", ()) == (searched.id, only(models.FileSearch, searched.file_search).results)
-    called = only(models.Function, only(deltas.FunctionToolCallDelta, function).function)
+    assert ("1", "3", 0) == (grown.input, only(run_steps.CodeInterpreterLogs, logs).logs, logs.index)
+    picture = only(run_steps.CodeInterpreterImage, only(run_steps.CodeInterpreterOutputImage, image).image)
+    assert ("file-2", 2) == (picture.file_id, only(run_steps.OtherOutputDelta, video).index)
+    searched = only(run_steps.FileSearchToolCallDelta, search)
+    assert ("call_2", ()) == (searched.id, only(run_steps.FileSearch, searched.file_search).results)
+    called = only(run_steps.Function, only(run_steps.FunctionToolCallDelta, function).function)
     assert (None, None, '{"a') == (function.id, called.name, called.arguments)
-    assert {"output": "x"} == only(deltas.OtherToolCallDelta, other).extra
+    assert {"output": "x"} == only(run_steps.OtherToolCallDelta, other).extra
 
 
 def test_a_message_creation_reads_as_typed_objects() -> None:
     sent: dict[str, object] = {"type": "message_creation", "message_creation": {"message_id": "msg_1"}}
-    step = models.RunStep.from_dict({"id": "step_1", "step_details": sent})
-    details = only(models.MessageCreationStepDetails, step.step_details)
-    assert "msg_1" == only(models.MessageCreation, details.message_creation).message_id
+    step = run_steps.RunStep.from_dict({"id": "step_1", "step_details": sent})
+    details = only(run_steps.MessageCreationStepDetails, step.step_details)
+    assert "msg_1" == only(run_steps.MessageCreation, details.message_creation).message_id
     assert () == step.tool_calls
-    delta = only(deltas.RunStepDeltaMessageDelta, deltas.RunStepDelta.from_dict({"step_details": sent}).step_details)
-    assert models.MessageCreation.from_dict({"message_id": "msg_1"}) == delta.message_creation
+    delta = only(
+        run_steps.RunStepDeltaMessageDelta, run_steps.RunStepDelta.from_dict({"step_details": sent}).step_details
+    )
+    assert run_steps.MessageCreation.from_dict({"message_id": "msg_1"}) == delta.message_creation
 
 
 @pytest.mark.parametrize(
-    ("view", "sent", "expected"),
+    ("wrap", "sent", "expected"),
     [
-        (models.tool_call_view, {"type": "function"}, models.FunctionToolCall),
-        (models.tool_call_view, {"type": "function", "function": "text"}, models.FunctionToolCall),
-        (models.tool_call_view, {"type": "openapi", "function": {}}, models.OtherToolCall),
-        (models.tool_call_view, {"type": None, "file_search": {}}, models.FileSearchToolCall),
-        (models.tool_call_view, {"type": "", "function": {}}, models.FunctionToolCall),
-        (models.tool_call_view, {"code_interpreter": {}}, models.CodeInterpreterToolCall),
-        (models.tool_call_view, {"type": ["function"]}, models.OtherToolCall),
-        (models.tool_call_view, {}, models.OtherToolCall),
-        (models.output_view, {"logs": "x"}, models.CodeInterpreterLogOutput),
-        (models.step_details_view, {"type": "activities", "activities": []}, models.OtherStepDetails),
-        (models.step_details_view, {"tool_calls": []}, models.ToolCallsStepDetails),
-        (deltas.tool_call_delta_view, {"index": 0, "function": {"arguments": "x"}}, deltas.FunctionToolCallDelta),
-        (deltas.tool_call_delta_view, {"type": 7}, deltas.OtherToolCallDelta),
-        (deltas.output_delta_view, {"image": {}}, deltas.CodeInterpreterOutputImage),
-        (deltas.step_details_delta_view, {"type": "mcp", "tool_calls": []}, deltas.OtherStepDetailsDelta),
+        (run_steps.wrap_tool_call, {"type": "function"}, run_steps.FunctionToolCall),
+        (run_steps.wrap_tool_call, {"type": "function", "function": "text"}, run_steps.FunctionToolCall),
+        (run_steps.wrap_tool_call, {"type": "openapi", "function": {}}, run_steps.OtherToolCall),
+        (run_steps.wrap_tool_call, {"type": None, "file_search": {}}, run_steps.FileSearchToolCall),
+        (run_steps.wrap_tool_call, {"type": "", "function": {}}, run_steps.FunctionToolCall),
+        (run_steps.wrap_tool_call, {"code_interpreter": {}}, run_steps.CodeInterpreterToolCall),
+        (run_steps.wrap_tool_call, {"type": ["function"]}, run_steps.OtherToolCall),
+        (run_steps.wrap_tool_call, {}, run_steps.OtherToolCall),
+        (run_steps.wrap_output, {"logs": "x"}, run_steps.CodeInterpreterLogOutput),
+        (run_steps.wrap_step_details, {"type": "activities", "activities": []}, run_steps.OtherStepDetails),
+        (run_steps.wrap_step_details, {"tool_calls": []}, run_steps.ToolCallsStepDetails),
+        (run_steps.wrap_tool_call_delta, {"index": 0, "function": {"arguments": "x"}}, run_steps.FunctionToolCallDelta),
+        (run_steps.wrap_tool_call_delta, {"type": 7}, run_steps.OtherToolCallDelta),
+        (run_steps.wrap_output_delta, {"image": {}}, run_steps.CodeInterpreterOutputImage),
+        (run_steps.wrap_step_details_delta, {"type": "mcp", "tool_calls": []}, run_steps.OtherStepDetailsDelta),
     ],
     ids=lambda value: getattr(value, "__name__", repr(value)),
 )
 def test_type_decides_the_class_and_where_it_is_missing_the_shape(
-    view: type[Model], sent: dict[str, object], expected: type[Model]
+    wrap: Callable[[Mapping[str, object]], Model], sent: dict[str, object], expected: type[Model]
 ) -> None:
-    seen = view(sent)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    seen = wrap(sent)
     assert (expected, sent) == (type(seen), seen.to_dict())
 
 
@@ -253,12 +255,12 @@ def test_type_decides_the_class_and_where_it_is_missing_the_shape(
         ({"type": "tool_calls"}, ()),
         ({"type": "tool_calls", "tool_calls": None}, ()),
         ({"type": "tool_calls", "tool_calls": {"0": {}}}, ()),
-        ({"type": "mcp", "tool_calls": [{"type": "mcp"}]}, (models.OtherToolCall.from_dict({"type": "mcp"}),)),
+        ({"type": "mcp", "tool_calls": [{"type": "mcp"}]}, (run_steps.OtherToolCall.from_dict({"type": "mcp"}),)),
     ],
     ids=repr,
 )
 def test_tool_calls_of_a_step_are_those_that_it_has(details: object, expected: object) -> None:
-    assert expected == models.RunStep.from_dict({"step_details": details}).tool_calls
+    assert expected == run_steps.RunStep.from_dict({"step_details": details}).tool_calls
 
 
 def test_a_run_says_what_it_waits_for() -> None:
@@ -274,15 +276,15 @@ def test_a_run_says_what_it_waits_for() -> None:
         },
         "tools": [{"type": "function"}, "odd"],
     }
-    run = models.Run.from_dict(sent)
-    action = only(models.RequiredAction, run.required_action)
-    first, second = models.FunctionToolCall.from_dict(answer), models.RequiredMCPToolCall.from_dict(approve)
+    run = runs.Run.from_dict(sent)
+    action = only(runs.RequiredAction, run.required_action)
+    first, second = run_steps.FunctionToolCall.from_dict(answer), runs.RequiredMCPToolCall.from_dict(approve)
     assert (first, second) == action.tool_calls
-    assert (first,) == only(models.SubmitToolOutputs, action.submit_tool_outputs).tool_calls
-    assert (second,) == only(models.SubmitToolApproval, action.submit_tool_approval).tool_calls
+    assert (first,) == only(runs.SubmitToolOutputs, action.submit_tool_outputs).tool_calls
+    assert (second,) == only(runs.SubmitToolApproval, action.submit_tool_approval).tool_calls
     expected: tuple[object, ...] = ({"type": "function"}, "odd")
     assert expected == run.tools
-    assert () == models.RequiredAction.from_dict({"submit_tool_outputs": "later"}).tool_calls
+    assert () == runs.RequiredAction.from_dict({"submit_tool_outputs": "later"}).tool_calls
 
 
 @pytest.mark.parametrize(("cls", "name"), FIELDS)
@@ -322,7 +324,7 @@ def test_a_model_takes_no_other_attribute(cls: type[Model]) -> None:
 
 @given(OBJECTS)
 def test_any_json_object_comes_back(value: dict[str, object]) -> None:
-    for cls in (models.RunStep, deltas.RunStepDeltaEvent):
+    for cls in (run_steps.RunStep, run_steps.RunStepDeltaEvent):
         model = cls.from_dict(value)
         assert canonical(value) == canonical(model.to_dict())
         assert canonical(value) == canonical(cls.from_json(model.to_json()).to_dict())
@@ -340,7 +342,7 @@ def test_nothing_handed_out_and_nothing_taken_in_can_change_a_model(cls: type[Mo
 
 def test_nothing_handed_out_can_change_a_full_step() -> None:
     sent = step_json()
-    step = models.RunStep.from_dict(sent)
+    step = run_steps.RunStep.from_dict(sent)
     spoil(step)
     spoil(step.tool_calls)
     spoil(sent)
@@ -349,13 +351,13 @@ def test_nothing_handed_out_can_change_a_full_step() -> None:
 
 
 def test_equality_is_by_class_and_json() -> None:
-    step = models.RunStep.from_dict({"id": "step_1", "created_at": 1, "x": {"a": 1, "b": 2}})
-    assert models.RunStep.from_dict({"x": {"b": 2, "a": 1}, "created_at": 1, "id": "step_1"}) == step
+    step = run_steps.RunStep.from_dict({"id": "step_1", "created_at": 1, "x": {"a": 1, "b": 2}})
+    assert run_steps.RunStep.from_dict({"x": {"b": 2, "a": 1}, "created_at": 1, "id": "step_1"}) == step
     for other in (
-        models.RunStep.from_dict({"id": "step_1", "created_at": 1.0, "x": {"a": 1, "b": 2}}),
-        models.RunStep.from_dict({"id": "step_1", "created_at": True, "x": {"a": 1, "b": 2}}),
-        models.RunStep.from_dict({"id": "step_1", "created_at": 1, "x": {"a": 1, "b": 2}, "usage": None}),
-        models.Run.from_dict(step.to_dict()),
+        run_steps.RunStep.from_dict({"id": "step_1", "created_at": 1.0, "x": {"a": 1, "b": 2}}),
+        run_steps.RunStep.from_dict({"id": "step_1", "created_at": True, "x": {"a": 1, "b": 2}}),
+        run_steps.RunStep.from_dict({"id": "step_1", "created_at": 1, "x": {"a": 1, "b": 2}, "usage": None}),
+        runs.Run.from_dict(step.to_dict()),
         step.to_dict(),
     ):
         assert step != other
@@ -364,16 +366,16 @@ def test_equality_is_by_class_and_json() -> None:
 
 
 def test_a_model_pickles_and_copies() -> None:
-    step = models.RunStep.from_dict(step_json())
+    step = run_steps.RunStep.from_dict(step_json())
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         restored = pickle.loads(pickle.dumps(step, protocol))  # noqa: S301
-        assert (models.RunStep, step) == (type(restored), restored)
+        assert (run_steps.RunStep, step) == (type(restored), restored)
     assert step is copy.copy(step)
     assert [step, step] == copy.deepcopy([step, step])
 
 
 def test_a_model_shows_what_is_there_and_cuts_what_is_long() -> None:
-    step = models.RunStep.from_dict(
+    step = run_steps.RunStep.from_dict(
         {
             "usage": {"prompt_tokens": 3},
             "id": "step_1",
@@ -391,12 +393,12 @@ def test_a_model_shows_what_is_there_and_cuts_what_is_long() -> None:
         f"FunctionToolCall(id='call_1', type='function', function=Function(arguments='{short}')),)), "
         "usage=Usage(prompt_tokens=3), extra={'new\\n': {'deep': [[[[[...]]]]]}})"
     ) == repr(step)
-    assert "Usage()" == repr(models.Usage.from_dict({}))
+    assert "Usage()" == repr(run_steps.Usage.from_dict({}))
 
 
 def test_a_model_matches_patterns() -> None:
-    match models.RunStep.from_dict(step_json()).tool_calls[2]:
-        case models.FunctionToolCall(id=call_id, function=models.Function(name=name)):
+    match run_steps.RunStep.from_dict(step_json()).tool_calls[2]:
+        case run_steps.FunctionToolCall(id=call_id, function=run_steps.Function(name=name)):
             assert ("call_3", "f") == (call_id, name)
         case other:
             pytest.fail(f"matched nothing: {other!r}")
@@ -415,7 +417,7 @@ def test_a_model_matches_patterns() -> None:
 )
 def test_from_dict_refuses_what_is_no_json_object(value: dict[str, object], message: str) -> None:
     with pytest.raises(DecodeError) as caught:
-        models.RunStep.from_dict(value)
+        run_steps.RunStep.from_dict(value)
     assert message == str(caught.value)
 
 
@@ -432,7 +434,7 @@ def test_from_dict_refuses_what_is_no_json_object(value: dict[str, object], mess
 )
 def test_from_json_refuses_what_is_no_json_object(text: str | bytes, message: str) -> None:
     with pytest.raises(DecodeError) as caught:
-        models.Usage.from_json(text)
+        run_steps.Usage.from_json(text)
     assert message == str(caught.value)
 
 
@@ -442,7 +444,7 @@ def test_run_steps_of_the_rest_api_come_back(recordings: Path) -> None:
     steps = [step for body in bodies for step in body.get("data", [body]) if step["object"] == "thread.run.step"]
     assert steps
     for sent in steps:
-        step = models.RunStep.from_dict(sent)
+        step = run_steps.RunStep.from_dict(sent)
         assert json.dumps(sent, ensure_ascii=False, separators=(",", ":")) == step.to_json()
-        assert (sent["id"], sent["usage"]["total_tokens"]) == (step.id, only(models.Usage, step.usage).total_tokens)
+        assert (sent["id"], sent["usage"]["total_tokens"]) == (step.id, only(run_steps.Usage, step.usage).total_tokens)
         assert {} == step.extra

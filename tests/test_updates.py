@@ -9,16 +9,16 @@ from typing import cast, get_args, get_type_hints
 import pytest
 from msgspec import structs
 
-from accumulator._assistants import deltas, messages, updates
-from accumulator._assistants import run_steps as models
+from accumulator._assistants import messages, run_steps, runs, updates
+from accumulator._engine.body import BodyEnded
 
-STEP = models.RunStep.wrap({"id": "step_Kd81", "type": "tool_calls", "created_at": 1.0})
-CALL = models.FunctionToolCall.wrap({"id": "call_3", "type": "function"})
-DELTA = deltas.FunctionToolCallDelta.wrap({"index": 2, "type": "function", "function": {"arguments": "x"}})
+STEP = run_steps.RunStep.wrap({"id": "step_Kd81", "type": "tool_calls", "created_at": 1.0})
+CALL = run_steps.FunctionToolCall.wrap({"id": "call_3", "type": "function"})
+DELTA = run_steps.FunctionToolCallDelta.wrap({"index": 2, "type": "function", "function": {"arguments": "x"}})
 MESSAGE = messages.Message.wrap({"id": "msg_Rt27", "role": "assistant", "created_at": 1.0})
 PART = messages.TextContentBlock.wrap({"type": "text", "text": {"value": "hel", "annotations": []}})
 GROWN = messages.TextDeltaBlock.wrap({"index": 0, "type": "text", "text": {"value": "hel"}})
-RUN = models.Run.wrap({"id": "run_1"})
+RUN = runs.Run.wrap({"id": "run_1"})
 # One of each kind, as positional arguments: the order of the fields is part of what users match on.
 EVERY_UPDATE: list[updates.Update] = [
     updates.RunStepCreated(1, "step_Kd81", STEP),
@@ -34,11 +34,11 @@ EVERY_UPDATE: list[updates.Update] = [
     updates.ContentDelta(11, "msg_Rt27", None, GROWN),
     updates.ContentDone(12, "msg_Rt27", 0, PART),
     updates.RunUpdated(13, RUN),
-    updates.RequiresAction(14, RUN, models.RequiredAction.wrap({"type": "submit_tool_outputs"})),
-    updates.ErrorReceived(15, models.ErrorObject.wrap({"message": "sorry", "code": None}), '{"message":"sorry"}'),
+    updates.RequiresAction(14, RUN, runs.RequiredAction.wrap({"type": "submit_tool_outputs"})),
+    updates.ErrorReceived(15, runs.ErrorObject.wrap({"message": "sorry", "code": None}), '{"message":"sorry"}'),
     updates.Problem(16, "late", "$.delta", '"x"', "expected nothing more", None, "msg_Rt27"),
     updates.UnknownEvent(17, "thread.created", "{}"),
-    updates.BodyEnded(18, "truncated", ("step_Kd81", "msg_Rt27")),
+    BodyEnded(18, "truncated", ("step_Kd81", "msg_Rt27")),
 ]
 FIELDS_OF_UPDATES = {
     "RunStepCreated": ("event_number", "step_id", "run_step"),
@@ -91,7 +91,7 @@ def test_a_problem_is_about_a_step_or_a_message_or_neither() -> None:
 
 
 def test_annotations_of_updates_can_be_read_at_run_time() -> None:
-    assert {"event_number": int, "run": models.Run} == get_type_hints(updates.RunUpdated)
-    assert deltas.ToolCallDeltaEntry == get_type_hints(updates.ToolCallDelta)["delta"]
+    assert {"event_number": int, "run": runs.Run} == get_type_hints(updates.RunUpdated)
+    assert run_steps.ToolCallDeltaEntry == get_type_hints(updates.ToolCallDelta)["delta"]
     assert messages.MessageContentDelta == get_type_hints(updates.ContentDelta)["delta"]
     assert messages.MessageContent == get_type_hints(updates.ContentDone)["content"]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, cast, overload
 
 import msgspec
 
-from accumulator._assistants.run_steps import ErrorObject, Run, tool_call_view
+from accumulator._assistants.run_steps import wrap_tool_call
+from accumulator._assistants.runs import ErrorObject, Run
 from accumulator._assistants.updates import Problem
 from accumulator._engine.body import Pending
 from accumulator._engine.checkpoint import Checkpoint, dump_pending
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from accumulator._assistants.messages import Message
-    from accumulator._assistants.run_steps import RequiredAction, RunStep, ToolCall
+    from accumulator._assistants.run_steps import RunStep, ToolCall
+    from accumulator._assistants.runs import RequiredAction
     from accumulator._assistants.updates import Update
 
 
@@ -152,7 +154,7 @@ class Accumulator:
         """Return the tool call at an index of a run step as it is now, None if there is none."""
         step = self._dispatcher.steps.get(step_id)
         call = None if step is None else step.part_json(index)
-        return None if call is None else tool_call_view(call)
+        return None if call is None else wrap_tool_call(call)
 
     def messages(self) -> list[Message]:
         """Return every message as it is now, in order of first sight. Costs as `run_steps`."""

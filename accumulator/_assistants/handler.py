@@ -1,11 +1,10 @@
-"""Callbacks by name: each update goes to the hook that is named after its class."""
+"""Callbacks by name: a handler calls the hook that is named after the class of an update."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from accumulator._assistants.updates import (
-    BodyEnded,
     ContentCreated,
     ContentDelta,
     ContentDone,
@@ -24,6 +23,7 @@ from accumulator._assistants.updates import (
     ToolCallDone,
     UnknownEvent,
 )
+from accumulator._engine.body import BodyEnded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,25 +50,26 @@ HOOKS: dict[type[Update], str] = {
     UnknownEvent: "on_unknown_event",
     BodyEnded: "on_end",
 }
-"""The name of the hook for each class of update; every member of `Update` has one, and none shares it."""
+"""The hook of each class of update: every member of `Update` has one of its own."""
 
 
 class Handler:
-    """A handler with a hook for each kind of update: derive from it and override those that matter.
+    """A handler with a hook for each kind of update: subclass it and override the hooks that matter.
 
-    Give an instance as `handler=` to `accumulate`, `connect`, `tap` or their twins. It is a callable of one update, so
-    that it may also be called by hand, with what `Accumulator.feed` returns. Each hook takes one update, and by itself
-    does nothing; what it returns is ignored. Where the stream is async a hook may be a coroutine function and is
-    awaited before the stream goes on; elsewhere that is a `TypeError` when the stream is made.
+    Pass an instance as `handler=` to `accumulate`, `connect`, `tap` or their async twins, or call it with the updates
+    that `Accumulator.feed` returns. Each hook takes one update; what it returns is ignored. The hooks of this class do
+    nothing. With an async stream a hook may be a coroutine function, which is awaited before the stream goes on; with
+    any other it is a `TypeError` when the stream is made.
 
-    A hook runs before its update is handed out in the loop. One that raises ends the stream with that exception.
+    A hook runs before the loop over the stream gets its update. An exception that it raises ends the stream and leaves
+    it unchanged.
     """
 
     def __call__(self, update: Update, /) -> object:
-        """Give the update to its hook, and return what that returns: for a coroutine function, what is to be awaited.
+        """Call the hook of an update, and return what the hook returns: a coroutine if the hook is async.
 
         Raises:
-            TypeError: it is no update.
+            TypeError: the argument is no update.
 
         """
         name = HOOKS.get(type(update))
@@ -78,65 +79,65 @@ class Handler:
         return hook(update)
 
     def __hooks__(self) -> dict[str, object]:
-        """Return what it calls, by name: each is looked at before a stream is read."""
+        """Return the hooks by name, to be checked before a stream is read."""
         return {name: getattr(self, name) for name in HOOKS.values()}
 
     def on_run_step_created(self, update: RunStepCreated, /) -> object:
-        """Hear of a run step that was seen for the first time."""
+        """Handle a run step that was seen for the first time."""
 
     def on_run_step_updated(self, update: RunStepUpdated, /) -> object:
-        """Hear of a known run step that was sent again, or that a delta changed in none of its calls."""
+        """Handle a known run step that was sent again, or that a delta changed outside its tool calls."""
 
     def on_run_step_done(self, update: RunStepDone, /) -> object:
-        """Hear of a run step that ended: completed, failed, cancelled or expired."""
+        """Handle a run step that ended: completed, failed, cancelled or expired."""
 
     def on_tool_call_created(self, update: ToolCallCreated, /) -> object:
-        """Hear of a tool call that was seen for the first time."""
+        """Handle a tool call that was seen for the first time."""
 
     def on_tool_call_delta(self, update: ToolCallDelta, /) -> object:
-        """Hear of a fragment of a tool call, the first included."""
+        """Handle a delta of a tool call, the first one included."""
 
     def on_tool_call_done(self, update: ToolCallDone, /) -> object:
-        """Hear of a tool call whose step ended."""
+        """Handle a tool call that is complete, since its step ended."""
 
     def on_message_created(self, update: MessageCreated, /) -> object:
-        """Hear of a message that was seen for the first time."""
+        """Handle a message that was seen for the first time."""
 
     def on_message_updated(self, update: MessageUpdated, /) -> object:
-        """Hear of a known message that was sent again, or that a delta changed in none of its parts."""
+        """Handle a known message that was sent again, or that a delta changed outside its content parts."""
 
     def on_message_done(self, update: MessageDone, /) -> object:
-        """Hear of a message that ended: completed or incomplete."""
+        """Handle a message that ended: completed or incomplete."""
 
     def on_content_created(self, update: ContentCreated, /) -> object:
-        """Hear of a part of a message that was seen for the first time."""
+        """Handle a content part that was seen for the first time."""
 
     def on_content_delta(self, update: ContentDelta, /) -> object:
-        """Hear of a fragment of a part of a message, the first included."""
+        """Handle a delta of a content part, the first one included."""
 
     def on_content_done(self, update: ContentDone, /) -> object:
-        """Hear of a part of a message that ended."""
+        """Handle a content part that is complete, since its message ended."""
 
     def on_run_updated(self, update: RunUpdated, /) -> object:
-        """Hear of the run, which waits for nothing."""
+        """Handle the run, as sent, if it waits for nothing."""
 
     def on_requires_action(self, update: RequiresAction, /) -> object:
-        """Hear of the run, which waits for tool outputs or an approval.
+        """Handle the run, as sent, if it waits for tool outputs or approvals.
 
-        A second stream, of the outputs submitted here, may run into the same accumulator to its end.
+        The hook may submit the outputs and read the stream of the answer to its end, into the same accumulator.
         """
 
     def on_unknown_event(self, update: UnknownEvent, /) -> object:
-        """Hear of an event that changes no run step, message or run."""
+        """Handle an event of an unknown name or about another object."""
 
     def on_error(self, update: ErrorReceived, /) -> object:
-        """Hear of an error that the server sent."""
+        """Handle an error that the server sent."""
 
     def on_problem(self, update: Problem, /) -> object:
-        """Hear of something in an event that is wrong."""
+        """Handle something that is wrong in an event."""
 
     def on_end(self, update: BodyEnded, /) -> object:
-        """Hear of the end of a body, also of one that ends because another hook raised, "truncated" then.
+        """Handle the end of a body. A body that ends because another hook raised has the outcome "truncated".
 
-        A stream that is closed before its end has nobody to hear of it.
+        Not called if the stream is closed before its end.
         """

@@ -1,7 +1,7 @@
-"""The objects of `thread.message` events: messages, and the increments that `thread.message.delta` carries.
+"""Messages, their content parts, and the deltas of both; classes and fields have the names of the Assistants API.
 
-Of each kind there are two: what a message holds, and its increment, which has an `index` that says which entry of a
-list it belongs to. Increments of text hold more of it; pictures and annotations come whole.
+The classes of deltas have the fields of the objects that they extend, and an `index` that says which entry of a list a
+delta belongs to. Text grows by deltas; an image or an annotation is complete in one delta.
 """
 
 from __future__ import annotations
@@ -9,37 +9,37 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from accumulator._json import copy_json
-from accumulator._model import Field, ListField, Model, view_by_type, view_entries
+from accumulator._model import Field, ListField, Model, by_type, copy_object, wrap_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from accumulator._assistants.run_steps import JSONObject
+    from accumulator._model import PlainDict
 
 
 class FileCitation(Model):
-    """Which file is cited."""
+    """The source that a marker cites."""
 
     __slots__ = ()
     file_id: Field[str | None] = Field("Id of the file.")
     quote: Field[str | None] = Field(
-        'The words cited. Servers send "" in a delta and leave it out when the message ends.'
+        'The words cited. Servers send "" in a delta, and leave it out when the message ends.'
     )
 
 
 class FileCitationAnnotation(Model):
-    """A marker in the text that cites a file, from the file search."""
+    """A marker in the text that cites a file, made by the file search."""
 
     __slots__ = ()
     type: Field[str | None] = Field('"file_citation".')
-    text: Field[str | None] = Field("The marker, as it stands in the text's value.")
-    start_index: Field[int | None] = Field("Where the marker begins in the value, in characters.")
-    end_index: Field[int | None] = Field("Where the marker ends in the value, in characters: the first one behind it.")
-    file_citation: Field[FileCitation | None] = Field("Which file is cited.", FileCitation.wrap)
+    text: Field[str | None] = Field("The marker, as it is in the text.")
+    start_index: Field[int | None] = Field("Where the marker begins in the text, in characters.")
+    end_index: Field[int | None] = Field("Where the marker ends in the text, in characters, exclusive.")
+    file_citation: Field[FileCitation | None] = Field("The source.", FileCitation.wrap)
 
 
 class FilePath(Model):
-    """Which file was made."""
+    """The file that a marker stands for."""
 
     __slots__ = ()
     file_id: Field[str | None] = Field("Id of the file.")
@@ -50,14 +50,14 @@ class FilePathAnnotation(Model):
 
     __slots__ = ()
     type: Field[str | None] = Field('"file_path".')
-    text: Field[str | None] = Field("The marker, as it stands in the text's value.")
-    start_index: Field[int | None] = Field("Where the marker begins in the value, in characters.")
-    end_index: Field[int | None] = Field("Where the marker ends in the value, in characters: the first one behind it.")
-    file_path: Field[FilePath | None] = Field("Which file was made.", FilePath.wrap)
+    text: Field[str | None] = Field("The marker, as it is in the text.")
+    start_index: Field[int | None] = Field("Where the marker begins in the text, in characters.")
+    end_index: Field[int | None] = Field("Where the marker ends in the text, in characters, exclusive.")
+    file_path: Field[FilePath | None] = Field("The file.", FilePath.wrap)
 
 
 class URLCitation(Model):
-    """Which page is cited."""
+    """The web page that a marker cites."""
 
     __slots__ = ()
     url: Field[str | None] = Field("Address of the page.")
@@ -65,42 +65,48 @@ class URLCitation(Model):
 
 
 class URLCitationAnnotation(Model):
-    """A marker in the text that cites a page; Azure only."""
+    """A marker in the text that cites a web page; Azure only."""
 
     __slots__ = ()
     type: Field[str | None] = Field('"url_citation".')
-    text: Field[str | None] = Field("The marker, as it stands in the text's value.")
-    start_index: Field[int | None] = Field("Where the marker begins in the value, in characters.")
-    end_index: Field[int | None] = Field("Where the marker ends in the value, in characters: the first one behind it.")
-    url_citation: Field[URLCitation | None] = Field("Which page is cited.", URLCitation.wrap)
+    text: Field[str | None] = Field("The marker, as it is in the text.")
+    start_index: Field[int | None] = Field("Where the marker begins in the text, in characters.")
+    end_index: Field[int | None] = Field("Where the marker ends in the text, in characters, exclusive.")
+    url_citation: Field[URLCitation | None] = Field("The page.", URLCitation.wrap)
 
 
 class OtherAnnotation(Model):
-    """An annotation of a type that the API's reference does not have; its content is in `extra`."""
+    """An annotation of a type that the API reference does not have; its content is in `extra`."""
 
     __slots__ = ()
     type: Field[str | None] = Field("The type, as sent.")
 
 
 Annotation: TypeAlias = FileCitationAnnotation | FilePathAnnotation | URLCitationAnnotation | OtherAnnotation
-"""An annotation of a text, told apart by `type`."""
+"""An annotation of a text; `type` tells which."""
 
-
-def annotation_view(json: dict[str, object]) -> Annotation:
-    """Make the view that fits an annotation; takes the JSON without a copy, as `Model.wrap` does."""
-    return view_by_type(json, _ANNOTATIONS, OtherAnnotation.wrap)
+wrap_annotation: Callable[[Mapping[str, object]], Annotation] = by_type(
+    {
+        "file_citation": FileCitationAnnotation,
+        "file_path": FilePathAnnotation,
+        "url_citation": URLCitationAnnotation,
+    },
+    OtherAnnotation,
+)
 
 
 class Text(Model):
-    """Text, and what its markers stand for."""
+    """Text with annotations."""
 
     __slots__ = ()
-    value: Field[str | None] = Field("The text, markers included.")
-    annotations: ListField[Annotation] = ListField("What the markers stand for, in order.", annotation_view)
+    value: Field[str | None] = Field("The text, with its markers.")
+    annotations: ListField[Annotation] = ListField(
+        "The sources and files that the markers stand for, in order.", wrap_annotation
+    )
 
 
 class TextContentBlock(Model):
-    """A part of a message that is text."""
+    """A text part of a message."""
 
     __slots__ = ()
     type: Field[str | None] = Field('"text".')
@@ -108,7 +114,7 @@ class TextContentBlock(Model):
 
 
 class ImageFile(Model):
-    """A picture that is a file."""
+    """An image in a file."""
 
     __slots__ = ()
     file_id: Field[str | None] = Field('Id of the file, "file-..." at OpenAI, "assistant-..." at Azure.')
@@ -116,39 +122,39 @@ class ImageFile(Model):
 
 
 class ImageFileContentBlock(Model):
-    """A part of a message that is a picture, held as a file."""
+    """An image part of a message; the image is in a file."""
 
     __slots__ = ()
     type: Field[str | None] = Field('"image_file".')
-    image_file: Field[ImageFile | None] = Field("The picture.", ImageFile.wrap)
+    image_file: Field[ImageFile | None] = Field("The image.", ImageFile.wrap)
 
 
 class ImageURL(Model):
-    """A picture that lies on the web."""
+    """An image on the web."""
 
     __slots__ = ()
-    url: Field[str | None] = Field("Address of the picture.")
+    url: Field[str | None] = Field("Address of the image.")
     detail: Field[str | None] = Field('How closely the model looks: "auto", "low" or "high".')
 
 
 class ImageURLContentBlock(Model):
-    """A part of a message that is a picture on the web."""
+    """An image part of a message; the image is on the web."""
 
     __slots__ = ()
     type: Field[str | None] = Field('"image_url".')
-    image_url: Field[ImageURL | None] = Field("The picture.", ImageURL.wrap)
+    image_url: Field[ImageURL | None] = Field("The image.", ImageURL.wrap)
 
 
 class RefusalContentBlock(Model):
-    """A part of a message in which the model refuses."""
+    """A part of a message in which the model refuses to answer."""
 
     __slots__ = ()
     type: Field[str | None] = Field('"refusal".')
-    refusal: Field[str | None] = Field("What the model says instead of an answer.")
+    refusal: Field[str | None] = Field("What the model says in place of an answer.")
 
 
 class OtherContentBlock(Model):
-    """A part of a message of a type that the API's reference does not have; its content is in `extra`."""
+    """A content part of a type that the API reference does not have; its content is in `extra`."""
 
     __slots__ = ()
     type: Field[str | None] = Field("The type, as sent.")
@@ -157,12 +163,17 @@ class OtherContentBlock(Model):
 MessageContent: TypeAlias = (
     TextContentBlock | ImageFileContentBlock | ImageURLContentBlock | RefusalContentBlock | OtherContentBlock
 )
-"""A part of a message, told apart by `type`."""
+"""A content part of a message; `type` tells which."""
 
-
-def content_view(json: dict[str, object]) -> MessageContent:
-    """Make the view that fits a part of a message; takes the JSON without a copy, as `Model.wrap` does."""
-    return view_by_type(json, _CONTENT, OtherContentBlock.wrap)
+wrap_content: Callable[[Mapping[str, object]], MessageContent] = by_type(
+    {
+        "text": TextContentBlock,
+        "image_file": ImageFileContentBlock,
+        "image_url": ImageURLContentBlock,
+        "refusal": RefusalContentBlock,
+    },
+    OtherContentBlock,
+)
 
 
 class MessageIncompleteDetails(Model):
@@ -172,88 +183,87 @@ class MessageIncompleteDetails(Model):
     reason: Field[str | None] = Field('"content_filter", "max_tokens", "run_cancelled", "run_expired" or "run_failed".')
 
 
-def _no_text(json: JSONObject) -> str:
-    """Hand through an object that stands where the API has a text."""
+def _not_text(json: Mapping[str, object]) -> str:
+    """Return an object that the server sent in place of text, whatever the declared type says."""
     return cast("str", copy_json(json))
 
 
 class Message(Model):
-    """A message of a thread, most often one that a run wrote."""
+    """A message of a thread; in a stream, one that the run creates."""
 
     __slots__ = ()
     id: Field[str] = Field('Id of the message, "msg_...".')
     object: Field[str | None] = Field('"thread.message".')
     created_at: Field[int | None] = Field("When the message was created.")
-    assistant_id: Field[str | None] = Field('Id of the assistant that wrote it, "asst_...".')
+    assistant_id: Field[str | None] = Field('Id of the assistant that wrote the message, "asst_...".')
     thread_id: Field[str | None] = Field('Id of the thread, "thread_...".')
-    run_id: Field[str | None] = Field('Id of the run that wrote it, "run_...".')
+    run_id: Field[str | None] = Field('Id of the run that created the message, "run_...".')
     status: Field[str | None] = Field(
-        '"in_progress", "incomplete" or "completed". Azure\'s REST API leaves it out, and its streams may say '
-        '"in_progress" of a message that is completed.'
+        '"in_progress", "incomplete" or "completed". Azure\'s REST API leaves it out, and its streams may have '
+        '"in_progress" in a message that is completed.'
     )
     incomplete_details: Field[MessageIncompleteDetails | None] = Field(
         "Why the message is incomplete.", MessageIncompleteDetails.wrap
     )
-    incomplete_at: Field[int | None] = Field("When the message was found incomplete.")
+    incomplete_at: Field[int | None] = Field("When the message was marked incomplete.")
     completed_at: Field[int | None] = Field("When the message was completed.")
-    role: Field[str | None] = Field('Who wrote it: "assistant" or "user".')
-    content: ListField[MessageContent] = ListField("The parts of the message, in order.", content_view)
-    attachments: ListField[JSONObject] = ListField(
-        "Files that come with the message: `file_id`, and `tools` that may read it.", copy_json
+    role: Field[str | None] = Field('Who wrote the message: "assistant" or "user".')
+    content: ListField[MessageContent] = ListField("The content parts, in order.", wrap_content)
+    attachments: ListField[PlainDict] = ListField(
+        "Files attached to the message: each has a `file_id`, and the `tools` that may read it.", copy_object
     )
     file_ids: ListField[str] = ListField(
-        "Ids of files that come with the message, in the API's first version; `attachments` took its place.", _no_text
+        "Ids of files attached to the message, in version 1 of the API; `attachments` replaced it.", _not_text
     )
-    metadata: Field[JSONObject | None] = Field("Up to 16 texts by key.")
+    metadata: Field[PlainDict | None] = Field("Up to 16 texts by key.")
 
     @property
     def text(self) -> str:
-        """The values of the message's text parts, joined without anything between; markers included."""
-        content = self._json.get("content")
-        parts = view_entries(cast("list[object]", content), content_view) if isinstance(content, list) else ()
+        """The message's text: that of its text parts, joined without a separator, with the markers."""
+        parts = wrap_list(self._json.get("content"), wrap_content)
         texts = [part.text for part in parts if isinstance(part, TextContentBlock)]
         values = [text.value for text in texts if isinstance(text, Text)]
         return "".join(value for value in values if isinstance(value, str))
 
 
 class FileCitationDeltaAnnotation(Model):
-    """An annotation that cites a file, come whole with the piece of text that has its marker."""
+    """An annotation that cites a file, complete in the delta that has its marker."""
 
     __slots__ = ()
     index: Field[int | None] = Field("Which annotation of the text.")
     type: Field[str | None] = Field('"file_citation".')
-    text: Field[str | None] = Field("The marker, as it stands in the text's value.")
-    start_index: Field[int | None] = Field("Where the marker begins in the whole value, in characters.")
-    end_index: Field[int | None] = Field("Where the marker ends in the whole value, in characters.")
-    file_citation: Field[FileCitation | None] = Field("Which file is cited.", FileCitation.wrap)
+    text: Field[str | None] = Field("The marker, as it is in the text.")
+    start_index: Field[int | None] = Field("Where the marker begins in the whole text, in characters.")
+    end_index: Field[int | None] = Field("Where the marker ends in the whole text, in characters, exclusive.")
+    file_citation: Field[FileCitation | None] = Field("The source.", FileCitation.wrap)
 
 
 class FilePathDeltaAnnotation(Model):
-    """An annotation that stands for a file, come whole with the piece of text that has its marker."""
+    """An annotation that stands for a file, complete in the delta that has its marker."""
 
     __slots__ = ()
     index: Field[int | None] = Field("Which annotation of the text.")
     type: Field[str | None] = Field('"file_path".')
-    text: Field[str | None] = Field("The marker, as it stands in the text's value.")
-    start_index: Field[int | None] = Field("Where the marker begins in the whole value, in characters.")
-    end_index: Field[int | None] = Field("Where the marker ends in the whole value, in characters.")
-    file_path: Field[FilePath | None] = Field("Which file was made.", FilePath.wrap)
+    text: Field[str | None] = Field("The marker, as it is in the text.")
+    start_index: Field[int | None] = Field("Where the marker begins in the whole text, in characters.")
+    end_index: Field[int | None] = Field("Where the marker ends in the whole text, in characters, exclusive.")
+    file_path: Field[FilePath | None] = Field("The file.", FilePath.wrap)
 
 
 class URLCitationDeltaAnnotation(Model):
-    """An annotation that cites a page, come whole with the piece of text that has its marker; Azure only."""
+    """An annotation that cites a web page, complete in the delta that has its marker; Azure only."""
 
     __slots__ = ()
     index: Field[int | None] = Field("Which annotation of the text.")
     type: Field[str | None] = Field('"url_citation".')
-    text: Field[str | None] = Field("The marker, as it stands in the text's value.")
-    start_index: Field[int | None] = Field("Where the marker begins in the whole value, in characters.")
-    end_index: Field[int | None] = Field("Where the marker ends in the whole value, in characters.")
-    url_citation: Field[URLCitation | None] = Field("Which page is cited.", URLCitation.wrap)
+    text: Field[str | None] = Field("The marker, as it is in the text.")
+    start_index: Field[int | None] = Field("Where the marker begins in the whole text, in characters.")
+    end_index: Field[int | None] = Field("Where the marker ends in the whole text, in characters, exclusive.")
+    url_citation: Field[URLCitation | None] = Field("The page.", URLCitation.wrap)
 
 
 class OtherDeltaAnnotation(Model):
-    """An increment of an annotation of a type that the API's reference does not have; its content is in `extra`."""
+    """A delta of an annotation of a type that the API reference does not have; its content is in `extra`."""
 
     __slots__ = ()
     index: Field[int | None] = Field("Which annotation of the text.")
@@ -263,84 +273,93 @@ class OtherDeltaAnnotation(Model):
 AnnotationDelta: TypeAlias = (
     FileCitationDeltaAnnotation | FilePathDeltaAnnotation | URLCitationDeltaAnnotation | OtherDeltaAnnotation
 )
-"""An increment of a text's annotation, told apart by `type`."""
+"""A delta of an annotation; `type` tells which."""
 
-
-def annotation_delta_view(json: dict[str, object]) -> AnnotationDelta:
-    """Make the view that fits an annotation's increment; takes the JSON without a copy, as `Model.wrap` does."""
-    return view_by_type(json, _ANNOTATION_DELTAS, OtherDeltaAnnotation.wrap)
+wrap_annotation_delta: Callable[[Mapping[str, object]], AnnotationDelta] = by_type(
+    {
+        "file_citation": FileCitationDeltaAnnotation,
+        "file_path": FilePathDeltaAnnotation,
+        "url_citation": URLCitationDeltaAnnotation,
+    },
+    OtherDeltaAnnotation,
+)
 
 
 class TextDelta(Model):
-    """More text, more annotations."""
+    """A delta of text and annotations."""
 
     __slots__ = ()
-    value: Field[str | None] = Field("More of the text.")
-    annotations: ListField[AnnotationDelta] = ListField("Increments of annotations.", annotation_delta_view)
+    value: Field[str | None] = Field("Text to append.")
+    annotations: ListField[AnnotationDelta] = ListField("Deltas of annotations.", wrap_annotation_delta)
 
 
 class TextDeltaBlock(Model):
-    """An increment of a part that is text."""
+    """A delta of a text part."""
 
     __slots__ = ()
-    index: Field[int | None] = Field("Which part of the message.")
+    index: Field[int | None] = Field("Which content part of the message.")
     type: Field[str | None] = Field('"text".')
-    text: Field[TextDelta | None] = Field("What grew.", TextDelta.wrap)
+    text: Field[TextDelta | None] = Field("The delta of the text.", TextDelta.wrap)
 
 
 class ImageFileDeltaBlock(Model):
-    """A part that is a picture held as a file, come whole."""
+    """An image part, complete in one delta; the image is in a file."""
 
     __slots__ = ()
-    index: Field[int | None] = Field("Which part of the message.")
+    index: Field[int | None] = Field("Which content part of the message.")
     type: Field[str | None] = Field('"image_file".')
-    image_file: Field[ImageFile | None] = Field("The picture.", ImageFile.wrap)
+    image_file: Field[ImageFile | None] = Field("The image.", ImageFile.wrap)
 
 
 class ImageURLDeltaBlock(Model):
-    """A part that is a picture on the web, come whole; in the reference, and never seen on the wire."""
+    """An image part, complete in one delta. The reference has it; no server is known to send it."""
 
     __slots__ = ()
-    index: Field[int | None] = Field("Which part of the message.")
+    index: Field[int | None] = Field("Which content part of the message.")
     type: Field[str | None] = Field('"image_url".')
-    image_url: Field[ImageURL | None] = Field("The picture.", ImageURL.wrap)
+    image_url: Field[ImageURL | None] = Field("The image.", ImageURL.wrap)
 
 
 class RefusalDeltaBlock(Model):
-    """An increment of a part in which the model refuses; in the reference, and never seen on the wire."""
+    """A delta of a refusal. The reference has it; no server is known to send it."""
 
     __slots__ = ()
-    index: Field[int | None] = Field("Which part of the message.")
+    index: Field[int | None] = Field("Which content part of the message.")
     type: Field[str | None] = Field('"refusal".')
-    refusal: Field[str | None] = Field("More of what the model says.")
+    refusal: Field[str | None] = Field("Text to append.")
 
 
 class OtherDeltaBlock(Model):
-    """An increment of a part of a type that the API's reference does not have; its content is in `extra`."""
+    """A delta of a content part of a type that the API reference does not have; its content is in `extra`."""
 
     __slots__ = ()
-    index: Field[int | None] = Field("Which part of the message.")
+    index: Field[int | None] = Field("Which content part of the message.")
     type: Field[str | None] = Field("The type, as sent.")
 
 
 MessageContentDelta: TypeAlias = (
     TextDeltaBlock | ImageFileDeltaBlock | ImageURLDeltaBlock | RefusalDeltaBlock | OtherDeltaBlock
 )
-"""An increment of a part of a message, told apart by `type`."""
+"""A delta of a content part; `type` tells which."""
 
-
-def content_delta_view(json: dict[str, object]) -> MessageContentDelta:
-    """Make the view that fits a part's increment; takes the JSON without a copy, as `Model.wrap` does."""
-    return view_by_type(json, _CONTENT_DELTAS, OtherDeltaBlock.wrap)
+wrap_content_delta: Callable[[Mapping[str, object]], MessageContentDelta] = by_type(
+    {
+        "text": TextDeltaBlock,
+        "image_file": ImageFileDeltaBlock,
+        "image_url": ImageURLDeltaBlock,
+        "refusal": RefusalDeltaBlock,
+    },
+    OtherDeltaBlock,
+)
 
 
 class MessageDelta(Model):
-    """What grew in a message. Only its parts do: status and times come when the message ends."""
+    """A delta of a message. It extends the content parts only: status and times are sent when the message ends."""
 
     __slots__ = ()
-    role: Field[str | None] = Field("Who writes the message. The reference has it, OpenAI does not send it.")
+    role: Field[str | None] = Field("Who writes the message. The reference has it; OpenAI does not send it.")
     content: ListField[MessageContentDelta] = ListField(
-        "Increments of parts, in the order sent; one delta may hold several.", content_delta_view
+        "Deltas of content parts, in the order sent; there may be several.", wrap_content_delta
     )
 
 
@@ -348,30 +367,6 @@ class MessageDeltaEvent(Model):
     """The payload of a `thread.message.delta` event."""
 
     __slots__ = ()
-    id: Field[str | None] = Field('Id of the message that grew, "msg_...".')
+    id: Field[str | None] = Field('Id of the message, "msg_...".')
     object: Field[str | None] = Field('"thread.message.delta".')
-    delta: Field[MessageDelta | None] = Field("What grew.", MessageDelta.wrap)
-
-
-_ANNOTATIONS: Mapping[str, Callable[[JSONObject], Annotation]] = {
-    "file_citation": FileCitationAnnotation.wrap,
-    "file_path": FilePathAnnotation.wrap,
-    "url_citation": URLCitationAnnotation.wrap,
-}
-_CONTENT: Mapping[str, Callable[[JSONObject], MessageContent]] = {
-    "text": TextContentBlock.wrap,
-    "image_file": ImageFileContentBlock.wrap,
-    "image_url": ImageURLContentBlock.wrap,
-    "refusal": RefusalContentBlock.wrap,
-}
-_ANNOTATION_DELTAS: Mapping[str, Callable[[JSONObject], AnnotationDelta]] = {
-    "file_citation": FileCitationDeltaAnnotation.wrap,
-    "file_path": FilePathDeltaAnnotation.wrap,
-    "url_citation": URLCitationDeltaAnnotation.wrap,
-}
-_CONTENT_DELTAS: Mapping[str, Callable[[JSONObject], MessageContentDelta]] = {
-    "text": TextDeltaBlock.wrap,
-    "image_file": ImageFileDeltaBlock.wrap,
-    "image_url": ImageURLDeltaBlock.wrap,
-    "refusal": RefusalDeltaBlock.wrap,
-}
+    delta: Field[MessageDelta | None] = Field("The delta of the message.", MessageDelta.wrap)

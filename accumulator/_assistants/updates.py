@@ -1,9 +1,9 @@
-"""What an accumulator hands out: plain records, one for each fact.
+"""Updates: what an accumulator returns, one plain record for each fact.
 
-All are frozen, compared by value, picklable, and hold no reference to the accumulator. `event_number` says which of the
-server's events the fact comes from; it counts from 1, over all bodies that one accumulator was fed.
+Updates are frozen, compared by value and picklable, and have no reference to the accumulator. `event_number` says which
+event of the server an update comes from; it counts from 1, over all bodies of one accumulator.
 
-None is tracked by the garbage collector: what they hold is JSON and views of it, which make no cycles.
+The garbage collector does not track updates: they consist of JSON and models of it, which make no cycles.
 """
 
 from __future__ import annotations
@@ -12,29 +12,30 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from accumulator._assistants.deltas import ToolCallDeltaEntry
 from accumulator._assistants.messages import Message, MessageContent, MessageContentDelta
-from accumulator._assistants.run_steps import ErrorObject, RequiredAction, Run, RunStep, ToolCall
+from accumulator._assistants.run_steps import RunStep, ToolCall, ToolCallDeltaEntry
+from accumulator._assistants.runs import ErrorObject, RequiredAction, Run
+from accumulator._engine.body import BodyEnded
 
 ProblemKind: TypeAlias = Literal["undecodable", "shape", "index", "conflict", "contradiction", "late"]
 """What may be wrong with an event.
 
-undecodable: its data is no JSON, or a torn block, or `done` with other data than `[DONE]`.
-shape: a value's JSON type is another than the fold needs there.
+undecodable: its data is no JSON or is cut off, or it is `done` with other data than `[DONE]`.
+shape: a value has another JSON type than the fold needs there.
 index: an entry of a list has no usable `index`.
-conflict: a field that keeps its first value, such as `id`, `name` or `type`, came again with another.
-contradiction: an ending's content differs from what was streamed before it.
-late: a delta came for a field that an ending has already held.
+conflict: a field that keeps its first value, such as `id`, `name` or `type`, was sent again with another one.
+contradiction: an ending differs from what was streamed before it.
+late: a delta extends a field that an ending has set.
 """
 
 
 class RunStepCreated(Struct, frozen=True, gc=False):
-    """A run step was seen for the first time, by whatever event.
+    """A run step was seen for the first time, in an event of any name.
 
     Attributes:
         event_number: the event, counted from 1.
         step_id: the step's id.
-        run_step: the step after the event.
+        run_step: the step, as it is after the event.
 
     """
 
@@ -44,12 +45,12 @@ class RunStepCreated(Struct, frozen=True, gc=False):
 
 
 class RunStepUpdated(Struct, frozen=True, gc=False):
-    """A known run step was sent again, an ending too once it has ended; or a delta changed it in none of its calls.
+    """A known run step was sent again, or a delta changed it outside its tool calls. A second ending is such an update.
 
     Attributes:
         event_number: the event, counted from 1.
         step_id: the step's id.
-        run_step: the step after the event.
+        run_step: the step, as it is after the event.
 
     """
 
@@ -59,12 +60,12 @@ class RunStepUpdated(Struct, frozen=True, gc=False):
 
 
 class RunStepDone(Struct, frozen=True, gc=False):
-    """A run step ended: completed, failed, cancelled or expired. Handed out once per step.
+    """A run step ended: completed, failed, cancelled or expired. One update per step.
 
     Attributes:
         event_number: the event, counted from 1.
         step_id: the step's id.
-        run_step: the step after the event.
+        run_step: the step, as it is after the event.
 
     """
 
@@ -78,9 +79,9 @@ class ToolCallCreated(Struct, frozen=True, gc=False):
 
     Attributes:
         event_number: the event, counted from 1.
-        step_id: id of the step that calls.
-        index: key of the call within the step; None if the server sent none that can be used.
-        tool_call: the call after the event.
+        step_id: id of the call's step.
+        index: the call's index in its step; None if the server sent no usable one.
+        tool_call: the call, as it is after the event.
 
     """
 
@@ -91,14 +92,14 @@ class ToolCallCreated(Struct, frozen=True, gc=False):
 
 
 class ToolCallDelta(Struct, frozen=True, gc=False):
-    """A tool call grew. Every fragment is handed out, the first included.
+    """A tool call grew. One update per delta, the first one included.
 
     Attributes:
         event_number: the event, counted from 1.
-        step_id: id of the step that calls.
-        index: key of the call within the step; None if the server sent none that can be used.
-        tool_call_id: the call's id, from the fragment that had it first on; None while none had.
-        delta: the fragment, as sent; with `min_interval`, those of an interval merged into one.
+        step_id: id of the call's step.
+        index: the call's index in its step; None if the server sent no usable one.
+        tool_call_id: the call's id; None until a delta has had it.
+        delta: the delta, as sent; with `min_interval`, the deltas of an interval merged into one.
 
     """
 
@@ -110,15 +111,15 @@ class ToolCallDelta(Struct, frozen=True, gc=False):
 
 
 class ToolCallDone(Struct, frozen=True, gc=False):
-    """A tool call is complete: its step's ending came. Handed out once per call.
+    """A tool call is complete: its step ended. One update per call.
 
-    That is so for a call that the ending does not hold too; for one that begins after the ending, at the next ending.
+    This includes calls that the ending lacks. A call that begins after the ending is done at the next one.
 
     Attributes:
         event_number: the event, counted from 1.
-        step_id: id of the step that calls.
-        index: key of the call within the step; None if the server sent none that can be used.
-        tool_call: the call after the event.
+        step_id: id of the call's step.
+        index: the call's index in its step; None if the server sent no usable one.
+        tool_call: the call, as it is after the event.
 
     """
 
@@ -129,12 +130,12 @@ class ToolCallDone(Struct, frozen=True, gc=False):
 
 
 class MessageCreated(Struct, frozen=True, gc=False):
-    """A message was seen for the first time, by whatever event.
+    """A message was seen for the first time, in an event of any name.
 
     Attributes:
         event_number: the event, counted from 1.
         message_id: the message's id.
-        message: the message after the event.
+        message: the message, as it is after the event.
 
     """
 
@@ -144,12 +145,12 @@ class MessageCreated(Struct, frozen=True, gc=False):
 
 
 class MessageUpdated(Struct, frozen=True, gc=False):
-    """A known message was sent again, an ending too once it has ended; or a delta changed it in none of its parts.
+    """A known message was sent again, or a delta changed it outside its parts. A second ending is such an update.
 
     Attributes:
         event_number: the event, counted from 1.
         message_id: the message's id.
-        message: the message after the event.
+        message: the message, as it is after the event.
 
     """
 
@@ -159,12 +160,12 @@ class MessageUpdated(Struct, frozen=True, gc=False):
 
 
 class MessageDone(Struct, frozen=True, gc=False):
-    """A message ended: completed or incomplete. Handed out once per message.
+    """A message ended: completed or incomplete. One update per message.
 
     Attributes:
         event_number: the event, counted from 1.
         message_id: the message's id.
-        message: the message after the event.
+        message: the message, as it is after the event.
 
     """
 
@@ -174,13 +175,13 @@ class MessageDone(Struct, frozen=True, gc=False):
 
 
 class ContentCreated(Struct, frozen=True, gc=False):
-    """A part of a message was seen for the first time.
+    """A content part of a message was seen for the first time.
 
     Attributes:
         event_number: the event, counted from 1.
-        message_id: id of the message that it is a part of.
-        index: key of the part within the message; None if the server sent none that can be used.
-        content: the part after the event.
+        message_id: id of the part's message.
+        index: the part's index in its message; None if the server sent no usable one.
+        content: the part, as it is after the event.
 
     """
 
@@ -191,13 +192,13 @@ class ContentCreated(Struct, frozen=True, gc=False):
 
 
 class ContentDelta(Struct, frozen=True, gc=False):
-    """A part of a message grew. Every fragment is handed out, the first included.
+    """A content part of a message grew. One update per delta, the first one included.
 
     Attributes:
         event_number: the event, counted from 1.
-        message_id: id of the message that it is a part of.
-        index: key of the part within the message; None if the server sent none that can be used.
-        delta: the fragment, as sent; with `min_interval`, those of an interval merged into one.
+        message_id: id of the part's message.
+        index: the part's index in its message; None if the server sent no usable one.
+        delta: the delta, as sent; with `min_interval`, the deltas of an interval merged into one.
 
     """
 
@@ -208,15 +209,15 @@ class ContentDelta(Struct, frozen=True, gc=False):
 
 
 class ContentDone(Struct, frozen=True, gc=False):
-    """A part of a message is complete: its message's ending came. Handed out once per part.
+    """A content part of a message is complete: its message ended. One update per part.
 
-    That is so for a part that the ending does not hold too; for one that begins after the ending, at the next ending.
+    This includes parts that the ending lacks. A part that begins after the ending is done at the next one.
 
     Attributes:
         event_number: the event, counted from 1.
-        message_id: id of the message that it is a part of.
-        index: key of the part within the message; None if the server sent none that can be used.
-        content: the part after the event.
+        message_id: id of the part's message.
+        index: the part's index in its message; None if the server sent no usable one.
+        content: the part, as it is after the event.
 
     """
 
@@ -227,7 +228,7 @@ class ContentDone(Struct, frozen=True, gc=False):
 
 
 class RunUpdated(Struct, frozen=True, gc=False):
-    """The run was sent; where it waits for something that it names, `RequiresAction` comes instead.
+    """The run was sent. `RequiresAction` takes its place if the run says what it waits for.
 
     Attributes:
         event_number: the event, counted from 1.
@@ -240,12 +241,12 @@ class RunUpdated(Struct, frozen=True, gc=False):
 
 
 class RequiresAction(Struct, frozen=True, gc=False):
-    """The run was sent, and waits for tool outputs or an approval.
+    """The run was sent, and waits for tool outputs or approvals.
 
     Attributes:
         event_number: the event, counted from 1.
         run: the run, as sent.
-        required_action: what it waits for.
+        required_action: what the run waits for.
 
     """
 
@@ -259,7 +260,7 @@ class ErrorReceived(Struct, frozen=True, gc=False):
 
     Attributes:
         event_number: the event, counted from 1.
-        error: the error; where its data is no object, an error with that as its message.
+        error: the error; if the data is no JSON object, an error with the data as its message.
         data: the event's data, as sent.
 
     """
@@ -270,17 +271,17 @@ class ErrorReceived(Struct, frozen=True, gc=False):
 
 
 class Problem(Struct, frozen=True, gc=False):
-    """Something in an event is wrong and was not folded as it came.
+    """Something in an event is wrong and was not folded as it was sent.
 
     Attributes:
         event_number: the event, counted from 1.
         kind: what is wrong; see `ProblemKind`.
-        path: JSON path to it within the event's data, such as `$.delta.step_details.tool_calls[0].index`.
-        raw: the text of what is not in the snapshot; of an `index` problem and of an entry that an ending lacks, the
-            entry.
-        message: what was expected, what came and where, without payload.
-        step_id: id of the run step; None if it is about none.
-        message_id: id of the message; None if it is about none.
+        path: JSON path in the event's data, such as `$.delta.step_details.tool_calls[0].index`.
+        raw: JSON text of what was left out of the snapshot; for an `index` problem, and for an entry that an ending
+            lacks, text of the whole entry.
+        message: what was expected and what the event has, without payload.
+        step_id: id of the run step concerned, or None.
+        message_id: id of the message concerned, or None.
 
     """
 
@@ -294,34 +295,18 @@ class Problem(Struct, frozen=True, gc=False):
 
 
 class UnknownEvent(Struct, frozen=True, gc=False):
-    """An event that changes no run step, message or run: its name is not known, or known and about something else.
+    """An event of an unknown name, or of another object than a run step, a message or a run.
 
     Attributes:
         event_number: the event, counted from 1.
-        event: its name.
-        data: its data, as sent.
+        event: the event's name.
+        data: the event's data, as sent.
 
     """
 
     event_number: int
     event: str
     data: str
-
-
-class BodyEnded(Struct, frozen=True, gc=False):
-    """A body ended. Handed out once per body, last.
-
-    Attributes:
-        event_number: the events of all bodies that had come when it ended, 0 before any.
-        outcome: how the run stands: "completed", "requires_action", "error", "truncated" and so on.
-        open: ids of what has something that no ending came for: of run steps, then of messages, each in order of first
-            sight.
-
-    """
-
-    event_number: int
-    outcome: str
-    open: tuple[str, ...]
 
 
 Update: TypeAlias = (
@@ -344,4 +329,4 @@ Update: TypeAlias = (
     | UnknownEvent
     | BodyEnded
 )
-"""Everything that an accumulator hands out; a closed union, to `match` on."""
+"""Every update that an accumulator returns: a closed union, to `match` on."""

@@ -32,6 +32,21 @@ class Body(msgspec.Struct):
         return "unknown" if self.done else "truncated"
 
 
+class BodyEnded(msgspec.Struct, frozen=True, gc=False):
+    """A body ended. One update per body, its last.
+
+    Attributes:
+        event_number: the number of events before it, in all bodies; 0 if there was none.
+        outcome: how the run stands: "completed", "requires_action", "error", "truncated" and so on.
+        open: ids of what is not complete: run steps, then messages, each in order of first sight.
+
+    """
+
+    event_number: int
+    outcome: str
+    open: tuple[str, ...]
+
+
 class Pending(msgspec.Struct):
     """An event that came and is not applied yet; `torn` if the blank line after it did not come."""
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never, cast
 
 from accumulator._assistants.protocol import decode, error_json, text_of
-from accumulator._assistants.run_steps import ErrorObject, RequiredAction, Run
+from accumulator._assistants.runs import ErrorObject, RequiredAction, Run
 from accumulator._assistants.updates import (
-    BodyEnded,
     ErrorReceived,
     Problem,
     RequiresAction,
     RunUpdated,
     UnknownEvent,
 )
-from accumulator._engine.body import Body
+from accumulator._engine.body import Body, BodyEnded
 from accumulator._engine.fast_path import Lanes, Learned
 from accumulator._engine.resource import MessageLife, StepLife
 from accumulator._fold.policy import Misfit, json_type, path_keys

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple, TypeAlia
 
 import msgspec
 
-from accumulator._assistants.deltas import tool_call_delta_view
-from accumulator._assistants.messages import Message, content_delta_view, content_view
-from accumulator._assistants.run_steps import RunStep, tool_call_view
+from accumulator._assistants.messages import Message, wrap_content, wrap_content_delta
+from accumulator._assistants.run_steps import RunStep, wrap_tool_call, wrap_tool_call_delta
 from accumulator._assistants.updates import (
     ContentCreated,
     ContentDelta,
@@ -255,7 +254,7 @@ class StepLife(Life):
 
     def part_delta(self, number: int, change: Change) -> ToolCallDelta:
         """Return the update with a fragment of a call."""
-        view = tool_call_delta_view(_as_json(change.sent))
+        view = wrap_tool_call_delta(_as_json(change.sent))
         return ToolCallDelta(number, self.id, usable_index(change.sent), _ident(change.entry), view)
 
     def _part_done(self, number: int, entry: Entry) -> Update:
@@ -287,15 +286,15 @@ class MessageLife(Life):
         return MessageDone(number, self.id, self.view())
 
     def _part_created(self, number: int, entry: Entry) -> Update:
-        return ContentCreated(number, self.id, entry.index, content_view(_as_json(snapshot_object(entry))))
+        return ContentCreated(number, self.id, entry.index, wrap_content(_as_json(snapshot_object(entry))))
 
     def part_delta(self, number: int, change: Change) -> ContentDelta:
         """Return the update with a fragment of a content part."""
-        view = content_delta_view(_as_json(change.sent))
+        view = wrap_content_delta(_as_json(change.sent))
         return ContentDelta(number, self.id, usable_index(change.sent), view)
 
     def _part_done(self, number: int, entry: Entry) -> Update:
-        return ContentDone(number, self.id, entry.index, content_view(_as_json(snapshot_object(entry))))
+        return ContentDone(number, self.id, entry.index, wrap_content(_as_json(snapshot_object(entry))))
 
     def _problem(self, number: int, fault: Fault) -> Problem:
         return Problem(number, fault.kind, render_path(path_keys(fault.path)), fault.raw, fault.message, None, self.id)
@@ -314,7 +313,7 @@ def _as_json(json: dict[str, Json]) -> dict[str, object]:
 
 
 def _call(entry: Entry) -> ToolCall:
-    return tool_call_view(_as_json(snapshot_object(entry)))
+    return wrap_tool_call(_as_json(snapshot_object(entry)))
 
 
 def _ident(entry: Entry) -> str | None:

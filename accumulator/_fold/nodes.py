@@ -16,12 +16,12 @@ from __future__ import annotations
 from itertools import chain, islice
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from accumulator._json import Json as Json  # noqa: PLC0414 - others import it from here
 from accumulator._json import dump_json, joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 Node: TypeAlias = Union["Text", "Object", "Keyed", Json]
 
 _BLOCK = 256

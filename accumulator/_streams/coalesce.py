@@ -20,8 +20,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, TypeAlias, cast
 
-from accumulator._assistants.deltas import tool_call_delta_view
-from accumulator._assistants.messages import content_delta_view
+from accumulator._assistants.messages import wrap_content_delta
+from accumulator._assistants.run_steps import wrap_tool_call_delta
 from accumulator._assistants.updates import ContentDelta, ToolCallDelta
 from accumulator._fold.delta import fold_delta
 from accumulator._fold.nodes import Keyed, Object, Text
@@ -164,8 +164,8 @@ class _Held:
             return last
         json = cast("dict[str, object]", _with_indexes(self._root))
         if isinstance(last, ContentDelta):
-            return ContentDelta(last.event_number, last.message_id, last.index, content_delta_view(json))
-        view = tool_call_delta_view(json)
+            return ContentDelta(last.event_number, last.message_id, last.index, wrap_content_delta(json))
+        view = wrap_tool_call_delta(json)
         return ToolCallDelta(last.event_number, last.step_id, last.index, self._tool_call_id, view)
 
 

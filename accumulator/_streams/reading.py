@@ -12,8 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from accumulator._assistants.messages import TextDelta, TextDeltaBlock
-from accumulator._assistants.run_steps import ErrorObject
-from accumulator._assistants.updates import BodyEnded, ContentDelta
+from accumulator._assistants.runs import ErrorObject
+from accumulator._assistants.updates import ContentDelta
+from accumulator._engine.body import BodyEnded
 from accumulator._errors import AccumulatorError, ResponseError, RunError, TruncatedError
 from accumulator._streams.sources import framed
 

@@ -1,0 +1,113 @@
+"""Runs, the actions that they require, and the errors that servers send; named as in the Assistants API.
+
+Times are in seconds since 1970-01-01 UTC. Nearly every field may be None, for null as well as for an absent key.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from accumulator._assistants.run_steps import FunctionToolCall, LastError, OtherToolCall, Usage
+from accumulator._model import Field, ListField, Model, WithArguments, by_type, copy_object, get_member, wrap_list
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from accumulator._model import PlainDict
+
+
+class RequiredMCPToolCall(WithArguments, Model):
+    """A call of a tool of an MCP server that waits for approval; Azure only."""
+
+    __slots__ = ()
+    id: Field[str | None] = Field('Id of the call, "call_..."; its approval is submitted under it.')
+    type: Field[str | None] = Field('"mcp".')
+    name: Field[str | None] = Field("Name of the tool.")
+    server_label: Field[str | None] = Field("Which of the assistant's MCP servers has the tool.")
+    arguments: Field[str | None] = Field("The arguments as the model wrote them, meant to be JSON text.")
+
+
+RequiredToolCall: TypeAlias = FunctionToolCall | RequiredMCPToolCall | OtherToolCall
+"""A tool call that a run waits for, a function's output or an MCP tool's approval; `type` tells which."""
+
+wrap_required_tool_call: Callable[[Mapping[str, object]], RequiredToolCall] = by_type(
+    {"function": FunctionToolCall, "mcp": RequiredMCPToolCall}, OtherToolCall
+)
+
+
+class SubmitToolOutputs(Model):
+    """Tool calls that wait for their outputs."""
+
+    __slots__ = ()
+    tool_calls: ListField[RequiredToolCall] = ListField("The calls, with complete arguments.", wrap_required_tool_call)
+
+
+class SubmitToolApproval(Model):
+    """Tool calls that wait for approval; Azure only, for MCP servers."""
+
+    __slots__ = ()
+    tool_calls: ListField[RequiredToolCall] = ListField('The calls, of type "mcp".', wrap_required_tool_call)
+
+
+class RequiredAction(Model):
+    """What a run waits for."""
+
+    __slots__ = ()
+    type: Field[str | None] = Field('"submit_tool_outputs"; Azure also has "submit_tool_approval".')
+    submit_tool_outputs: Field[SubmitToolOutputs | None] = Field("Calls that need outputs.", SubmitToolOutputs.wrap)
+    submit_tool_approval: Field[SubmitToolApproval | None] = Field("Calls that need approval.", SubmitToolApproval.wrap)
+
+    @property
+    def tool_calls(self) -> tuple[RequiredToolCall, ...]:
+        """The calls that the run waits for: those that need outputs, then those that need approval."""
+        waiting = (self._json.get("submit_tool_outputs"), self._json.get("submit_tool_approval"))
+        return tuple(
+            call for json in waiting for call in wrap_list(get_member(json, "tool_calls"), wrap_required_tool_call)
+        )
+
+
+class RunIncompleteDetails(Model):
+    """Why a run is incomplete."""
+
+    __slots__ = ()
+    reason: Field[str | None] = Field('"max_completion_tokens", "max_prompt_tokens" or "content_filter".')
+
+
+class Run(Model):
+    """A run of an assistant on a thread."""
+
+    __slots__ = ()
+    id: Field[str | None] = Field('Id of the run, "run_...".')
+    object: Field[str | None] = Field('"thread.run".')
+    created_at: Field[int | None] = Field("When the run was created.")
+    thread_id: Field[str | None] = Field('Id of the thread, "thread_...".')
+    assistant_id: Field[str | None] = Field('Id of the assistant, "asst_...".')
+    status: Field[str | None] = Field(
+        '"queued", "in_progress", "requires_action", "cancelling", "cancelled", "failed", "completed", "incomplete" or '
+        '"expired". It may differ from the name of the event that carried the run.'
+    )
+    required_action: Field[RequiredAction | None] = Field("What the run waits for.", RequiredAction.wrap)
+    last_error: Field[LastError | None] = Field("Why the run failed.", LastError.wrap)
+    usage: Field[Usage | None] = Field("Tokens used; None until the run is over.", Usage.wrap)
+    incomplete_details: Field[RunIncompleteDetails | None] = Field(
+        "Why the run is incomplete.", RunIncompleteDetails.wrap
+    )
+    started_at: Field[int | None] = Field("When the run was started.")
+    expires_at: Field[int | None] = Field("When the run will expire; None once it is over.")
+    cancelled_at: Field[int | None] = Field("When the run was cancelled.")
+    failed_at: Field[int | None] = Field("When the run failed.")
+    completed_at: Field[int | None] = Field("When the run was completed.")
+    model: Field[str | None] = Field("Name of the model.")
+    instructions: Field[str | None] = Field("The instructions of the run.")
+    tools: ListField[PlainDict] = ListField("The tools that the run may call.", copy_object)
+    metadata: Field[PlainDict | None] = Field("Up to 16 texts by key.")
+
+
+class ErrorObject(Model):
+    """The error that an error event carries."""
+
+    __slots__ = ()
+    message: Field[str | None] = Field("What happened, in words.")
+    type: Field[str | None] = Field('Kind of the error, such as "server_error".')
+    param: Field[str | None] = Field("Which parameter of the request is to blame.")
+    code: Field[str | None] = Field("The error's code; servers send null with a `server_error`.")
