@@ -161,25 +161,25 @@ def _parse_slowly(data: bytes | str) -> object:
         raise ValueError(_TOO_DEEP) from exc
 
 
-_TOO_DEEP = f"expected at most {MAX_DEPTH} arrays and objects within each other, came more"
+_TOO_DEEP = f"expected at most {MAX_DEPTH} arrays and objects within each other, got more"
 
 
 def _refuse(_: str) -> NoReturn:
-    message = "expected a finite number, came NaN or Infinity"
+    message = "expected a finite number, got NaN or Infinity"
     raise ValueError(message)
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if math.isinf(number):
-        message = "expected a number within the range of a double, came a larger one"
+        message = "expected a number within the range of a double, got a larger one"
         raise ValueError(message)
     return number
 
 
 def _bounded(text: str) -> int:
     if len(text) - text.startswith("-") > MAX_INT_DIGITS:
-        message = f"expected an integer of at most {MAX_INT_DIGITS} digits, came a longer one"
+        message = f"expected an integer of at most {MAX_INT_DIGITS} digits, got a longer one"
         raise ValueError(message)
     return int(text)
 
@@ -262,7 +262,7 @@ def _plain(value: object, path: list[str | int]) -> object:
             got = repr(float(value))
         case _:
             got = type(value).__qualname__
-    message = f"expected a JSON value at {render_path(path)}, came {got}"
+    message = f"expected a JSON value at {render_path(path)}, got {got}"
     raise ValueError(message)
 
 
@@ -277,7 +277,7 @@ def _plain_items(value: Mapping[object, object] | list[object], path: list[str |
     members: dict[str, object] = {}
     for key, item in value.items():
         if not isinstance(key, str):
-            message = f"expected str keys at {render_path(path)}, came {type(key).__qualname__}"
+            message = f"expected str keys at {render_path(path)}, got {type(key).__qualname__}"
             raise ValueError(message)  # noqa: TRY004 - the value is wrong, not the call
         path.append(key)
         members[str.__str__(key)] = _plain(item, path)

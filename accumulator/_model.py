@@ -137,7 +137,7 @@ class Model:
 
         """
         if not isinstance(value, Mapping):
-            message = f"expected a mapping for {cls.__name__}, came {type(value).__qualname__}"
+            message = f"expected a mapping for {cls.__name__}, got {type(value).__qualname__}"
             raise DecodeError(message)
         try:
             return cls.wrap(cast("dict[str, object]", plain_json(value)))
@@ -160,7 +160,7 @@ class Model:
             message = f"{cls.__name__}: {exc}"
             raise DecodeError(message) from exc
         if not isinstance(value, dict):
-            message = f"expected a JSON object for {cls.__name__}, came {type(value).__name__}"
+            message = f"expected a JSON object for {cls.__name__}, got {type(value).__name__}"
             raise DecodeError(message)
         return cls.wrap(cast("dict[str, object]", value))
 

@@ -292,7 +292,7 @@ def test_a_handler_is_called_by_hand_with_what_feed_returns() -> None:
     assert [None, None, "TextDeltaBlock"] == [
         handler(each) for each in Accumulator().feed(message_delta(text_part("a")))
     ]
-    with pytest.raises(TypeError, match="expected an update, came str"):
+    with pytest.raises(TypeError, match="expected an update, got str"):
         handler("thread.message.delta")  # type: ignore[arg-type]
 
 

@@ -33,7 +33,7 @@ ALIKE = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("ab"), inner, max_size=2),
     max_leaves=3,
 )
-TOO_DEEP = "expected at most 128 arrays and objects within each other, came more"
+TOO_DEEP = "expected at most 128 arrays and objects within each other, got more"
 
 
 def canonical(value: object) -> str:
@@ -79,14 +79,14 @@ def test_text_becomes_the_value_it_means(data: bytes | str, expected: object) ->
         (b'"\n"', "expected JSON text: Invalid control character at (character 1 of 3)"),
         (b'{"a":\xff}', "expected JSON text: Expecting value (character 5 of 7)"),
         ("{'secret': 1}", "expected JSON text: Expecting property name enclosed in double quotes (character 1 of 13)"),
-        (b"NaN", "expected a finite number, came NaN or Infinity"),
-        (b"[-Infinity]", "expected a finite number, came NaN or Infinity"),
-        (b'["\\ud800",Infinity]', "expected a finite number, came NaN or Infinity"),
-        (b"1e400", "expected a number within the range of a double, came a larger one"),
-        (b'["\\ud800",-1e999]', "expected a number within the range of a double, came a larger one"),
-        (b"1" * 4301, "expected an integer of at most 4300 digits, came a longer one"),
-        (b"-" + b"1" * 4301, "expected an integer of at most 4300 digits, came a longer one"),
-        (b'["\\ud800",' + b"1" * 4301 + b"]", "expected an integer of at most 4300 digits, came a longer one"),
+        (b"NaN", "expected a finite number, got NaN or Infinity"),
+        (b"[-Infinity]", "expected a finite number, got NaN or Infinity"),
+        (b'["\\ud800",Infinity]', "expected a finite number, got NaN or Infinity"),
+        (b"1e400", "expected a number within the range of a double, got a larger one"),
+        (b'["\\ud800",-1e999]', "expected a number within the range of a double, got a larger one"),
+        (b"1" * 4301, "expected an integer of at most 4300 digits, got a longer one"),
+        (b"-" + b"1" * 4301, "expected an integer of at most 4300 digits, got a longer one"),
+        (b'["\\ud800",' + b"1" * 4301 + b"]", "expected an integer of at most 4300 digits, got a longer one"),
     ],
 )
 def test_what_is_no_json_is_refused_with_a_reason_and_no_payload(data: bytes | str, reason: str) -> None:
@@ -246,14 +246,14 @@ def test_python_data_becomes_plain_json() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ((1,), "expected a JSON value at $, came tuple"),
-        ({"a": [1, {"b c": b"secret"}]}, 'expected a JSON value at $.a[1]["b c"], came bytes'),
-        ({"a": float("nan")}, "expected a JSON value at $.a, came nan"),
-        ({"a": float("-inf")}, "expected a JSON value at $.a, came -inf"),
-        ({"a": 10**4300}, "expected a JSON value at $.a, came an int of more than 4300 digits"),
-        ([-(10**4300)], "expected a JSON value at $[0], came an int of more than 4300 digits"),
-        ({"a": [{1: 2}]}, "expected str keys at $.a[0], came int"),
-        ({"k" * 1000: {None: 2}}, f'expected str keys at $["{"k" * 200}..."], came NoneType'),
+        ((1,), "expected a JSON value at $, got tuple"),
+        ({"a": [1, {"b c": b"secret"}]}, 'expected a JSON value at $.a[1]["b c"], got bytes'),
+        ({"a": float("nan")}, "expected a JSON value at $.a, got nan"),
+        ({"a": float("-inf")}, "expected a JSON value at $.a, got -inf"),
+        ({"a": 10**4300}, "expected a JSON value at $.a, got an int of more than 4300 digits"),
+        ([-(10**4300)], "expected a JSON value at $[0], got an int of more than 4300 digits"),
+        ({"a": [{1: 2}]}, "expected str keys at $.a[0], got int"),
+        ({"k" * 1000: {None: 2}}, f'expected str keys at $["{"k" * 200}..."], got NoneType'),
     ],
 )
 def test_python_data_that_is_no_json_is_refused_with_its_place(value: object, message: str) -> None:

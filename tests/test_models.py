@@ -407,11 +407,11 @@ def test_a_model_matches_patterns() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([], "expected a mapping for RunStep, came list"),
-        (None, "expected a mapping for RunStep, came NoneType"),
-        ({"usage": {"a": {1}}}, "RunStep: expected a JSON value at $.usage.a, came set"),
-        ({"usage": [{2: 1}]}, "RunStep: expected str keys at $.usage[0], came int"),
-        ({"score": float("inf")}, "RunStep: expected a JSON value at $.score, came inf"),
+        ([], "expected a mapping for RunStep, got list"),
+        (None, "expected a mapping for RunStep, got NoneType"),
+        ({"usage": {"a": {1}}}, "RunStep: expected a JSON value at $.usage.a, got set"),
+        ({"usage": [{2: 1}]}, "RunStep: expected str keys at $.usage[0], got int"),
+        ({"score": float("inf")}, "RunStep: expected a JSON value at $.score, got inf"),
     ],
     ids=repr,
 )
@@ -424,11 +424,11 @@ def test_from_dict_refuses_what_is_no_json_object(value: dict[str, object], mess
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[]", "expected a JSON object for Usage, came list"),
-        (b"null", "expected a JSON object for Usage, came NoneType"),
+        ("[]", "expected a JSON object for Usage, got list"),
+        (b"null", "expected a JSON object for Usage, got NoneType"),
         (b"{", "Usage: expected JSON text: Expecting property name enclosed in double quotes (character 1 of 1)"),
-        (b'{"a":NaN}', "Usage: expected a finite number, came NaN or Infinity"),
-        ("[" * 10**6, "Usage: expected at most 128 arrays and objects within each other, came more"),
+        (b'{"a":NaN}', "Usage: expected a finite number, got NaN or Infinity"),
+        ("[" * 10**6, "Usage: expected at most 128 arrays and objects within each other, got more"),
     ],
     ids=range(5),
 )

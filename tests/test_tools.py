@@ -49,7 +49,7 @@ SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False,
 VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=6
 )
-TOO_DEEP = f"expected at most {MAX_DEPTH} arrays and objects within each other, came more"
+TOO_DEEP = f"expected at most {MAX_DEPTH} arrays and objects within each other, got more"
 
 
 def arguments(text: object) -> Function:
@@ -133,9 +133,9 @@ def test_arguments_that_came_as_a_value_are_copied() -> None:
         ("", "expected JSON text: Expecting value (character 0 of 0)"),
         ('{"city":"Zür', "expected JSON text: Unterminated string starting at (character 8 of 12)"),
         ("{} {}", "expected JSON text: Extra data (character 3 of 5)"),
-        ('{"a":NaN}', "expected a finite number, came NaN or Infinity"),
-        ('{"a":1e400}', "expected a number within the range of a double, came a larger one"),
-        ("9" * 4301, "expected an integer of at most 4300 digits, came a longer one"),
+        ('{"a":NaN}', "expected a finite number, got NaN or Infinity"),
+        ('{"a":1e400}', "expected a number within the range of a double, got a larger one"),
+        ("9" * 4301, "expected an integer of at most 4300 digits, got a longer one"),
         ("[" * 129 + "]" * 129, TOO_DEEP),
     ],
 )
@@ -243,9 +243,9 @@ def test_a_surrogate_alone_in_cut_arguments_is_held_back_or_replaced(text: str, 
         ('{"a":Na', "expected JSON text or the beginning of one: expected value at line 1 column 6"),
         ('["\\x', "expected JSON text or the beginning of one: invalid escape at line 1 column 4"),
         ('["\\\ud83dx', "expected JSON text or the beginning of one: invalid escape at line 1 column 4"),
-        ('{"a":1e999', "expected a JSON value at $.a, came inf"),
-        ("[-1e999", "expected a JSON value at $[0], came -inf"),
-        ("[" + "9" * 400 + ".0", "expected a JSON value at $[0], came inf"),
+        ('{"a":1e999', "expected a JSON value at $.a, got inf"),
+        ("[-1e999", "expected a JSON value at $[0], got -inf"),
+        ("[" + "9" * 400 + ".0", "expected a JSON value at $[0], got inf"),
         ("[" + "9" * 4301, "expected JSON text or the beginning of one: number out of range at line 1 column 4302"),
         ("[" * 129, TOO_DEEP),
         ("[" * 129 + "1e400", TOO_DEEP),

@@ -74,7 +74,7 @@ class Handler:
         """
         name = HOOKS.get(type(update))
         if name is None:
-            raise TypeError(f"expected an update, came {type(update).__name__}")
+            raise TypeError(f"expected an update, got {type(update).__name__}")
         hook: Callable[[Update], object] = getattr(self, name)
         return hook(update)
 
