@@ -280,13 +280,26 @@ __all__ = [
 ]
 
 
+def _publish(value: object) -> None:
+    """Name this module as that of a class or function: a pickle names the module, and the private ones may change."""
+    from types import FunctionType
+
+    if isinstance(value, (type, FunctionType)):
+        value.__module__ = __name__
+
+
 def __getattr__(name: str) -> object:
     """Load the functions that need an HTTP client when they are used: `import accumulator` loads none."""
     if name in {"aconnect", "connect"}:
         from accumulator._assistants import connect as edge
 
         value: object = getattr(edge, name)
+        _publish(value)
         globals()[name] = value
         return value
     message = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(message, name=name)
+
+
+for _name in __all__:
+    _publish(globals().get(_name))

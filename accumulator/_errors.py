@@ -43,14 +43,8 @@ class AccumulatorError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle by class, message and attributes, whatever arguments the constructor of a subclass takes."""
-        state = {key: value for key, value in self.__dict__.items() if key != "accumulator"}
-        return (_rebuild, (type(self), str(self)), state)
-
-
-def _rebuild(cls: type[AccumulatorError], message: str) -> AccumulatorError:
-    error = cls.__new__(cls, message)
-    AccumulatorError.__init__(error, message)
-    return error
+        cls = type(self)
+        return (cls.__new__, (cls, *self.args), {**vars(self), "accumulator": None})
 
 
 class DecodeError(AccumulatorError):

@@ -99,7 +99,8 @@ class Model:
 
     __slots__ = ("_json",)
 
-    _json: Mapping[str, object]
+    if TYPE_CHECKING:  # hints of a public class are looked up in the public module, which has no `Mapping`
+        _json: Mapping[str, object]
     _names: tuple[str, ...] = ()
     __hash__ = None  # type: ignore[assignment]
 
@@ -193,17 +194,14 @@ class Model:
         return f"{type(self).__name__}({', '.join(f'{name}={_SHORT.repr(value)}' for name, value in shown.items())})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), self._json))
+        # A method of a public class: a function of this module would put the module's name into every pickle.
+        return (type(self).wrap, (self._json,))
 
     def __copy__(self) -> Self:
         return self
 
     def __deepcopy__(self, memo: object) -> Self:
         return self
-
-
-def _rebuild(cls: type[_M], json: Mapping[str, object]) -> _M:
-    return cls.wrap(json)
 
 
 class WithArguments:

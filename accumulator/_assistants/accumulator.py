@@ -295,4 +295,4 @@ class _Problems(Sequence[Problem]):
         return repr(tuple(self))
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_Problems, (list(self), self._count))
+        return (tuple, (list(self),))
