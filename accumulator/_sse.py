@@ -1,15 +1,15 @@
 """Bytes to server-sent events: WHATWG HTML, section 9.2, incremental and bounded. Knows no JSON.
 
-Line ends and the names of fields are ASCII, so the stream is taken apart as bytes and only an event's text is decoded.
+Line ends and field names are ASCII, so the stream is parsed as bytes, and only the text of an event is decoded.
 
 A *block* is what the standard dispatches at once: the lines between two blank lines. The parser keeps the raw bytes of
-the one unfinished block (`_held`) and nothing else of the stream, which makes three rules fall out by themselves:
+the one unfinished block (`_held`) and nothing else of the stream. Three rules follow from that:
 
 - Line ends before a block are blank lines without effect. Dropping them also drops the LF of a CRLF whose CR has
-  dispatched already, in the same chunk or a later one.
+  already ended a block, in the same chunk or an earlier one.
 - A block ends where a line end follows a line end. New bytes can complete that only together with the last two before
   them (`CR LF` and then a line end), so each byte is looked at once, however the stream is cut.
-- A block's size is a length.
+- The size of a block is the length of its bytes.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from typing import NamedTuple, Self, TypeAlias, TypeGuard
 from accumulator._errors import LimitError
 
 DEFAULT_MAX_EVENT_SIZE = 32 * 1024 * 1024
-"""32 MiB. A guard against a peer that never ends a line, not a budget: real run steps stay under 100 kB, but an event
-that carried one image as base64 has passed 8 MiB in the field, and four times that is still memory any process has."""
+"""32 MiB. A guard against a peer that never ends a line, not a budget: real events stay under 100 kB, but one with
+an image as base64 has passed 8 MiB in the field, and four times that is still memory that any process has."""
 
 _BOM = b"\xef\xbb\xbf"
 _BLOCK_END = rb"(\r\n?+|\n)(?:\r\n?|\n)"
 """The end of a block's last line (group 1) and the blank line. Possessive: the LF of a CRLF is no blank line."""
 
 _LF, _CR = b"\n\r"
-"""Line ends as numbers: a byte is found in bytes ten times as fast as bytes of length 1 are."""
+"""Line ends as numbers: `in` finds a number in bytes ten times as fast as bytes of length 1."""
 
 _OVERLAP = 2
-"""So many of the last bytes before a chunk can belong to the end of a block that the chunk completes."""
+"""How many bytes before a chunk can belong to a block end that the chunk completes."""
 
 _RETRY_DIGITS = sys.int_info.str_digits_check_threshold
-"""640, the lowest limit on digits that an interpreter can be set to: `int` neither raises nor gets slow below it."""
+"""640, the lowest limit on digits that an interpreter can be set to: up to there `int` neither raises nor is slow."""
 
 
 class ServerSentEvent(NamedTuple):
@@ -50,32 +50,34 @@ class ServerSentEvent(NamedTuple):
     id: str = ""
     """The last event id the stream set, in this event or an earlier one; "" where it set none."""
     retry: int | None = None
-    """The reconnection time in milliseconds that this event's block set, or None."""
+    """The reconnection time in milliseconds that this event's block set; None where it set none."""
 
 
 Frame: TypeAlias = tuple[bytes, bytes, bytes, int | None]
-"""One event, not decoded: its name, b"" where the block had none, its data, the last event id, and `retry`."""
+"""An event, not decoded: its name (b"" where the block had none), its data, the last event id, and `retry`."""
 
 Item: TypeAlias = Frame | LimitError
+"""A frame, or the error in place of an event that was too large."""
 
 Chunk: TypeAlias = bytes | bytearray | memoryview
 
 
 class SSEParser:
-    """Take a stream of server-sent events apart, in chunks cut anywhere.
+    """Parse server-sent events from chunks of bytes, cut anywhere.
 
-    The events do not depend on the cuts, and each comes with the chunk that brought the first byte of its blank line's
-    end. The time is linear in the bytes; what stays between calls is at most `max_event_size` bytes of an unfinished
-    event, and the last event id.
+    The events do not depend on the cuts. Each is returned for the chunk that has the first byte of the line end of its
+    blank line. The time is linear in the bytes. Between calls the parser keeps at most `max_event_size` bytes of an
+    unfinished event, and the last event id.
 
-    An event's size is that of all its lines with their line ends, comments and unknown fields too, the blank line left
-    out.
+    The size of an event is that of all its lines with their line ends, comments and unknown fields included, the blank
+    line excluded.
     """
 
     def __init__(self, *, max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE) -> None:
         """Start a stream.
 
-        `max_event_size` is in bytes, at least 1; None turns the limit off. `TypeError` or `ValueError` for others.
+        `max_event_size` is in bytes, at least 1; None turns the limit off. Anything else is a `TypeError` or
+        `ValueError`.
         """
         check_size(max_event_size)
         self._maximum = sys.maxsize if max_event_size is None else max_event_size
@@ -85,15 +87,15 @@ class SSEParser:
     def _reset(self) -> None:
         self._held = bytearray()  # the unfinished block; while skipping, its last two bytes; at the start, half a BOM
         self._id = b""
-        self._name = b""  # that of the last plain block, as more of its name are likely to follow
+        self._name = b""  # that of the last plain block: more of that name are likely to follow
         self._fresh = True  # a byte-order mark may still come
         self._skipping = False  # up to the end of a block that was too large
 
     def feed(self, chunk: Chunk) -> list[ServerSentEvent]:
-        """Give the events that this chunk completes, in order.
+        """Return the events that this chunk completes, in order.
 
-        Invalid UTF-8 is replaced by U+FFFD, as the standard has it. An event larger than `max_event_size` raises
-        `LimitError` at its place: `error.events` are the ones before it in this call, the rest of the chunk stays
+        Invalid UTF-8 is replaced by U+FFFD, as the standard asks. An event larger than `max_event_size` raises
+        `LimitError` in its place: `error.events` are the events before it in this call, the rest of the chunk stays
         pending, and `feed(b"")` goes on with it. `TypeError` for anything but bytes.
         """
         self._pending += self.push(chunk)
@@ -107,9 +109,9 @@ class SSEParser:
         return events
 
     def end(self) -> ServerSentEvent | None:
-        """End the stream: give the event whose blank line did not come, if it has data.
+        """End the stream, and return the event whose blank line is missing, if it has data.
 
-        The standard discards that event; to do the same, ignore the result. Its last line counts even if it was cut.
+        The standard discards that event; to do the same, ignore the result. Its last line counts even if it is cut off.
         Afterwards the parser is as new, for another stream: no last event id, and a byte-order mark may come.
         `RuntimeError` while events are pending after a `LimitError`.
         """
@@ -117,9 +119,9 @@ class SSEParser:
         return _decoded(rest) if isinstance(rest, tuple) else None
 
     def push(self, chunk: Chunk) -> list[Item]:
-        """Give the frames that this chunk completes, in order, with a `LimitError` in place of each event too large.
+        """Return the frames that this chunk completes, in order, with a `LimitError` in place of each event too large.
 
-        That comes as soon as the event is known to be too large; its bytes are then skipped up to its blank line.
+        The error is there as soon as the event is known to be too large; its bytes are skipped up to its blank line.
         """
         source = _as_bytes(chunk)
         if self._fresh:
@@ -145,9 +147,9 @@ class SSEParser:
         return self._bounded(self._mixed(source) if _CR in source else self._split(source))
 
     def rest(self) -> Frame | bytes | None:
-        """End the stream: give the block whose blank line did not come, and be as new.
+        """End the stream, and return the block whose blank line is missing; the parser is as new then.
 
-        A frame if it has a data field, the last line counted even if it was cut; else its raw bytes if it holds more
+        A frame if it has a data field, where a last line that is cut off counts; else its raw bytes if it holds more
         than comments; else None, also for the rest of an event that was too large.
         """
         self._check_settled()
@@ -159,9 +161,9 @@ class SSEParser:
         return held if any(not line.startswith(b":") for line in BytesIO(_with_lf(held))) else None
 
     def state(self) -> dict[str, object]:
-        """Give everything that the bytes so far have left behind, fit for JSON; `from_state` goes on from there.
+        """Return the state of the parser as JSON values, for `from_state`.
 
-        Bytes are text there, one character (U+0000 to U+00FF) each. `RuntimeError` while events are pending.
+        Bytes become text, a character from U+0000 to U+00FF for each. `RuntimeError` while events are pending.
         """
         self._check_settled()
         return {
@@ -173,7 +175,7 @@ class SSEParser:
 
     @classmethod
     def from_state(cls, state: object, *, max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE) -> Self:
-        """Go on where `state` was taken. `TypeError` or `ValueError` for what no parser with this limit can give."""
+        """Return a parser in this state. `TypeError` or `ValueError` if no parser with this limit can be in it."""
         parser = cls(max_event_size=max_event_size)
         if not _is_dict(state):
             raise TypeError(f"a parser's state must be a dict, not {type(state).__name__}")
@@ -187,7 +189,7 @@ class SSEParser:
         return parser
 
     def _check_state(self) -> None:
-        """Hold a restored state to what `push` can leave behind."""
+        """Raise `ValueError` for a state that `push` cannot leave behind."""
         held = bytes(self._held)
         if self._fresh:
             possible = held != _BOM and _BOM.startswith(held) and not self._skipping and not self._id
@@ -204,18 +206,18 @@ class SSEParser:
             raise RuntimeError('events are pending after a LimitError: call feed(b"") until it returns')
 
     def _without_bom(self, source: bytes) -> bytes:
-        """Drop the byte-order mark at the very start; hold what may become one."""
+        """Drop the byte-order mark at the very start; keep what may become one."""
         start = bytes(self._held) + source
         self._fresh = start != _BOM and _BOM.startswith(start)
         self._held = bytearray(start if self._fresh else b"")
         return start.removeprefix(_BOM)
 
     def _split(self, source: bytes) -> list[Item]:
-        """Take apart whole blocks with no CR in them and hold the rest.
+        """Return the items of the whole blocks in bytes without CR, and keep the rest.
 
-        Blocks of `event: NAME` and `data: ...`, nothing else, are nearly all there are, and mostly many of one name in
-        a row. So the source is split where another block of the last name begins, which is done in C; a piece with no
-        LF in it is the data of one.
+        Nearly all blocks are *plain*: an `event: NAME` and a `data: ...`, nothing else; and mostly many of one name
+        follow each other. So the source is split where a block of the last name begins, which runs in C. A piece
+        without LF is then the data of one block.
         """
         end = source.rfind(b"\n\n")
         self._held += source[end + 2 :].lstrip(b"\n") if end >= 0 else source
@@ -234,7 +236,7 @@ class SSEParser:
         return items
 
     def _add_blocks(self, items: list[Item], source: bytes) -> None:
-        """Add what each of some blocks gives, one by one; plain ones without going through their lines."""
+        """Add the items of blocks, one by one; plain ones without a loop over their lines."""
         for block in source.strip(b"\n").split(b"\n\n"):
             lines = block.lstrip(b"\n")
             first, colon, data = lines.partition(b"\ndata: ")
@@ -248,7 +250,7 @@ class SSEParser:
                 self._add(items, lines, len(lines) + 1)
 
     def _mixed(self, source: bytes) -> list[Item]:
-        """Do the same where there are CRs."""
+        """Return the items of the whole blocks in any bytes, and keep the rest."""
         items: list[Item] = []
         start = 0
         for end in re.finditer(_BLOCK_END, source):
@@ -260,14 +262,14 @@ class SSEParser:
         return items
 
     def _add(self, items: list[Item], block: bytes, size: int) -> None:
-        """Add what a whole block gives, if it gives anything."""
+        """Add the item of a block, if it has one."""
         if size > self._maximum:
             items.append(self.too_large())
         elif (frame := self._parse(block)) is not None:
             items.append(frame)
 
     def _bounded(self, items: list[Item]) -> list[Item]:
-        """Let go of the unfinished block if it is too large already."""
+        """Skip the unfinished block if it is too large already, with an error behind the items."""
         if self._skipping or len(self._held) > self._maximum:
             if not self._skipping:
                 items.append(self.too_large())
@@ -276,14 +278,14 @@ class SSEParser:
         return items
 
     def too_large(self) -> LimitError:
-        """Make the error that stands in place of an event too large."""
+        """Return the error in place of an event that is too large."""
         message = f"expected events of at most {self._maximum} bytes (max_event_size), got a larger one; it is left out"
         return LimitError(message, limit="max_event_size", maximum=self._maximum)
 
     def _parse(self, block: bytes) -> Frame | None:
-        """Interpret the lines of one block (section 9.2.6), all line ends LF; None where it has no data field.
+        """Interpret the lines of one block (section 9.2.6), all line ends LF; None if it has no data field.
 
-        An id counts from its line on, with or without data.
+        An id counts even if its block has no data.
         """
         event, retry = b"", None
         data: bytearray | None = None
@@ -305,7 +307,7 @@ class SSEParser:
 
 
 def _start(name: bytes) -> bytes:
-    """Return how another plain block of a name begins, with the end of the one before."""
+    """Return the start of a plain block of a name, with the end of the block before it."""
     return b"\n\nevent: " + name + b"\ndata: "
 
 
@@ -320,7 +322,7 @@ def _decoded(frame: Frame) -> ServerSentEvent:
 
 
 def _block_end(source: bytes) -> int | None:
-    """Where the first block of the source has ended, its blank line included."""
+    """Return where the first block of the source ends, its blank line included; None if it does not."""
     if _CR in source:
         end = re.search(_BLOCK_END, source)
         return None if end is None else end.end()
@@ -339,7 +341,7 @@ def _as_bytes(chunk: Chunk) -> bytes:
 
 
 def check_size(size: object) -> None:
-    """Raise `TypeError` or `ValueError` for what is no `max_event_size`."""
+    """Raise `TypeError` or `ValueError` unless this can be a `max_event_size`."""
     if size is None:
         return
     if not isinstance(size, int) or isinstance(size, bool):
