@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from accumulator._assistants.accumulator import Accumulator, Limits
+from accumulator._assistants.accumulator import Accumulator
 from accumulator._assistants.handler import Handler
 from accumulator._assistants.messages import (
     Annotation,
@@ -108,6 +108,16 @@ from accumulator._assistants.runs import (
     SubmitToolApproval,
     SubmitToolOutputs,
 )
+from accumulator._assistants.streams import (
+    AsyncRunStream,
+    AsyncTap,
+    RunStream,
+    Tap,
+    aaccumulate,
+    accumulate,
+    atap,
+    tap,
+)
 from accumulator._assistants.updates import (
     ContentCreated,
     ContentDelta,
@@ -117,7 +127,6 @@ from accumulator._assistants.updates import (
     MessageDone,
     MessageUpdated,
     Problem,
-    ProblemKind,
     RequiresAction,
     RunStepCreated,
     RunStepDone,
@@ -129,6 +138,7 @@ from accumulator._assistants.updates import (
     UnknownEvent,
     Update,
 )
+from accumulator._engine.accumulator import Limits
 from accumulator._engine.body import BodyEnded
 from accumulator._errors import (
     AccumulatorError,
@@ -140,10 +150,10 @@ from accumulator._errors import (
     RunError,
     TruncatedError,
 )
+from accumulator._fold.changes import ProblemKind
 from accumulator._model import Field, ListField, Model
+from accumulator._model import PlainDict as _PlainDict  # noqa: F401  # pyright: ignore[reportUnusedImport] - type hints are looked up here
 from accumulator._sse import ServerSentEvent, SSEParser
-from accumulator._streams.streams import AsyncRunStream, RunStream, aaccumulate, accumulate
-from accumulator._streams.tap import AsyncTap, Tap, atap, tap
 
 if TYPE_CHECKING:
     from accumulator._assistants.connect import aconnect, connect

@@ -15,7 +15,7 @@ accumulator that they carry.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +47,13 @@ class AccumulatorError(Exception):
         return (cls.__new__, (cls, *self.args), {**vars(self), "accumulator": None})
 
 
+def attach(error: AccumulatorError, updates: Sequence[object], accumulator: object = None) -> None:
+    """Put updates before those that an error carries, and the accumulator beside them."""
+    error.updates = [*cast("Sequence[Update]", updates), *error.updates]
+    if accumulator is not None:
+        error.accumulator = cast("Accumulator", accumulator)
+
+
 class DecodeError(AccumulatorError):
     """What `from_dict` or `from_json` got is no JSON object, or the arguments to parse are no JSON.
 
@@ -64,10 +71,10 @@ class MergeError(AccumulatorError):
 
     """
 
-    def __init__(self, message: str, problem: Problem) -> None:
+    def __init__(self, message: str, problem: object) -> None:
         """Take the message and the problem."""
         super().__init__(message)
-        self.problem = problem
+        self.problem = cast("Problem", problem)
 
 
 class LimitError(AccumulatorError):

@@ -11,7 +11,7 @@ import math
 import re
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, Union, cast
 
 import msgspec
 
@@ -283,3 +283,33 @@ def _plain_items(value: Mapping[object, object] | list[object], path: list[str |
         members[str.__str__(key)] = _plain(item, path)
         path.pop()
     return members
+
+
+# Paths.
+
+Path: TypeAlias = Union["tuple[Path, str | int]", None]
+"""A JSON path from its end: the parent's path, and a key or position. None is the root."""
+
+
+def path_keys(path: Path) -> list[str | int]:
+    """Return the keys and positions of a path, from the root on."""
+    keys: list[str | int] = []
+    while path is not None:
+        path, key = path
+        keys.append(key)
+    return keys[::-1]
+
+
+def json_type(value: object) -> str:
+    """Return the JSON name of a value's type, for messages."""
+    if value is None:
+        return "null"
+    names: dict[type, str] = {
+        bool: "a boolean",
+        int: "a number",
+        float: "a number",
+        str: "a text",
+        list: "a list",
+        dict: "an object",
+    }
+    return names.get(type(value), type(value).__name__)

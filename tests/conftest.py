@@ -16,11 +16,17 @@ for profile, max_examples in {"quick": 100, "ci": 1_000, "long": 20_000}.items()
 settings.load_profile("quick")
 
 
+def real_recordings() -> Path | None:
+    """Return the folder of real recordings, which are not part of the project; None where there is none."""
+    folder = Path(os.environ.get("ACCUMULATOR_RECORDINGS") or ROOT.parent / "shared" / "recordings")
+    return folder if folder.is_dir() else None
+
+
 @pytest.fixture(scope="session")
 def recordings() -> Path:
-    """Return the folder of real recordings, which are not part of the project; skip where there is none."""
-    folder = Path(os.environ.get("ACCUMULATOR_RECORDINGS") or ROOT.parent / "shared" / "recordings")
-    if not folder.is_dir():
+    """Return the folder of real recordings; skip where there is none."""
+    folder = real_recordings()
+    if folder is None:
         pytest.skip("no real recordings here: set ACCUMULATOR_RECORDINGS to their folder")
     return folder
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from accumulator._fold.nodes import Json
+    from accumulator._json import Json
 
 JsonObject: TypeAlias = "dict[str, Json]"
 Path: TypeAlias = tuple[str | int, ...]
@@ -879,7 +879,7 @@ hostile_streams = (
 ).map(lambda data: Run([], Wire(data, verbatim=False), [data]))
 
 
-# ---- Fragments that the lane takes, and fragments that it must not take.
+# ---- Fragments that the fast path takes, and fragments that it must not take.
 
 
 def _two_parts(kind: Kind, text: str) -> JsonObject:

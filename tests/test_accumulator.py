@@ -184,14 +184,12 @@ def test_half_a_block_of_a_body_that_ended_is_not_glued_to_the_next() -> None:
     assert ["RunStepUpdated", "BodyEnded"] == kinds(run.feed(in_progress() + DONE))
 
 
-def test_two_intakes_may_take_turns() -> None:
+def test_two_feeds_may_take_turns() -> None:
     run = Accumulator()
-    first, second = run._intake(), run._intake()
+    first, second = run._new_feed(), run._new_feed()
     first.push(b"".join(OPEN) + delta("step_1", fragment(0, "a")) + b"event: thread.run.step.delta\nda")
     second.push(delta("step_1", fragment(0, "b")) + run_event("completed") + DONE)
-    kinds_in_order = [
-        kinds(intake.step() or []) for intake in (first, first, second, first, second, second, first, second)
-    ]
+    kinds_in_order = [kinds(feed.step() or []) for feed in (first, first, second, first, second, second, first, second)]
     assert [
         ["RunStepCreated"],
         ["ToolCallCreated", "ToolCallDelta"],
@@ -213,7 +211,7 @@ def test_two_intakes_may_take_turns() -> None:
 
 def test_an_older_body_that_breaks_changes_no_outcome() -> None:
     run = Accumulator()
-    first, second = run._intake(), run._intake()
+    first, second = run._new_feed(), run._new_feed()
     first.push_event("thread.run.step.created", text(step()))
     first.step()
     second.push(run_event("completed") + DONE)
@@ -224,23 +222,23 @@ def test_an_older_body_that_breaks_changes_no_outcome() -> None:
 
 def test_a_source_that_broke_is_truncated_whatever_the_run_said() -> None:
     run = Accumulator()
-    intake = run._intake()
-    intake.push(run_event("completed"))
-    intake.step()
-    assert [BodyEnded(1, "truncated", ())] == intake.fail()
-    assert [] == intake.fail()
+    feed = run._new_feed()
+    feed.push(run_event("completed"))
+    feed.step()
+    assert [BodyEnded(1, "truncated", ())] == feed.fail()
+    assert [] == feed.fail()
 
 
 def test_an_abandoned_source_drops_what_is_pending_and_ends() -> None:
     run = Accumulator()
-    intake = run._intake()
-    intake.push(created() + in_progress() + b"event: half")
-    intake.step()
-    intake.abandon()
-    assert intake.step() is None
+    feed = run._new_feed()
+    feed.push(created() + in_progress() + b"event: half")
+    feed.step()
+    feed.abandon()
+    assert feed.step() is None
     assert "truncated" == run.outcome
-    assert [] == intake.end()
-    untouched = run._intake()
+    assert [] == feed.end()
+    untouched = run._new_feed()
     untouched.abandon()
     assert not untouched.finished
 
@@ -736,7 +734,7 @@ def test_a_checkpoint_keeps_strict_limits_and_what_is_pending() -> None:
 
 def test_a_checkpoint_keeps_a_body_that_a_later_one_overtook() -> None:
     run = folded(created())
-    other = run._intake()
+    other = run._new_feed()
     other.push(run_event("completed") + DONE)
     other.step()
     other.step()
@@ -939,13 +937,13 @@ def test_hostile_values_are_an_error_or_an_accumulator_that_works(data: st.DataO
     use(json.dumps(plain).encode())
 
 
-# The lane beside the general way.
+# The fast path beside the general way.
 
 
 def both(*events: bytes) -> tuple[list[Update], list[Update]]:
-    """Feed events to two accumulators, one with its lane switched off, and hold their steps to be the same."""
+    """Feed events to two accumulators, one with its fast path switched off, and hold their steps to be the same."""
     on, off = Accumulator(), Accumulator()
-    off._dispatcher.use_lanes = False
+    off._engine.fast_path.enabled = False
     results = ([*on.feed(b"".join(events)), *on.end()], [*off.feed(b"".join(events)), *off.end()])
     assert [each.to_json() for each in off.run_steps()] == [each.to_json() for each in on.run_steps()]
     assert off.to_bytes() == on.to_bytes()
@@ -987,7 +985,7 @@ def code(**fields: object) -> dict[str, object]:
         fragment(0, "\ud83d"),
     ],
 )
-def test_lane_on_and_lane_off_agree_on_fragments(between: dict[str, object]) -> None:
+def test_fast_path_on_and_off_agree_on_fragments(between: dict[str, object]) -> None:
     around = [delta("step_1", fragment(0, part)) for part in ("a", "\ude00c")]
     on, off = both(*OPEN, *around, delta("step_1", between), *around)
     assert off == on
@@ -1009,13 +1007,13 @@ def test_lane_on_and_lane_off_agree_on_fragments(between: dict[str, object]) -> 
         DONE,
     ],
 )
-def test_lane_on_and_lane_off_agree_whatever_comes_between(between: bytes) -> None:
+def test_fast_path_on_and_off_agree_whatever_comes_between(between: bytes) -> None:
     around = [delta("step_1", fragment(0, part)) for part in ("a", "b")]
     on, off = both(*OPEN, *around, between, *around)
     assert off == on
 
 
-def test_lane_on_and_lane_off_agree_on_code() -> None:
+def test_fast_path_on_and_off_agree_on_code() -> None:
     parts = [delta("step_1", code(input=part)) for part in ("1", "+", "1")]
     output = delta("step_1", code(outputs=[{"index": 0, "type": "logs", "logs": "2"}]))
     on, off = both(created(), delta("step_1", CODE), *parts, output, *parts)
@@ -1038,7 +1036,7 @@ def test_lane_on_and_lane_off_agree_on_code() -> None:
         [delta("step_1", {**opening(0, "call_1", "f"), "function": {"arguments": 1}})],
     ],
 )
-def test_lane_on_and_lane_off_agree_whatever_a_call_began_with(first: list[bytes]) -> None:
+def test_fast_path_on_and_off_agree_whatever_a_call_began_with(first: list[bytes]) -> None:
     on, off = both(*first, *(delta("step_1", fragment(0, part)) for part in ("a", "b", "c")))
     assert off == on
 

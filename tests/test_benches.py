@@ -9,7 +9,7 @@ import pytest
 
 from benches import contenders, floors, guard, report, runner, scaling, streams, worker, workloads
 from benches.contenders import ByHand
-from benches.verdicts import compare, framing, lanes, matching, snapshots, updates
+from benches.verdicts import compare, framing, matching, snapshots, templates, updates
 from benches.workloads import CHUNKS, MODES, RECIPES
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def test_calls_beside_the_growing_one_are_opened_first() -> None:
 
 VERDICTS = {
     "framing": framing.main,
-    "lanes": lanes.main,
+    "templates": templates.main,
     "matching": matching.main,
     "snapshots": snapshots.main,
     "updates": updates.main,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import ssl
+import time
 from collections import defaultdict, deque
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
@@ -32,10 +33,10 @@ from accumulator import (
     connect,
 )
 from accumulator._assistants.messages import wrap_content_delta
+from accumulator._assistants.protocol import ASSISTANTS, MESSAGES, RUN_STEPS
 from accumulator._assistants.run_steps import wrap_tool_call_delta
 from accumulator._fold.delta import fold_delta
 from accumulator._fold.nodes import Object, snapshot_object
-from accumulator._fold.policy import MESSAGE, STEP, Shape
 from accumulator._streams.coalesce import Coalescer
 from tests import wire
 from tests.loopback import Loopback
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 
     from accumulator import RunStream, Update
-    from accumulator._fold.nodes import Json
+    from accumulator._json import Json
     from tests.loopback import Exchange
     from tests.strategies import Run
 
@@ -68,7 +69,7 @@ class Timed:
 
     def __init__(self, min_interval: float = 1) -> None:
         self.clock = Clock()
-        self.coalescer = Coalescer(min_interval, self.clock)
+        self.coalescer = Coalescer(min_interval, self.clock, ASSISTANTS.fragment)
 
     def push(self, now: float, *updates: Update) -> list[Update]:
         self.clock.now = now
@@ -373,19 +374,19 @@ def test_ten_thousand_fragments_of_one_interval_are_one_delta() -> None:
 
 @pytest.mark.parametrize("interval", [0, -1, 0.0, -0.5, float("inf"), float("-inf"), float("nan"), 10**400])
 def test_an_interval_that_is_none_is_a_value_error(interval: float) -> None:
-    with pytest.raises(ValueError, match="expected min_interval to be more than 0 seconds and finite, came "):
-        Coalescer(interval)
+    with pytest.raises(ValueError, match="expected min_interval to be more than 0 seconds and finite, got "):
+        Coalescer(interval, time.monotonic, ASSISTANTS.fragment)
 
 
 @pytest.mark.parametrize("interval", [None, "1", True, 1j, [1]])
 def test_an_interval_that_is_no_number_is_a_type_error(interval: object) -> None:
-    with pytest.raises(TypeError, match="expected min_interval to be a number of seconds, came "):
-        Coalescer(interval)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match="expected min_interval to be a number of seconds, got "):
+        Coalescer(interval, time.monotonic, ASSISTANTS.fragment)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def test_a_clock_that_cannot_be_called_is_a_type_error() -> None:
-    with pytest.raises(TypeError, match="expected clock to be callable, came float"):
-        Coalescer(1, 0.0)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match="expected clock to be callable, got float"):
+        Coalescer(1, 0.0, ASSISTANTS.fragment)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 # ---- Laws. Times are whole numbers of 1/8 s, so that sums of them are exact.
@@ -1095,13 +1096,9 @@ def folded(deltas: Sequence[Update]) -> object:
     root = Object()
     for update in deltas:
         assert isinstance(update, (ToolCallDelta, ContentDelta))
-        shape = CALL if isinstance(update, ToolCallDelta) else PART
-        fold_delta(root, cast("dict[str, Json]", {**update.delta.to_dict(), "index": 0}), shape, None)
+        schema = (RUN_STEPS if isinstance(update, ToolCallDelta) else MESSAGES).part_schema
+        fold_delta(root, cast("dict[str, Json]", {**update.delta.to_dict(), "index": 0}), schema, None)
     return snapshot_object(root)
-
-
-CALL = Shape(STEP.fields["step_details"].fields["tool_calls"].fields)
-PART = Shape(MESSAGE.fields["content"].fields)
 
 
 def by_slot(updates: Sequence[Update]) -> tuple[list[Update], list[list[Update]]]:

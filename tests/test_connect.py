@@ -174,7 +174,7 @@ def test_an_error_body_is_in_the_error() -> None:
     with (
         Loopback(script) as server,
         httpx.Client(verify=TLS) as client,
-        pytest.raises(ResponseError, match=r"came status 429, .* \(request a\)") as caught,
+        pytest.raises(ResponseError, match=r"got status 429, .* \(request a\)") as caught,
     ):
         enter(client, server.url)
     error = caught.value
@@ -301,7 +301,7 @@ def test_what_fails_before_there_is_a_response_passes_unchanged() -> None:
 def test_misuse_is_told_before_a_request_is_sent() -> None:
     async def main(url: str) -> None:
         async with httpx.AsyncClient(verify=TLS) as client:
-            with pytest.raises(TypeError, match=r"came AsyncClient: use aconnect\(\)"):
+            with pytest.raises(TypeError, match=r"got AsyncClient: use aconnect\(\)"):
                 enter(client, url)
             with pytest.raises(TypeError, match="belong to the accumulator"):
                 await aenter(client, url, into=Accumulator(), strict=True)
@@ -311,7 +311,7 @@ def test_misuse_is_told_before_a_request_is_sent() -> None:
         with httpx.Client(verify=TLS) as client:
             with pytest.raises(TypeError, match="belong to the accumulator"):
                 enter(client, server.url, into=Accumulator(), strict=True)
-            with pytest.raises(TypeError, match=r"came Client: use connect\(\)"):
+            with pytest.raises(TypeError, match=r"got Client: use connect\(\)"):
                 asyncio.run(aenter(client, server.url))
         assert [] == server.exchanges
 

@@ -177,10 +177,10 @@ def test_whole_objects_that_say_nothing_new_leave_the_snapshot_current() -> None
 
 def test_an_untouched_call_is_shared_by_later_snapshots() -> None:
     run = folded(delta("step_1", opening(0, "call_1", "f"), opening(1, "call_2", "g")))
-    before = run._dispatcher.steps["step_1"].part_json(0)
+    before = run._engine.resources["steps"]["step_1"].part_json(0)
     run.feed(delta("step_1", fragment(1, "abc")))
     run.run_steps()
-    assert before is run._dispatcher.steps["step_1"].part_json(0)
+    assert before is run._engine.resources["steps"]["step_1"].part_json(0)
 
 
 def test_an_entry_that_endings_lack_is_told_once() -> None:
@@ -287,7 +287,7 @@ def test_final_steps_are_judged_by_the_stream_that_they_are_asked_of() -> None:
 
 
 def test_into_takes_an_accumulator() -> None:
-    with pytest.raises(TypeError, match="expected an Accumulator for into=, came int"):
+    with pytest.raises(TypeError, match="expected an Accumulator for into=, got int"):
         accumulate([], into=42)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
@@ -402,9 +402,9 @@ def test_an_output_without_an_index_that_an_ending_lacks_is_continued_after_it()
 
 def test_the_general_way_keeps_fragments_apart_until_they_are_read() -> None:
     run = Accumulator()
-    run._dispatcher.use_lanes = False
+    run._engine.fast_path.enabled = False
     run.feed(b"".join(details(fragment(0, "abcd")) for _ in range(100)))
-    calls = run._dispatcher.steps["step_1"]._parts()
+    calls = run._engine.resources["steps"]["step_1"]._parts()
     assert calls is not None
     payload = calls.entries[0].fields["function"]
     assert isinstance(payload, Object)
@@ -416,6 +416,6 @@ def test_the_general_way_keeps_fragments_apart_until_they_are_read() -> None:
 def test_how_deep_a_step_is_is_counted_through_lists_and_texts() -> None:
     deep: list[object] = [[1], {"b": []}]
     entry: dict[str, object] = {"index": 0, "type": "a", "output": "x", "v": deep, "w": [{"index": 1, "d": {"e": 1}}]}
-    step = folded(delta("step_1", entry, {"type": "b"}))._dispatcher.steps["step_1"]
+    step = folded(delta("step_1", entry, {"type": "b"}))._engine.resources["steps"]["step_1"]
     # Below the step: its details, the calls, a call, a list in it, an entry there, an object in that, its value.
     assert 7 == step.depth()

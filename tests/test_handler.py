@@ -395,17 +395,17 @@ ASYNC = [
     (OwnCall(), "handler is a coroutine function"),
 ]
 WRONG = [
-    (7, "expected handler to be a callable of one update, came int"),
+    (7, "expected handler to be a callable of one update, got int"),
     (of_two, r"expected handler to take one update, its signature is \(update: 'Update', other: 'int'\)"),
     (of_none, "expected handler to take one update"),
     (partial(of_none), "expected handler to take one update"),
-    (begins, "expected handler to do its work when called, came a generator function"),
-    (abegins, "expected handler to do its work when called, came a generator function"),
+    (begins, "expected handler to do its work when called, got a generator function"),
+    (abegins, "expected handler to do its work when called, got a generator function"),
     (WideHook(), "expected on_message_done to take one update"),
-    (NoHook(), "expected on_end to be a callable of one update, came NoneType"),
-    (Handler, "came the class Handler itself: give an instance"),
-    (OneArgument, "came the class OneArgument itself: give an instance"),
-    (OwnCall, "came the class OwnCall itself: give an instance"),
+    (NoHook(), "expected on_end to be a callable of one update, got NoneType"),
+    (Handler, "got the class Handler itself: give an instance"),
+    (OneArgument, "got the class OneArgument itself: give an instance"),
+    (OwnCall, "got the class OwnCall itself: give an instance"),
     (Awaited, "expected handler to take one update"),
 ]
 SYNC_MAKERS = [(accumulate, "aaccumulate"), (tap, "atap")]

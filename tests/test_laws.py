@@ -39,10 +39,11 @@ from accumulator import (
     aaccumulate,
     accumulate,
 )
-from accumulator._engine.fast_path import Lane, Opening, Resent
+from accumulator._assistants.protocol import MESSAGES as MESSAGE_TYPE
+from accumulator._assistants.protocol import RUN_STEPS
+from accumulator._engine.fast_path import NewEntry, ResentId, TextTemplate
 from accumulator._fold.delta import fold_delta
 from accumulator._fold.nodes import Keyed, Object, Text, snapshot_object
-from accumulator._fold.policy import MESSAGE, STEP
 from tests.strategies import (
     DONE,
     KINDS,
@@ -85,11 +86,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator, Sequence
 
     from accumulator import AsyncRunStream, RunStream, Update
-    from accumulator._fold.nodes import Json, Node
+    from accumulator._fold.nodes import Node
+    from accumulator._json import Json
     from tests.strategies import JsonObject, Kind, Run
 
 _T = TypeVar("_T")
-SHAPES = {STEPS.object: STEP.fields["step_details"], MESSAGES.object: MESSAGE}
+SCHEMAS = {STEPS.object: RUN_STEPS.schema.fields["step_details"], MESSAGES.object: MESSAGE_TYPE.schema}
 both_kinds = pytest.mark.parametrize("kind", KINDS, ids=["steps", "messages"])
 long_tapes = st.binary(min_size=2 * TAPE_LENGTH, max_size=2 * TAPE_LENGTH).map(Tape)
 Part: TypeAlias = ToolCallCreated | ToolCallDelta | ToolCallDone | ContentCreated | ContentDelta | ContentDone
@@ -464,7 +466,7 @@ def as_delta(node: Node) -> Json:
 def folded(deltas: Iterable[JsonObject], kind: Kind) -> Object:
     root = Object()
     for delta in deltas:
-        assert [] == fold_delta(root, delta, SHAPES[kind.object], None).faults
+        assert [] == fold_delta(root, delta, SCHEMAS[kind.object], None).faults
     return root
 
 
@@ -795,29 +797,29 @@ def test_a_checkpoint_at_an_event_changes_nothing_that_follows(made: Run, tape: 
     assert state_of(run) == state_of(other)
 
 
-# ---- The lane agrees with the general way.
+# ---- The fast path agrees with the general way.
 
 
-def without_lanes() -> Accumulator:
+def without_templates() -> Accumulator:
     run = Accumulator()
-    run._dispatcher.use_lanes = False
+    run._engine.fast_path.enabled = False
     return run
 
 
 @given(tapes.map(make_fragment_run) | runs)
-def test_the_lane_agrees_with_the_general_way(made: Run) -> None:
-    with_lanes, general = Accumulator(), without_lanes()
+def test_the_fast_path_agrees_with_the_general_way(made: Run) -> None:
+    with_templates, general = Accumulator(), without_templates()
     for each in made.events:
-        same(general.apply(*each), with_lanes.apply(*each))
-    assert state_of(general) == state_of(with_lanes)
-    assert general.to_bytes() == with_lanes.to_bytes()
-    event(f"lanes: {lanes_of(with_lanes)}")
+        same(general.apply(*each), with_templates.apply(*each))
+    assert state_of(general) == state_of(with_templates)
+    assert general.to_bytes() == with_templates.to_bytes()
+    event(f"templates: {templates_of(with_templates)}")
 
 
 @given(tapes.map(make_fragment_run) | runs | hostile_streams, st.booleans())
-def test_a_drain_with_lanes_comes_to_what_a_loop_without_comes_to(made: Run, strict: bool) -> None:  # noqa: FBT001
+def test_a_drain_with_templates_comes_to_what_a_loop_without_comes_to(made: Run, strict: bool) -> None:  # noqa: FBT001
     drained, looped = Accumulator(strict=strict), Accumulator(strict=strict)
-    looped._dispatcher.use_lanes = False
+    looped._engine.fast_path.enabled = False
     updates, stream = accumulate(made.chunks, into=looped), accumulate(made.chunks, into=drained)
     assert all_errors(lambda: list(updates)) == all_errors(stream.until_done)
     assert state_of(looped) == state_of(drained)
@@ -836,11 +838,11 @@ def all_errors(read: Callable[[], object]) -> list[str]:
             return errors
 
 
-def lanes_of(run: Accumulator) -> list[str]:
-    """Name the lanes there are by their kind and their events."""
-    tables = run._dispatcher.lanes._tables.items()
+def templates_of(run: Accumulator) -> list[str]:
+    """Name the templates by their kind and their events."""
+    tables = run._engine.fast_path._tables.items()
     return sorted(
-        {f"{type(lane).__name__} of {name.decode()}" for name, table in tables for lane in table.heads.values()}
+        {f"{type(template).__name__} of {name.decode()}" for name, table in tables for template in table.heads.values()}
     )
 
 
@@ -1010,7 +1012,7 @@ def features(made: Run) -> Iterator[str]:
     stepwise = Accumulator()
     for each in made.events:
         stepwise.apply(*each)
-        yield from lanes_of(stepwise)
+        yield from templates_of(stepwise)
 
 
 def message_features(updates: Sequence[Update]) -> Iterator[str]:
@@ -1059,7 +1061,7 @@ def test_generated_runs_hold_what_the_laws_are_about() -> None:
     wanted += ["outcome error", "outcome truncated", "outcome unknown", "outcome incomplete"]
     wanted += ["interleaved calls", "many calls", "a huge index", "unordered indexes", "deltas after an ending"]
     wanted += ["surrogates as escapes", "astral characters", "mixed line ends", "single bytes", "bodies"]
-    wanted += ["Lane of thread.run.step.delta", "Lane of thread.message.delta", "a step and a message"]
+    wanted += ["TextTemplate of thread.run.step.delta", "TextTemplate of thread.message.delta", "a step and a message"]
     wanted += [f"message problem {kind}" for kind in ("shape", "index", "conflict", "contradiction", "late")]
     wanted += ["MessageCreated", "MessageUpdated", "MessageDone", "ContentDelta", "ContentDone", "several messages"]
     wanted += ["TextDeltaBlock", "ImageFileDeltaBlock", "ImageURLDeltaBlock", "RefusalDeltaBlock", "OtherDeltaBlock"]
@@ -1069,25 +1071,25 @@ def test_generated_runs_hold_what_the_laws_are_about() -> None:
     assert {} == {feature: found[feature] for feature in wanted if found[feature] < 4}
 
 
-def test_generated_fragments_take_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_generated_fragments_take_the_fast_path(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: Counter[str] = Counter()
 
-    def count(way: type[Lane | Opening | Resent]) -> None:
-        append = way.append
+    def count(kind: type[TextTemplate[Update] | NewEntry[Update] | ResentId[Update]]) -> None:
+        commit = kind.commit
 
-        def counted(self: Lane | Opening | Resent, text: str) -> None:
-            taken[way.__name__] += 1
-            append(self, text)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - of its own class
+        def counted(self: TextTemplate[Update] | NewEntry[Update] | ResentId[Update], text: str) -> None:
+            taken[kind.__name__] += 1
+            commit(self, text)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - of its own class
 
-        monkeypatch.setattr(way, "append", counted)
+        monkeypatch.setattr(kind, "commit", counted)
 
-    count(Lane)
-    count(Opening)
-    count(Resent)
+    count(TextTemplate)
+    count(NewEntry)
+    count(ResentId)
     for number in range(200):
         made = make_fragment_run(Tape(hashlib.shake_256(b"%d" % number).digest(TAPE_LENGTH)))
         run = Accumulator()
         for each in made.events:
             run.apply(*each)
-    assert min(taken["Lane"] - taken["Resent"], taken["Opening"]) > 30
-    assert taken["Resent"] > 10
+    assert min(taken["TextTemplate"] - taken["ResentId"], taken["NewEntry"]) > 30
+    assert taken["ResentId"] > 10

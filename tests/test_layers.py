@@ -1,4 +1,4 @@
-"""Imports point one way, and `import accumulator` stays cheap."""
+"""Imports point one way, each floor knows only what it may, and `import accumulator` stays cheap."""
 
 from __future__ import annotations
 
@@ -6,56 +6,61 @@ import ast
 import re
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 import accumulator
+from accumulator._assistants import messages, run_steps, runs, updates
+from accumulator._assistants.protocol import EVENTS, MESSAGES, RUN_STEPS
 
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "accumulator"
 
-# From the ground up: a module may import those on levels below its own and nothing beside or above it.
-LEVELS = (
-    ("_errors",),
-    ("_json",),
-    ("_partial_json",),
-    ("_model",),
-    ("_assistants.run_steps", "_engine.body"),
-    ("_assistants.messages", "_assistants.runs"),
-    ("_assistants.updates",),
-    ("_fold.nodes",),
-    ("_fold.policy",),
-    ("_sse", "_assistants.protocol", "_fold.delta", "_engine.dump"),
-    ("_fold.whole", "_streams.coalesce"),
-    ("_engine.resource", "_engine.fast_path"),
-    ("_engine.checkpoint", "_engine.engine"),
-    ("_engine.feed",),
-    ("_assistants.accumulator",),
-    ("_streams.hooks", "_streams.sources"),
-    ("_streams.reading", "_streams.timed_reads"),
-    ("_streams.streams",),
-    ("_assistants.connect", "_assistants.handler", "_streams.tap"),
-    ("__init__",),
-    ("_cli.command",),
-    ("__main__",),
+# From the ground up: a floor imports those below it, and within it no module imports one that imports it.
+FLOORS = (
+    {"_json", "_errors"},
+    {"_sse", "_partial_json"},
+    {"_model"},
+    {"_fold"},
+    {"_engine"},
+    {"_streams"},
+    {"_assistants"},
+    {"__init__"},
+    {"_cli"},
+    {"__main__"},
 )
-FLOORS = {f"accumulator.{module.partition('.')[0]}" for modules in LEVELS for module in modules if "." in module}
-LEVEL = {module: level for level, modules in enumerate(LEVELS) for module in modules}
+LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 
-# An exception names the types of what it carries; at run time it imports nothing.
+# The one arrow that may point up: an exception names the types of what it carries. At run time it imports nothing.
 TYPES_FROM_ABOVE = {"_errors"}
+
+# A floor that knows JSON only imports nothing else of the ground.
+ONLY = {"_fold": {"_fold", "_json"}}
 
 # The HTTP edge is one module, so that another client costs one module.
 HTTP = {"httpx", "httpx_sse", "httpx2"}
 HTTP_EDGE = {"_assistants.connect"}
 
-PACKAGE = ROOT / "accumulator"
-SOURCES = {
-    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
-    for path in sorted(PACKAGE.glob("**/*.py"))
-    if path.parent == PACKAGE or path.stem != "__init__"  # those of the floors hold a docstring
-}
+# What only the protocol may name: its events, the keys of its objects, its classes.
+BELOW_THE_PROTOCOL = {"_json", "_sse", "_model", "_partial_json", "_fold", "_engine", "_streams"}
+EVENT_NAMES = {name for name, row in EVENTS.items() if row.kind not in {"error", "done"}}
+KEYS = {key for kind in (RUN_STEPS, MESSAGES) for key in kind.parts_path if "_" in key}
+CLASSES = {
+    name
+    for module in (messages, run_steps, runs, updates)
+    for name, value in vars(module).items()
+    if isinstance(value, type) and value.__module__ in {"accumulator", module.__name__} and name != "Text"
+} - {"BodyEnded", "Field", "ListField", "Model", "DecodeError"}
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+SOURCES = {module_of(path): path for path in sorted(PACKAGE.glob("**/*.py"))}
 
 
 class Import(NamedTuple):
@@ -65,93 +70,178 @@ class Import(NamedTuple):
     typing_only: bool
 
 
-def _imports(tree: ast.AST, *, typing_only: bool = False) -> list[Import]:
-    """Return every import of a module, in functions too; `from accumulator import x` may mean the module `x`."""
+def imports(tree: ast.AST, package: str = "accumulator", *, typing_only: bool = False) -> list[Import]:
+    """Return every import below a node, in functions too. `from accumulator import x` may mean the module `x`."""
     found: list[Import] = []
     for node in ast.iter_child_nodes(tree):
         match node:
             case ast.If(test=ast.Name(id="TYPE_CHECKING"), body=body, orelse=orelse):
-                found += [each for child in body for each in _imports(ast.Module([child], []), typing_only=True)]
-                found += [
-                    each for child in orelse for each in _imports(ast.Module([child], []), typing_only=typing_only)
-                ]
+                found += imports(ast.Module(body, []), package, typing_only=True)
+                found += imports(ast.Module(orelse, []), package, typing_only=typing_only)
             case ast.Import(names=names):
                 found += [Import(alias.name, typing_only) for alias in names]
             case ast.ImportFrom(module=module, names=names, level=level):
-                base = ".".join(part for part in ("accumulator" if level else "", module or "") if part)
-                if base == "accumulator" or base in FLOORS:
-                    found += [Import(f"{base}.{alias.name}", typing_only) for alias in names]
-                else:
-                    found.append(Import(base, typing_only))
+                parents = package.split(".")[: 1 - level or None] if level else []
+                base = ".".join([*parents, *([module] if module else [])])
+                found += [Import(f"{base}.{alias.name}" if is_package(base) else base, typing_only) for alias in names]
             case _:
-                found += _imports(node, typing_only=typing_only)
+                found += imports(node, package, typing_only=typing_only)
     return found
 
 
-def _own(name: str) -> str | None:
+def is_package(name: str) -> bool:
+    return name == "accumulator" or name.removeprefix("accumulator.") in LEVEL.keys() & {
+        p.name for p in PACKAGE.iterdir()
+    }
+
+
+def own_module(name: str) -> str | None:
     """Return the module of this package that an import names, `__init__` for a name that is no module."""
     package, _, rest = name.partition(".")
     if package != "accumulator":
         return None
-    candidates = (".".join(rest.split(".")[:length]) for length in (2, 1))
-    return next((module for module in candidates if module in LEVEL), "__init__")
+    parts = rest.split(".")
+    return next((each for each in (".".join(parts[:2]), parts[0]) if each in SOURCES), "__init__")
 
 
-def _violations(module: str, source: str) -> list[str]:
-    """Return what a module imports although its level forbids it."""
-    wrong: list[str] = []
-    for name, typing_only in _imports(ast.parse(source)):
-        if (own := _own(name)) is not None:
-            allowed = LEVEL[own] < LEVEL[module] or (typing_only and module in TYPES_FROM_ABOVE)
-        else:
+def floor_of(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def found_in(module: str, source: str) -> list[Import]:
+    package = f"accumulator.{floor_of(module)}" if "." in module else "accumulator"
+    return imports(ast.parse(source), package)
+
+
+def violations(module: str, source: str) -> list[str]:
+    """Return what a module imports although its floor forbids it."""
+    floor, wrong = floor_of(module), list[str]()
+    for name, typing_only in found_in(module, source):
+        own = own_module(name)
+        if own is None:
             allowed = name.partition(".")[0] not in HTTP or module in HTTP_EDGE
+        else:
+            other = floor_of(own)
+            allowed = LEVEL[other] < LEVEL[floor] or (other == floor and own != module and "." in module)
+            allowed = allowed or (typing_only and floor in TYPES_FROM_ABOVE)
+            allowed = allowed and other in ONLY.get(floor, {other})
         if not allowed:
             wrong.append(name)
     return wrong
 
 
-def test_every_module_has_a_level() -> None:
-    assert [module for module in SOURCES if module not in LEVEL] == []
+def names_of_the_protocol(source: str) -> set[str]:
+    """Return the events, keys and classes of the API that code names, docstrings left out."""
+    tree = ast.parse(source)
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=str() as text) if id(node) not in docstrings:
+                found |= {text} & (EVENT_NAMES | KEYS)
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.alias(name=name):
+                found |= {name} & CLASSES
+            case _:
+                pass
+    return found
+
+
+def test_every_module_has_a_floor() -> None:
+    assert [module for module in SOURCES if floor_of(module) not in LEVEL] == []
 
 
 @pytest.mark.parametrize("module", SOURCES)
 def test_imports_point_down(module: str) -> None:
-    assert _violations(module, SOURCES[module].read_text(encoding="utf-8")) == []
+    assert violations(module, SOURCES[module].read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("module", [module for module in SOURCES if floor_of(module) in BELOW_THE_PROTOCOL])
+def test_nothing_below_the_protocol_names_it(module: str) -> None:
+    assert names_of_the_protocol(SOURCES[module].read_text(encoding="utf-8")) == set()
+
+
+@pytest.mark.parametrize("floor", [floor for floor in LEVEL if (PACKAGE / floor).is_dir()])
+def test_the_package_of_a_floor_holds_a_docstring_and_nothing_else(floor: str) -> None:
+    body = ast.parse((PACKAGE / floor / "__init__.py").read_text(encoding="utf-8")).body
+    assert [ast.Expr] == [type(node) for node in body]
+
+
+def graph() -> dict[str, set[str]]:
+    """Return which modules each module imports, for types too, but for the arrow that may point up."""
+    edges: dict[str, set[str]] = {}
+    for module, path in SOURCES.items():
+        found = found_in(module, path.read_text(encoding="utf-8"))
+        kept = [each for each in found if not (each.typing_only and module in TYPES_FROM_ABOVE)]
+        edges[module] = {own for each in kept if (own := own_module(each.name)) is not None}
+    return edges
+
+
+def test_there_is_no_cycle() -> None:
+    order = list(TopologicalSorter(graph()).static_order())
+    assert set(SOURCES) <= set(order)
+
+
+def test_a_cycle_within_a_floor_is_seen() -> None:
+    with pytest.raises(CycleError):
+        list(TopologicalSorter({**graph(), "_fold.policy": {"_fold.delta"}}).static_order())
 
 
 @pytest.mark.parametrize(
     ("module", "source", "expected"),
     [
         ("_fold.delta", "from accumulator._json import copy_json", []),
+        ("_fold.delta", "from accumulator._fold.nodes import Text", []),
+        ("_fold.delta", "from .nodes import Text", []),
+        ("_engine.feed", "from accumulator._sse import Frame", []),
+        # Each floor, and what it must not know.
+        ("_json", "from accumulator._model import Model", ["accumulator._model"]),
+        ("_sse", "from accumulator._model import Model", ["accumulator._model"]),
+        ("_model", "from accumulator._fold.nodes import Text", ["accumulator._fold.nodes"]),
         ("_fold.delta", "from accumulator._sse import Frame", ["accumulator._sse"]),
-        (
-            "_assistants.messages",
-            "from accumulator._assistants.runs import Run",
-            ["accumulator._assistants.runs"],
-        ),
+        ("_fold.delta", "from accumulator._model import Model", ["accumulator._model"]),
+        ("_fold.delta", "from accumulator._engine.body import Body", ["accumulator._engine.body"]),
+        ("_engine.feed", "from accumulator._streams.tap import ByteTap", ["accumulator._streams.tap"]),
+        ("_engine.feed", "from accumulator._assistants.runs import Run", ["accumulator._assistants.runs"]),
+        ("_streams.tap", "from accumulator._assistants.runs import Run", ["accumulator._assistants.runs"]),
+        ("_assistants.runs", "from accumulator._cli.command import run", ["accumulator._cli.command"]),
+        ("_assistants.runs", "from accumulator import RunStep", ["accumulator.RunStep"]),
+        # Each way to write it.
         ("_fold.delta", "from .._sse import Frame", ["accumulator._sse"]),
-        ("_fold.delta", "from .._assistants import accumulator", ["accumulator._assistants.accumulator"]),
-        ("_fold.delta", "from accumulator import RunStep", ["accumulator.RunStep"]),
-        ("_fold.delta", "def f():\n    import accumulator._streams.streams", ["accumulator._streams.streams"]),
-        (
-            "_fold.delta",
-            "if TYPE_CHECKING:\n    from accumulator._streams.streams import x",
-            ["accumulator._streams.streams"],
-        ),
-        ("_errors", "if TYPE_CHECKING:\n    from accumulator._streams.streams import x", []),
+        ("_fold.delta", "from .. import _sse", ["accumulator._sse"]),
+        ("_fold.delta", "from .._assistants import runs", ["accumulator._assistants.runs"]),
+        ("_fold.delta", "import accumulator", ["accumulator"]),
+        ("_fold.delta", "def f():\n    import accumulator._streams.tap", ["accumulator._streams.tap"]),
+        ("_fold.delta", "if TYPE_CHECKING:\n    from accumulator._sse import x", ["accumulator._sse"]),
+        # The one exemption is for types.
+        ("_errors", "if TYPE_CHECKING:\n    from accumulator._assistants.runs import x", []),
         (
             "_errors",
-            "if TYPE_CHECKING:\n    pass\nelse:\n    from accumulator._streams.streams import x",
-            ["accumulator._streams.streams"],
+            "if TYPE_CHECKING:\n    pass\nelse:\n    from accumulator._assistants.runs import x",
+            ["accumulator._assistants.runs"],
         ),
-        ("_errors", "from accumulator._streams.streams import x", ["accumulator._streams.streams"]),
-        ("_streams.streams", "import httpx_sse", ["httpx_sse"]),
-        ("_streams.streams", "if TYPE_CHECKING:\n    import httpx2.foo", ["httpx2.foo"]),
+        ("_errors", "from accumulator._assistants.runs import x", ["accumulator._assistants.runs"]),
+        # HTTP clients.
+        ("_streams.tap", "import httpx_sse", ["httpx_sse"]),
+        ("_streams.tap", "if TYPE_CHECKING:\n    import httpx2.foo", ["httpx2.foo"]),
         ("_assistants.connect", "import httpx_sse", []),
     ],
 )
-def test_the_check_sees_what_it_should(module: str, source: str, expected: list[str]) -> None:
-    assert _violations(module, source) == expected
+def test_a_planted_import_is_seen(module: str, source: str, expected: list[str]) -> None:
+    assert violations(module, source) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ('"""A `thread.run.step.delta`."""\nkind = "created"', set[str]()),
+        ('if name == "thread.run.step.delta": pass', {"thread.run.step.delta"}),
+        ('json["step_details"]', {"step_details"}),
+        ("match x:\n    case ToolCallDelta(): pass", {"ToolCallDelta"}),
+        ("from x import RunStep as Y", {"RunStep"}),
+    ],
+)
+def test_a_planted_name_of_the_protocol_is_seen(source: str, expected: set[str]) -> None:
+    assert names_of_the_protocol(source) == expected
 
 
 def test_importing_the_package_loads_no_client_and_no_event_loop() -> None:

@@ -773,9 +773,9 @@ def test_what_was_handed_out_never_changes() -> None:
 
 def test_untouched_parts_are_shared_between_snapshots() -> None:
     run = folded(*STREAM[:4])
-    views = [run._dispatcher.messages["msg_1"].json()]
+    views = [run._engine.resources["messages"]["msg_1"].json()]
     run.feed(STREAM[5])
-    views.append(run._dispatcher.messages["msg_1"].json())
+    views.append(run._engine.resources["messages"]["msg_1"].json())
     old, new = (cast("list[object]", each["content"]) for each in views)
     assert old[0] is new[0]
     assert old[1] is not new[1]
@@ -842,11 +842,11 @@ def test_a_checkpoint_in_the_middle_of_an_event_changes_nothing_that_follows() -
 
 
 def ways(*events: bytes) -> list[tuple[list[object], list[Message], bytes]]:
-    """Fold events with and without lanes."""
+    """Fold events with and without templates."""
     results: list[tuple[list[object], list[Message], bytes]] = []
-    for use_lanes in (True, False):
+    for fast_path in (True, False):
         run = Accumulator()
-        run._dispatcher.use_lanes = use_lanes
+        run._engine.fast_path.enabled = fast_path
         updates = list[object](run.feed(b"".join(events)))
         results.append((updates, run.messages(), run.to_bytes()))
     return results
@@ -869,20 +869,20 @@ def ways(*events: bytes) -> list[tuple[list[object], list[Message], bytes]]:
         event("thread.message.delta", json.dumps(grown_payload("msg_1", words(0, "é"))).encode()),
     ],
 )
-def test_the_lane_of_a_text_agrees_with_the_general_way(between: bytes) -> None:
+def test_the_fast_path_of_a_text_agrees_with_the_general_way(between: bytes) -> None:
     fragments = [grown("msg_1", words(0, "b"))] * 3
-    with_lanes, general = ways(begun(), grown("msg_1", opened(0, "a")), *fragments, between, *fragments, DONE)
-    assert general == with_lanes
+    with_templates, general = ways(begun(), grown("msg_1", opened(0, "a")), *fragments, between, *fragments, DONE)
+    assert general == with_templates
 
 
-def test_a_text_takes_the_lane_and_leaves_it_at_its_ending() -> None:
+def test_a_text_takes_the_fast_path_until_its_ending() -> None:
     run = folded(begun(), grown("msg_1", opened(0, "a")))
-    lanes = run._dispatcher.lanes
-    assert {} == lanes._tables
+    templates = run._engine.fast_path
+    assert {} == templates._tables
     run.feed(grown("msg_1", words(0, "b")))
-    assert 1 == len(lanes._tables[b"thread.message.delta"].heads)
+    assert 1 == len(templates._tables[b"thread.message.delta"].heads)
     run.feed(grown("msg_1", words(0, "c")) + finished("msg_1", part("abc")))
-    assert {} == lanes._tables[b"thread.message.delta"].heads
+    assert {} == templates._tables[b"thread.message.delta"].heads
     assert [] == faults(run)
 
 

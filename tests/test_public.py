@@ -364,11 +364,9 @@ def test_classes_and_functions_are_those_of_the_public_module(name: str, value: 
 
 @pytest.mark.parametrize("cls", CLASSES)
 def test_the_public_module_has_what_fields_are_annotated_with(cls: type) -> None:
-    # A field `object` hides the type of that name, for which these classes have a private alias.
-    if cls not in {RunStep, Run, Message}:
-        declared = {name.partition(".")[2] for name, member in _members(cls) if isinstance(member, Field)}
-        declared.update(getattr(cls, "__struct_fields__", ()))
-        assert declared - set(get_type_hints(cls)) == set()
+    declared = {name.partition(".")[2] for name, member in _members(cls) if isinstance(member, Field)}
+    declared.update(getattr(cls, "__struct_fields__", ()))
+    assert declared - set(get_type_hints(cls)) == set()
 
 
 def test_a_new_error_carries_neither_updates_nor_an_accumulator() -> None:

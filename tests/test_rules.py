@@ -24,8 +24,7 @@ from accumulator import (
     ToolCallDone,
     UnknownEvent,
 )
-from accumulator._assistants.protocol import KINDS
-from accumulator._engine.resource import ENDINGS as ENDINGS_OF_LIVES
+from accumulator._assistants.protocol import EVENTS, ROLES
 from accumulator._engine.resource import LIFE
 from accumulator._json import dump_json
 from tests.wire import (
@@ -456,11 +455,10 @@ def test_an_empty_type_is_no_other_type(empty: object) -> None:
 
 
 def test_the_life_is_a_table_with_no_way_back() -> None:
-    events = {event for _, event in LIFE}
-    assert {*ENDINGS, "incomplete"} | {"created", "in_progress", "delta"} == events
+    assert {*ENDINGS, "incomplete"} | {"created", "in_progress", "delta"} == set(ROLES)
     rank = {"new": 0, "open": 1, "ended": 2}
-    assert {(state, event) for state in rank for event in events} == set(LIFE)
-    assert all(rank[after] >= max(1, rank[before]) for (before, _), after in LIFE.items())
+    assert {(state, role) for state in rank for role in ROLES.values()} == set(LIFE)
+    assert all(rank[step.state] >= max(1, rank[before]) for (before, _), step in LIFE.items())
 
 
 @pytest.mark.parametrize("life", ["created", "in_progress"])
@@ -1405,9 +1403,9 @@ def _spoil(value: object) -> None:
 
 def test_untouched_calls_are_shared_between_snapshots() -> None:
     run = folded(*OPEN, delta("step_1", opening(1, "call_2", "f")))
-    before = run._dispatcher.steps["step_1"].view()._json
+    before = run._engine.resources["steps"]["step_1"].json()
     run.feed(delta("step_1", fragment(1, "x")))
-    after = run._dispatcher.steps["step_1"].view()._json
+    after = run._engine.resources["steps"]["step_1"].json()
     old, new = (cast("dict[str, list[object]]", json["step_details"])["tool_calls"] for json in (before, after))
     assert old[0] is new[0]
     assert old[1] is not new[1]
@@ -1514,9 +1512,11 @@ def test_what_an_envelope_holds_is_handed_out_as_sent() -> None:
 
 
 def test_the_life_knows_each_event_of_a_step_or_message() -> None:
-    words = {name.rpartition(".")[2] for name, kind in KINDS.items() if kind in {"step", "message"}}
-    assert words == {word for _, word in LIFE}
-    assert words - {"created", "in_progress", "delta"} == ENDINGS_OF_LIVES
+    words = {name: row.word for name, row in EVENTS.items() if row.kind == "resource"}
+    assert {name: name.rpartition(".")[2] for name in words} == words
+    assert set(words.values()) == set(ROLES)
+    endings = {word for word, role in ROLES.items() if role == "ending"}
+    assert set(ROLES) - {"created", "in_progress", "delta"} == endings
 
 
 def test_a_list_in_place_of_ranking_options_is_one_by_index_however_it_comes() -> None:

@@ -156,9 +156,9 @@ def test_a_reader_ends_with_an_empty_chunk() -> None:
 
 @pytest.mark.parametrize(("result", "came"), [(None, "NoneType"), ("", "text"), ("event: done", "text")])
 def test_a_reader_that_gives_no_bytes_is_misused(result: object, came: str) -> None:
-    with pytest.raises(TypeError, match=f"came {came}"):
+    with pytest.raises(TypeError, match=f"got {came}"):
         accumulate(Reader(result)).until_done()
-    with pytest.raises(TypeError, match=f"came {came}"):
+    with pytest.raises(TypeError, match=f"got {came}"):
         read_async(lambda: AsyncReader(result))
 
 
@@ -297,19 +297,19 @@ def deep() -> dict[str, object]:
 @pytest.mark.parametrize(
     ("item", "message"),
     [
-        ("event: done", "expected chunks of bytes, came text"),
-        (1, "expected chunks of bytes, or events with .event and .data, came int"),
-        (("event", "data"), "came tuple"),
-        (SimpleNamespace(event=1, data=""), "came SimpleNamespace"),
-        (SimpleNamespace(event="ping"), "came SimpleNamespace"),
-        (SimpleNamespace(event="ping", data=None), "expected an event's data to be text, bytes, .* came NoneType"),
-        (SimpleNamespace(event="ping", data=[]), "came list"),
+        ("event: done", "expected chunks of bytes, got text"),
+        (1, "expected chunks of bytes, or events with .event and .data, got int"),
+        (("event", "data"), "got tuple"),
+        (SimpleNamespace(event=1, data=""), "got SimpleNamespace"),
+        (SimpleNamespace(event="ping"), "got SimpleNamespace"),
+        (SimpleNamespace(event="ping", data=None), "expected an event's data to be text, bytes, .* got NoneType"),
+        (SimpleNamespace(event="ping", data=[]), "got list"),
         (
             SimpleNamespace(event="ping", data={"a": {1}}),
-            "expected an event's data to hold only what JSON can, came set",
+            "expected an event's data to hold only what JSON can, got set",
         ),
-        (SimpleNamespace(event="ping", data=circle()), "expected an event's data to be writable as JSON, came dict"),
-        (SimpleNamespace(event="ping", data=deep()), "expected an event's data to be writable as JSON, came dict"),
+        (SimpleNamespace(event="ping", data=circle()), "expected an event's data to be writable as JSON, got dict"),
+        (SimpleNamespace(event="ping", data=deep()), "expected an event's data to be writable as JSON, got dict"),
         (SimpleNamespace(event="ping", data={(1, 2): 3}), "keys must be"),
     ],
 )
@@ -371,20 +371,20 @@ class AsyncEntered:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("run.sse", r'came str: for a file give open\(path, "rb"\), for text \[text.encode\(\)\]'),
+        ("run.sse", r'got str: for a file give open\(path, "rb"\), for text \[text.encode\(\)\]'),
         (Path("run.sse"), r'Path: for a file give open\(path, "rb"\)'),
-        (FIRST, r"came bytes: for a whole body give \[data\]"),
-        (bytearray(FIRST), r"came bytearray: for a whole body give \[data\]"),
-        (memoryview(FIRST), r"came memoryview: for a whole body give \[data\]"),
-        (io.StringIO("event: done"), r'came StringIO, a text file: use open\(path, "rb"\) or sys.stdin.buffer'),
-        (None, "takes a response, a binary file, or an iterable of bytes or of events; came NoneType"),
-        (7, "came int"),
-        (object(), "came object"),
-        (list, "came type"),
-        (Piped(), "came Piped: give its .stdout"),
-        (Socketed(), r'came Socketed: give its .makefile\("rb"\)'),
-        (Entered(), "came Entered, a context manager: enter it and give what it yields"),
-        (AsyncEntered(), "came AsyncEntered, a context manager: enter it and give what it yields"),
+        (FIRST, r"got bytes: for a whole body give \[data\]"),
+        (bytearray(FIRST), r"got bytearray: for a whole body give \[data\]"),
+        (memoryview(FIRST), r"got memoryview: for a whole body give \[data\]"),
+        (io.StringIO("event: done"), r'got StringIO, a text file: use open\(path, "rb"\) or sys.stdin.buffer'),
+        (None, "takes a response, a binary file, or an iterable of bytes or of events; got NoneType"),
+        (7, "got int"),
+        (object(), "got object"),
+        (list, "got type"),
+        (Piped(), "got Piped: give its .stdout"),
+        (Socketed(), r'got Socketed: give its .makefile\("rb"\)'),
+        (Entered(), "got Entered, a context manager: enter it and give what it yields"),
+        (AsyncEntered(), "got AsyncEntered, a context manager: enter it and give what it yields"),
     ],
 )
 def test_what_cannot_be_read_is_told_the_right_spelling(
@@ -404,7 +404,7 @@ def test_a_coroutine_is_to_be_awaited() -> None:
         return
 
     coroutine = request()
-    with pytest.raises(TypeError, match="came coroutine: await it and give its result"):
+    with pytest.raises(TypeError, match="got coroutine: await it and give its result"):
         aaccumulate(coroutine)
     coroutine.close()
 
@@ -523,7 +523,7 @@ def test_an_answer_that_is_no_event_stream_is_refused(
         Answer([error_body], status=status, headers=headers),
         AsyncAnswer([error_body], status=status, headers=headers),
     )
-    with pytest.raises(ResponseError, match="expected a 2xx answer of content type text/event-stream, came") as caught:
+    with pytest.raises(ResponseError, match="expected a 2xx answer of content type text/event-stream, got") as caught:
         accumulate(answers[0]).final_run_steps()
     with pytest.raises(ResponseError) as caught_async:
         read_async(lambda: answers[1])

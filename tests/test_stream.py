@@ -14,6 +14,7 @@ from accumulator import (
     Limits,
     MergeError,
     Problem,
+    ResponseError,
     RunError,
     RunStepDone,
     RunStream,
@@ -36,7 +37,7 @@ from tests.bodies import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from accumulator import AsyncRunStream, Update
 
@@ -407,6 +408,37 @@ def test_a_stream_that_was_closed_unread_has_no_final_steps(make: Make) -> None:
     assert (0, 1, "requires_action") == (make.source.read, make.source.closed, run.outcome)
     with pytest.raises(TruncatedError):
         twin.final_run_steps()
+
+
+def test_a_refused_response_that_was_closed_meanwhile_stays_closed() -> None:
+    class Refused:
+        status_code = 503
+        headers: Mapping[str, str] = {}
+
+        def __init__(self) -> None:
+            self.waits = asyncio.Event()
+            self.closed = 0
+
+        async def aiter_bytes(self) -> AsyncIterator[bytes]:
+            await self.waits.wait()
+            yield b"busy"
+
+        async def aclose(self) -> None:
+            self.closed += 1
+            self.waits.set()
+
+    async def main() -> None:
+        response = Refused()
+        stream = aaccumulate(response)
+        task = asyncio.ensure_future(stream.until_done())
+        await asyncio.tasks.sleep(0)
+        await stream.aclose()
+        with pytest.raises(ResponseError):
+            await task
+        await stream.aclose()
+        assert 1 == response.closed
+
+    asyncio.run(main())
 
 
 def test_closing_after_the_end_changes_nothing(make: Make) -> None:

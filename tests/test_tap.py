@@ -304,9 +304,9 @@ def test_what_no_byte_can_be_read_from_is_refused_when_it_is_made() -> None:
 
 
 def test_it_folds_into_nothing_but_an_accumulator() -> None:
-    with pytest.raises(TypeError, match="expected an Accumulator for into=, came int"):
+    with pytest.raises(TypeError, match="expected an Accumulator for into=, got int"):
         tap([FIRST], into=7)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="expected an Accumulator for into=, came int"):
+    with pytest.raises(TypeError, match="expected an Accumulator for into=, got int"):
         atap(AsyncChunks(Chunks()), into=7)  # type: ignore[arg-type]
 
 
@@ -322,7 +322,7 @@ def test_what_is_no_chunk_is_a_type_error_after_the_body_ended(twin: Twin, item:
     heard: list[Update] = []
     run = twin.open(FIRST_EVENTS[0], item, FIRST, handler=heard.append)
     twin.take(count=1)
-    with pytest.raises(TypeError, match=f"passes chunks of bytes on, came {type(item).__name__}: "):
+    with pytest.raises(TypeError, match=f"passes chunks of bytes on, got {type(item).__name__}: "):
         twin.take()
     assert (BodyEnded(1, "truncated", ()), "truncated", None) == (heard[-1], run.outcome, twin.tap.error)
 
@@ -454,8 +454,8 @@ def test_a_limit_stops_the_fold(twin: Twin) -> None:
 def test_after_a_failure_nothing_is_kept_of_what_is_passed_on(twin: Twin) -> None:
     twin.open(FIRST_EVENTS[0] + BAD, *[FIRST] * 100, into=Accumulator(strict=True))
     assert 101 == len(twin.take())
-    intake = twin.tap._tapping._reading._intake
-    assert (0, None) == (len(intake.pending), intake.parser.rest())
+    feed = twin.tap._tapping._reading._feed
+    assert (0, None) == (len(feed.pending), feed.parser.rest())
 
 
 def test_a_torn_end_is_a_problem_of_a_strict_accumulator(twin: Twin) -> None:

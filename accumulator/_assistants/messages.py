@@ -14,7 +14,7 @@ from accumulator._model import Field, ListField, Model, by_type, copy_object, wr
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from accumulator._model import PlainDict
+    from accumulator._model import PlainDict as _PlainDict
 
 
 class FileCitation(Model):
@@ -209,13 +209,13 @@ class Message(Model):
     completed_at: Field[int | None] = Field("When the message was completed.")
     role: Field[str | None] = Field('Who wrote the message: "assistant" or "user".')
     content: ListField[MessageContent] = ListField("The content parts, in order.", wrap_content)
-    attachments: ListField[PlainDict] = ListField(
+    attachments: ListField[_PlainDict] = ListField(
         "Files attached to the message: each has a `file_id`, and the `tools` that may read it.", copy_object
     )
     file_ids: ListField[str] = ListField(
         "Ids of files attached to the message, in version 1 of the API; `attachments` replaced it.", _not_text
     )
-    metadata: Field[PlainDict | None] = Field("Up to 16 texts by key.")
+    metadata: Field[_PlainDict | None] = Field("Up to 16 texts by key.")
 
     @property
     def text(self) -> str:

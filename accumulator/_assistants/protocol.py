@@ -1,131 +1,274 @@
-"""One event, framed, to what the fold takes: any name, any data. Never raises, and says what kind of event it is."""
+"""The Assistants protocol on one page: its fields, its objects, its events, and how a body ends.
+
+Sources: the OpenAI OpenAPI file, the Azure AI Agents specification, and recordings of real servers. Where these
+disagree, the recordings decide.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, cast
 
-import msgspec
-
-from accumulator._fold.nodes import Json
+from accumulator._assistants.messages import Message, wrap_content, wrap_content_delta
+from accumulator._assistants.run_steps import RunStep, wrap_tool_call, wrap_tool_call_delta
+from accumulator._assistants.runs import ErrorObject, RequiredAction, Run
+from accumulator._assistants.updates import (
+    ContentCreated,
+    ContentDelta,
+    ContentDone,
+    ErrorReceived,
+    MessageCreated,
+    MessageDone,
+    MessageUpdated,
+    Problem,
+    RequiresAction,
+    RunStepCreated,
+    RunStepDone,
+    RunStepUpdated,
+    RunUpdated,
+    ToolCallCreated,
+    ToolCallDelta,
+    ToolCallDone,
+    UnknownEvent,
+    Update,
+)
+from accumulator._engine.engine import text_of
+from accumulator._engine.protocol import Event, Fragment, Protocol, ResourceType
+from accumulator._fold.policy import Policy, Schema
 from accumulator._json import dump_json, parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
+
+    from accumulator._engine.body import Said
+    from accumulator._engine.protocol import Report, Role
+    from accumulator._json import Json, JSONObject
+
+# Fields. `accumulator._fold.policy` says what each kind of field does.
+
+POLICY: Final = Policy(
+    append=frozenset({"arguments", "input", "logs", "output", "refusal", "requesturl", "response_metadata", "value"}),
+    keep_first=frozenset({"file_id", "id", "name", "server_label", "type"}),
+    whole=frozenset({"ranking_options"}),
+    list_key="index",  # Azure's tools have lists that the reference does not know
+)
 
 
-_DONE: Final = "[DONE]"
-DONE: Final = _DONE.encode()
+def _object(**fields: Schema) -> Schema:
+    return Schema(POLICY, fields)
 
-Kind: TypeAlias = Literal["done", "error", "step", "run", "message", "unknown", "undecodable"]
 
-_NAMES: dict[Kind, str] = {
-    "step": "thread.run.step. created in_progress delta completed failed cancelled expired",
-    "run": "thread.run. created queued in_progress requires_action cancelling"
-    " completed incomplete failed cancelled expired",
-    "message": "thread.message. created in_progress delta completed incomplete",
-    "error": "error",
-    "done": "done",
+def _list(**fields: Schema) -> Schema:
+    return Schema(POLICY, fields, key="index")
+
+
+# Objects. Whatever they do not name is open: unknown tools and fields are folded by the same policy.
+
+RUN_STEPS: Final[ResourceType[Update]] = ResourceType(
+    "steps",
+    schema=_object(step_details=_object(tool_calls=_list(code_interpreter=_object(outputs=_list())))),
+    delta_path=("delta",),
+    parts_path=("step_details", "tool_calls"),
+    part_has_id=True,
+    ending_only=("status",),
+    created=lambda number, ident, json: RunStepCreated(number, ident, RunStep.wrap(json)),
+    updated=lambda number, ident, json: RunStepUpdated(number, ident, RunStep.wrap(json)),
+    done=lambda number, ident, json: RunStepDone(number, ident, RunStep.wrap(json)),
+    part_created=lambda number, ident, index, json: ToolCallCreated(number, ident, index, wrap_tool_call(json)),
+    part_delta=lambda number, ident, index, part_id, json: ToolCallDelta(
+        number, ident, index, cast("str | None", part_id), wrap_tool_call_delta(json)
+    ),
+    part_done=lambda number, ident, index, json: ToolCallDone(number, ident, index, wrap_tool_call(json)),
+)
+
+MESSAGES: Final[ResourceType[Update]] = ResourceType(
+    "messages",
+    schema=_object(content=_list(text=_object(annotations=_list()))),
+    delta_path=("delta",),
+    parts_path=("content",),
+    ending_only=("status",),
+    created=lambda number, ident, json: MessageCreated(number, ident, Message.wrap(json)),
+    updated=lambda number, ident, json: MessageUpdated(number, ident, Message.wrap(json)),
+    done=lambda number, ident, json: MessageDone(number, ident, Message.wrap(json)),
+    part_created=lambda number, ident, index, json: ContentCreated(number, ident, index, wrap_content(json)),
+    part_delta=lambda number, ident, index, _, json: ContentDelta(number, ident, index, wrap_content_delta(json)),
+    part_done=lambda number, ident, index, json: ContentDone(number, ident, index, wrap_content(json)),
+)
+
+# Events.
+
+Word: TypeAlias = Literal[
+    "created", "in_progress", "delta", "completed", "incomplete", "failed", "cancelled", "expired"
+]
+
+ROLES: Final[Mapping[Word, Role]] = {
+    "created": "whole",
+    "in_progress": "whole",
+    "delta": "delta",
+    "completed": "ending",
+    "incomplete": "ending",
+    "failed": "ending",
+    "cancelled": "ending",
+    "expired": "ending",
 }
+"""What the event of each word is to its object. `LIFE` in `accumulator._engine.resource` says what that does to it."""
 
 
-def _kinds() -> Iterator[tuple[str, Kind]]:
-    for kind, names in _NAMES.items():
-        prefix, *suffixes = names.split()
-        for suffix in suffixes or [""]:
-            yield prefix + suffix, kind
+class Row(NamedTuple):
+    """What an event's name says: what it is about and, for an object, which one and in which word."""
+
+    kind: Literal["resource", "run", "error", "done", "unknown"]
+    resource: ResourceType[Update] | None = None
+    word: Word | None = None
 
 
-KINDS: dict[str, Kind] = dict(_kinds())
-"""The event names of the protocol: the API reference's list, and `done`."""
+EVENTS: Final[Mapping[str, Row]] = {
+    "thread.created": Row("unknown"),
+    "thread.run.created": Row("run"),
+    "thread.run.queued": Row("run"),
+    "thread.run.in_progress": Row("run"),
+    "thread.run.requires_action": Row("run"),
+    "thread.run.completed": Row("run"),
+    "thread.run.incomplete": Row("run"),
+    "thread.run.failed": Row("run"),
+    "thread.run.cancelling": Row("run"),
+    "thread.run.cancelled": Row("run"),
+    "thread.run.expired": Row("run"),
+    "thread.run.step.created": Row("resource", RUN_STEPS, "created"),
+    "thread.run.step.in_progress": Row("resource", RUN_STEPS, "in_progress"),
+    "thread.run.step.delta": Row("resource", RUN_STEPS, "delta"),
+    "thread.run.step.completed": Row("resource", RUN_STEPS, "completed"),
+    "thread.run.step.failed": Row("resource", RUN_STEPS, "failed"),
+    "thread.run.step.cancelled": Row("resource", RUN_STEPS, "cancelled"),
+    "thread.run.step.expired": Row("resource", RUN_STEPS, "expired"),
+    "thread.message.created": Row("resource", MESSAGES, "created"),
+    "thread.message.in_progress": Row("resource", MESSAGES, "in_progress"),
+    "thread.message.delta": Row("resource", MESSAGES, "delta"),
+    "thread.message.completed": Row("resource", MESSAGES, "completed"),
+    "thread.message.incomplete": Row("resource", MESSAGES, "incomplete"),
+    "error": Row("error"),
+    "done": Row("done"),
+}
+"""Every event of the reference, and `done`. Any other name is unknown."""
+
+_UNKNOWN: Final = Row("unknown")
+
+DONE: Final = "[DONE]"
+"""The data that ends a body, under any name."""
+
+NAMELESS: Final = "message"
+"""The name of an event without one (WHATWG HTML, 9.2.6). Its data may name it: `{"event": ..., "data": ...}`."""
+
+# The end of a body.
+
+FINAL_STATUSES: Final = frozenset({"completed", "incomplete", "failed", "cancelled", "expired", "requires_action"})
+"""The statuses of a run that a body can end with: nothing follows five of them, and the last waits for the user."""
+
+OUTCOMES: Final[tuple[tuple[Said, str | None], ...]] = (
+    ("broken", "truncated"),
+    ("error", "error"),
+    ("final status", None),  # the status itself
+    ("done", "unknown"),
+    ("nothing", "truncated"),
+)
+"""What decides the outcome of a body, in order, and the outcome."""
 
 
-class Decoded(msgspec.Struct, frozen=True):
-    """An event: its kind and name, its payload where the kind has one, and what is wrong with an undecodable one.
+class Assistants(Protocol[Update]):
+    """The tables above, as the engine asks for them."""
 
-    `enveloped` says that its data is not the whole of what came but the value of the key "data" in it.
-    """
+    resources = (RUN_STEPS, MESSAGES)
+    final_statuses = FINAL_STATUSES
+    outcomes = OUTCOMES
+    done_mark = DONE.encode()
+    problem_type = Problem
 
-    kind: Kind
-    name: str
-    payload: Json = None
-    message: str = ""
-    enveloped: bool = False
-
-    def text(self, data: bytes | str) -> str:
-        """Return its data as text, as it was sent, from all that came; in an envelope, as far as msgspec can tell."""
-        if not self.enveloped:
-            return text_of(data)
+    def decode(self, name: str, data: bytes | str, *, torn: bool) -> Event[Update]:
+        if data in (self.done_mark, DONE):  # no set: it would hash all of the data
+            return Event("done", name)
+        row = EVENTS.get(name, _UNKNOWN)
+        if row.kind == "done":
+            return _wrong_done(name)
+        if row.kind == "unknown" and name != NAMELESS and not torn:
+            return Event("unknown", name)
         try:
-            return text_of(bytes(msgspec.json.decode(data, type=_Envelope).data))
-        except (UnicodeError, msgspec.DecodeError, RecursionError):
-            return dump_json(self.payload)
+            payload = cast("Json", parse_json(data))
+        except ValueError as exc:
+            return _not_json(row, name, text_of(data), str(exc), torn=torn)
+        return _named(row, name, payload) if name != NAMELESS else _nameless(payload)
+
+    def error(self, payload: Json) -> JSONObject:
+        """Return the nested error object, the flat one, or one whose message is whatever was sent."""
+        if isinstance(payload, dict):
+            nested = payload.get("error")
+            if nested is None:
+                return payload
+            payload = nested
+        if isinstance(payload, dict):
+            return payload
+        return {"message": payload if isinstance(payload, str) else dump_json(payload)}
+
+    def run_updated(self, number: int, payload: JSONObject) -> Update:
+        run, action = Run.wrap(payload), required_action(payload)
+        return RunUpdated(number, run) if action is None else RequiresAction(number, run, action)
+
+    def error_received(self, number: int, error: JSONObject, raw: str) -> Update:
+        return ErrorReceived(number, ErrorObject.wrap(error), raw)
+
+    def unknown_event(self, number: int, name: str, raw: str) -> Update:
+        return UnknownEvent(number, name, raw)
+
+    def problem(self, report: Report[Update]) -> Update:
+        number, kind, path, raw, message, resource, ident = report
+        step_id, message_id = (ident if resource is each else None for each in (RUN_STEPS, MESSAGES))
+        return Problem(number, kind, path, raw, message, step_id, message_id)
+
+    def fragment(self, update: Update) -> Fragment[Update] | None:
+        match update:
+            case ToolCallDelta(number, owner, int() as index, part_id, delta):
+                return Fragment(number, RUN_STEPS, owner, index, part_id, delta)
+            case ContentDelta(number, owner, int() as index, delta):
+                return Fragment(number, MESSAGES, owner, index, None, delta)
+            case _:
+                return None
 
 
-class _Envelope(msgspec.Struct):
-    data: msgspec.Raw
+ASSISTANTS: Final = Assistants()
 
 
-def text_of(data: bytes | str) -> str:
-    """Return data as text; wrong UTF-8 reads as U+FFFD, as in the parser."""
-    return data if isinstance(data, str) else data.decode("utf-8", "replace")
+def _named(row: Row, name: str, payload: Json, within: tuple[str, ...] = ()) -> Event[Update]:
+    role: Role = "whole" if row.word is None else ROLES[row.word]
+    status = payload.get("status") if row.kind == "run" and isinstance(payload, dict) else None
+    return Event(row.kind, name, payload, row.resource, role, status if isinstance(status, str) else None, within)
 
 
-def decode(name: str, data: bytes | str, *, torn: bool = False) -> Decoded:
-    """Decode an event. Never raises: what is wrong comes as `undecodable`.
-
-    Args:
-        name: the event's name; "message" is that of an event without one (WHATWG HTML, 9.2.6).
-        data: its data.
-        torn: its block lacked the blank line, so that data of no known form counts as cut off.
-
-    """
-    if data in {_DONE, DONE}:
-        return Decoded("done", name)
-    kind = KINDS.get(name, "unknown")
-    if kind == "done":
-        return Decoded("undecodable", name, message=f"expected the data {_DONE}, got other data")
-    if kind == "unknown" and name != "message" and not torn:
-        return Decoded(kind, name)
-    try:
-        payload = cast("Json", parse_json(data))
-    except ValueError as exc:
-        return _undecodable(kind, name, data, str(exc), torn=torn)
-    return Decoded(kind, name, payload) if name != "message" else _nameless(payload)
-
-
-def _undecodable(kind: Kind, name: str, data: bytes | str, message: str, *, torn: bool) -> Decoded:
-    text = text_of(data)
-    if kind == "error":
-        return Decoded(kind, name, text)
-    if kind == "unknown" and not torn and not text.lstrip().startswith("{"):
-        return Decoded(kind, name)
-    return Decoded("undecodable", name, message=message)
-
-
-def _nameless(payload: Json) -> Decoded:
-    """Decode an event that names itself in its data, as some servers send it: `{"event": ..., "data": ...}`."""
+def _nameless(payload: Json) -> Event[Update]:
+    """Decode an event without a name by its data: an envelope, an error, or unknown."""
     if isinstance(payload, dict):
         name = payload.get("event")
         if isinstance(name, str) and "data" in payload:
-            inner = payload["data"]
-            kind = KINDS.get(name, "unknown")
-            if kind == "done" or inner == _DONE:
-                done = inner == _DONE
-                message = "" if done else f"expected the data {_DONE}, got other data"
-                return Decoded("done" if done else "undecodable", name, message=message)
-            return Decoded(kind, name, inner, enveloped=True)
+            row, inner = EVENTS.get(name, _UNKNOWN), payload["data"]
+            if inner == DONE:
+                return Event("done", name)
+            return _wrong_done(name) if row.kind == "done" else _named(row, name, inner, ("data",))
         if payload.get("error") is not None:
-            return Decoded("error", "message", payload)
-    return Decoded("unknown", "message", payload)
+            return Event("error", NAMELESS, payload)
+    return Event("unknown", NAMELESS, payload)
 
 
-def error_json(payload: Json) -> dict[str, Json]:
-    """Return the error object in an error's payload: the nested one, the flat one, or one made of anything else."""
-    if isinstance(payload, dict):
-        nested = payload.get("error")
-        if nested is None:
-            return payload
-        payload = nested
-    if isinstance(payload, dict):
-        return payload
-    return {"message": payload if isinstance(payload, str) else dump_json(payload)}
+def _wrong_done(name: str) -> Event[Update]:
+    return Event("undecodable", name, message=f"expected the data {DONE}, got other data")
+
+
+def _not_json(row: Row, name: str, text: str, message: str, *, torn: bool) -> Event[Update]:
+    """Decode an event whose data is no JSON: fine for an error, and for an unknown event that was not cut."""
+    if row.kind == "error":
+        return Event("error", name, text)
+    if row.kind == "unknown" and not torn and not text.lstrip().startswith("{"):
+        return Event("unknown", name)
+    return Event("undecodable", name, message=message)
+
+
+def required_action(run: JSONObject | None) -> RequiredAction | None:
+    """Return what a run waits for, None if it waits for nothing."""
+    action = run.get("required_action") if run is not None and run.get("status") == "requires_action" else None
+    return RequiredAction.wrap(action) if isinstance(action, dict) else None

@@ -16,7 +16,7 @@ from accumulator._model import Field, ListField, Model, WithArguments, by_type, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from accumulator._model import PlainDict
+    from accumulator._model import PlainDict as _PlainDict
 
 RunStepInclude: TypeAlias = Literal["step_details.tool_calls[*].file_search.results[*].content"]
 """What the query parameter `include[]` may ask for: the text that a file search found."""
@@ -267,7 +267,7 @@ class RunStep(Model):
     )
     failed_at: Field[int | None] = Field("When the step failed.")
     last_error: Field[LastError | None] = Field("Why the step failed.", LastError.wrap)
-    metadata: Field[PlainDict | None] = Field("Up to 16 texts by key. The reference has it; servers do not send it.")
+    metadata: Field[_PlainDict | None] = Field("Up to 16 texts by key. The reference has it; servers do not send it.")
     step_details: Field[StepDetails | None] = Field("What the step does.", wrap_step_details)
     usage: Field[Usage | None] = Field("Tokens used; None while the step is in progress.", Usage.wrap)
 

@@ -13,7 +13,7 @@ from accumulator._model import Field, ListField, Model, WithArguments, by_type, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from accumulator._model import PlainDict
+    from accumulator._model import PlainDict as _PlainDict
 
 
 class RequiredMCPToolCall(WithArguments, Model):
@@ -99,8 +99,8 @@ class Run(Model):
     completed_at: Field[int | None] = Field("When the run was completed.")
     model: Field[str | None] = Field("Name of the model.")
     instructions: Field[str | None] = Field("The instructions of the run.")
-    tools: ListField[PlainDict] = ListField("The tools that the run may call.", copy_object)
-    metadata: Field[PlainDict | None] = Field("Up to 16 texts by key.")
+    tools: ListField[_PlainDict] = ListField("The tools that the run may call.", copy_object)
+    metadata: Field[_PlainDict | None] = Field("Up to 16 texts by key.")
 
 
 class ErrorObject(Model):

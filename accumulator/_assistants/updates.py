@@ -8,7 +8,7 @@ The garbage collector does not track updates: they consist of JSON and models of
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from msgspec import Struct
 
@@ -16,17 +16,7 @@ from accumulator._assistants.messages import Message, MessageContent, MessageCon
 from accumulator._assistants.run_steps import RunStep, ToolCall, ToolCallDeltaEntry
 from accumulator._assistants.runs import ErrorObject, RequiredAction, Run
 from accumulator._engine.body import BodyEnded
-
-ProblemKind: TypeAlias = Literal["undecodable", "shape", "index", "conflict", "contradiction", "late"]
-"""What may be wrong with an event.
-
-undecodable: its data is no JSON or is cut off, or it is `done` with other data than `[DONE]`.
-shape: a value has another JSON type than the fold needs there.
-index: an entry of a list has no usable `index`.
-conflict: a field that keeps its first value, such as `id`, `name` or `type`, was sent again with another one.
-contradiction: an ending differs from what was streamed before it.
-late: a delta extends a field that an ending has set.
-"""
+from accumulator._fold.changes import ProblemKind
 
 
 class RunStepCreated(Struct, frozen=True, gc=False):

@@ -1,15 +1,37 @@
-"""What is known of one HTTP body: what it said between its first event and its end, and what of it is pending."""
+"""One HTTP body: what it said between its first event and its end, and the outcome that follows from it."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
 import msgspec
 
-_FINAL = frozenset({"completed", "incomplete", "failed", "cancelled", "expired", "requires_action"})
-"""The statuses of a run that a body can end with: those that nothing follows, and the one that waits for the user."""
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+Said: TypeAlias = Literal["broken", "error", "final status", "done", "nothing"]
+"""What decides the outcome of a body.
+
+broken: its source raised.
+error: it had an error event.
+final status: the last status that it said is one that a body can end with.
+done: it had the mark of its end.
+nothing: none of these; true of every body.
+"""
 
 
 class Body(msgspec.Struct):
-    """What one HTTP body has said: the run's last status in it, its error, and how it ended."""
+    """What one body has said so far.
+
+    Attributes:
+        began: whether it had an event, or ended.
+        ended: whether it has ended.
+        done: whether it had the mark of its end.
+        broken: whether its source raised.
+        status: the last status that it said.
+        error: its error.
+
+    """
 
     began: bool = False
     ended: bool = False
@@ -18,38 +40,37 @@ class Body(msgspec.Struct):
     status: str | None = None
     error: dict[str, object] | None = None
 
-    @property
-    def outcome(self) -> str | None:
-        """Return None while it is open; then what decides first: the source broke, an error, a final status, `done`."""
+    def outcome(self, order: Sequence[tuple[Said, str | None]], final: Collection[str]) -> str | None:
+        """Return the outcome, None while the body is open.
+
+        Args:
+            order: what decides, in order, and the outcome that it gives; None stands for the status.
+            final: the statuses that a body can end with.
+
+        """
         if not self.ended:
             return None
-        if self.broken:
-            return "truncated"
-        if self.error is not None:
-            return "error"
-        if self.status in _FINAL:
-            return self.status
-        return "unknown" if self.done else "truncated"
+        said: dict[Said, bool] = {
+            "broken": self.broken,
+            "error": self.error is not None,
+            "final status": self.status in final,
+            "done": self.done,
+            "nothing": True,
+        }
+        return next(outcome or self.status for what, outcome in order if said[what])
 
 
 class BodyEnded(msgspec.Struct, frozen=True, gc=False):
-    """A body ended. One update per body, its last.
+    """A body ended. Handed out once per body, last.
 
     Attributes:
-        event_number: the number of events before it, in all bodies; 0 if there was none.
+        event_number: the number of events in all bodies so far, 0 before any.
         outcome: how the run stands: "completed", "requires_action", "error", "truncated" and so on.
-        open: ids of what is not complete: run steps, then messages, each in order of first sight.
+        open: ids of what no ending came for, or for a part of it: of run steps, then of messages, each in order of
+            first sight.
 
     """
 
     event_number: int
     outcome: str
     open: tuple[str, ...]
-
-
-class Pending(msgspec.Struct):
-    """An event that came and is not applied yet; `torn` if the blank line after it did not come."""
-
-    name: str
-    data: str | bytes
-    torn: bool = False

@@ -1,25 +1,66 @@
-"""An accumulator as bytes: JSON text in ASCII with a version, checked when it is read."""
+"""A run as bytes: JSON text in ASCII with a version, checked when it is read.
+
+A checkpoint holds `strict` and `max_event_size`, the number of events, each resource by the name of its type with its
+state and its builder, the problems, the run as last sent, the body that began last and, where that is another, the one
+of `feed`, the state of the parser with half a block, and the events that wait. Snapshots and templates are left out:
+both come back by themselves.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NoReturn, cast
+from typing import TYPE_CHECKING, Final, Literal, NoReturn, TypeVar, cast
 
 import msgspec
 
-from accumulator._assistants.updates import Problem
 from accumulator._engine.body import Body
-from accumulator._engine.resource import LifeDump
+from accumulator._engine.engine import name_of, text_of
+from accumulator._engine.feed import text_frame
 from accumulator._errors import CheckpointError
+from accumulator._fold.nodes import Entry, Keyed, Object, Text, entry_type, snapshot
+from accumulator._json import MAX_DEPTH, dump_json, parse_json, plain_json
+from accumulator._sse import SSEParser
 
 if TYPE_CHECKING:
-    from accumulator._engine.body import Pending
+    from accumulator._engine.engine import Engine
+    from accumulator._engine.feed import Feed
+    from accumulator._engine.protocol import U
+    from accumulator._engine.resource import Resource
+    from accumulator._fold.nodes import Node
+    from accumulator._json import Json, JSONObject
+    from accumulator._sse import Frame
 
 FORMAT: Final = "delta-accumulator checkpoint"
 VERSION: Final = 1
 
+_AnObject = TypeVar("_AnObject", bound=Object)
 
-class PendingDump(msgspec.Struct, omit_defaults=True):
-    """A pending event; the data of one that was too large is not kept."""
+
+class SavedNode(msgspec.Struct, omit_defaults=True):
+    """A node: `json` is the text of a value or of a `Text`, the rest is that of an object or a list."""
+
+    kind: Literal["text", "json", "object", "keyed"]
+    json: str = ""
+    fields: dict[str, SavedNode] = {}
+    held: list[str] = []  # `Object.settled`
+    conflicts: list[str] = []
+    entries: list[SavedNode] = []
+    ids: dict[str, int] = {}
+    index: int | None = None
+    position: int | None = None
+    done: bool = False
+    missed: bool = False
+
+
+class SavedResource(msgspec.Struct):
+    """A resource."""
+
+    id: str
+    state: Literal["new", "open", "ended"]
+    root: SavedNode
+
+
+class SavedEvent(msgspec.Struct, omit_defaults=True):
+    """An event that waits. The data of one that was too large is not kept."""
 
     name: str = ""
     data: str = ""
@@ -28,64 +69,180 @@ class PendingDump(msgspec.Struct, omit_defaults=True):
 
 
 class Checkpoint(msgspec.Struct):
-    """All that an accumulator is.
-
-    `body` is the current one; `own` that of `feed` where it is another; `parser` is the state of its parser.
-    """
+    """All that a checkpoint holds but the resources, whose names are the protocol's."""
 
     strict: bool
     max_event_size: int | None
     count: int
-    steps: list[LifeDump]
-    messages: list[LifeDump]
-    problems: list[Problem]
+    problems: list[object]
     run: dict[str, object] | None
     body: Body
     own: Body | None
     used: bool
     parser: dict[str, object]
-    pending: list[PendingDump]
+    pending: list[SavedEvent]
 
 
-def encode(checkpoint: Checkpoint) -> bytes:
-    """Write a checkpoint."""
+def save(engine: Engine[U], feed: Feed[U], *, strict: bool, max_event_size: int | None) -> bytes:
+    """Write the state of a run and of its own source."""
     import json
 
-    plain = {"format": FORMAT, "version": VERSION, "state": msgspec.to_builtins(checkpoint)}
-    return json.dumps(plain, separators=(",", ":")).encode("ascii")
+    checkpoint = Checkpoint(
+        strict=strict,
+        max_event_size=max_event_size,
+        count=engine.count,
+        problems=list(engine.problems),
+        run=cast("dict[str, object] | None", engine.run),
+        body=engine.body,
+        own=None if feed.body is engine.body else feed.body,
+        used=feed.used,
+        parser=feed.parser.state(),
+        pending=[_save_event(frame) for frame in feed.waiting()],
+    )
+    resources = {
+        name: [SavedResource(each.id, each.state, save_node(each.root)) for each in known.values()]
+        for name, known in engine.resources.items()
+    }
+    state = {**msgspec.to_builtins(resources), **msgspec.to_builtins(checkpoint)}
+    return json.dumps({"format": FORMAT, "version": VERSION, "state": state}, separators=(",", ":")).encode("ascii")
 
 
-def decode(data: bytes) -> Checkpoint:
-    """Read a checkpoint, or raise `CheckpointError`."""
+def load(data: bytes) -> tuple[Checkpoint, JSONObject]:
+    """Read a checkpoint, and return it with all that its state holds.
+
+    Raises:
+        CheckpointError: the bytes are no checkpoint, or one of another version.
+
+    """
+    state = _read_state(data)
+    try:
+        return msgspec.convert(state, Checkpoint), state
+    except (ValueError, RecursionError) as exc:  # a validation error is a ValueError, as is one about a lone surrogate
+        raise _no_state(exc) from exc
+
+
+def restore(checkpoint: Checkpoint, state: JSONObject, engine: Engine[U], feed: Feed[U]) -> None:
+    """Bring a new engine and its new feed to the state of a checkpoint, or raise `CheckpointError`."""
+    try:
+        for kind in engine.protocol.resources:
+            for saved in msgspec.convert(state[kind.name], list[SavedResource]):
+                engine.keep(_load_resource(engine.resource(kind, saved.id), saved))
+        engine.problems = [msgspec.convert(each, engine.protocol.problem_type) for each in checkpoint.problems]
+        for json in (checkpoint.run, checkpoint.body.error, checkpoint.own and checkpoint.own.error):
+            plain_json(json)
+        feed.parser = SSEParser.from_state(checkpoint.parser, max_event_size=checkpoint.max_event_size)
+    except (KeyError, TypeError, ValueError, RecursionError) as exc:
+        raise _no_state(exc) from exc
+    engine.count, engine.run = checkpoint.count, cast("JSONObject | None", checkpoint.run)
+    engine.nesting = MAX_DEPTH  # how deep the resources are is looked at when it matters
+    engine.body = checkpoint.body
+    feed.body = checkpoint.body if checkpoint.own is None else checkpoint.own
+    feed.used = checkpoint.used
+    for event in checkpoint.pending:
+        if event.too_large:
+            feed.pending.append(feed.parser.too_large())
+        else:
+            feed.pending.append(text_frame(event.name, event.data))
+
+
+def _read_state(data: bytes) -> JSONObject:
     import json
 
     try:
         plain = cast("object", json.loads(data, parse_constant=_refuse))
     except (ValueError, RecursionError) as exc:
-        message = f"expected the bytes of a checkpoint, got {len(data)} bytes that are no JSON text"
-        raise CheckpointError(message) from exc
-    if not isinstance(plain, dict) or cast("dict[str, object]", plain).get("format") != FORMAT:
-        message = "expected the bytes of a checkpoint, got other JSON text"
-        raise CheckpointError(message)
-    version = cast("dict[str, object]", plain).get("version")
+        raise CheckpointError(
+            f"expected the bytes of a checkpoint, got {len(data)} bytes that are no JSON text"
+        ) from exc
+    if not isinstance(plain, dict) or (plain := cast("JSONObject", plain)).get("format") != FORMAT:
+        raise CheckpointError("expected the bytes of a checkpoint, got other JSON text")
+    version = plain.get("version")
     if version != VERSION or isinstance(version, bool):
-        message = f"expected a checkpoint of version {VERSION}, got one of version {str(version)[:40]}"
-        raise CheckpointError(message)
-    try:
-        return msgspec.convert(cast("dict[str, object]", plain).get("state"), Checkpoint)
-    except (ValueError, RecursionError) as exc:  # a validation error is a ValueError, and so is a lone surrogate's
-        message = f"expected the state of an accumulator: {exc}"
-        raise CheckpointError(message) from exc
+        raise CheckpointError(f"expected a checkpoint of version {VERSION}, got one of version {str(version)[:40]}")
+    state = plain.get("state")
+    if not isinstance(state, dict):
+        raise _no_state("it is no object")
+    return state
+
+
+def _no_state(reason: object) -> CheckpointError:
+    return CheckpointError(f"expected the state of an accumulator: {reason}")
 
 
 def _refuse(text: str) -> NoReturn:
-    message = f"{text} is no JSON"
-    raise ValueError(message)
+    raise ValueError(f"{text} is no JSON")
 
 
-def dump_pending(item: Pending | None) -> PendingDump:
-    """Return a pending event as plain data; None stands for one that was too large."""
-    if item is None:
-        return PendingDump(too_large=True)
-    data = item.data if isinstance(item.data, str) else item.data.decode("utf-8", "replace")
-    return PendingDump(item.name, data, item.torn)
+def _save_event(frame: Frame | None) -> SavedEvent:
+    if frame is None:
+        return SavedEvent(too_large=True)
+    return SavedEvent(name_of(frame[0]), text_of(frame[1]))
+
+
+def _load_resource(resource: Resource[U], saved: SavedResource) -> Resource[U]:
+    resource.state = saved.state
+    load_object(saved.root, resource.root)
+    resource.count_undone()
+    return resource
+
+
+# Nodes.
+
+
+def save_node(node: Node) -> SavedNode:
+    """Return a node as plain data."""
+    if isinstance(node, Object):
+        fields = {key: save_node(value) for key, value in node.fields.items()}
+        saved = SavedNode("object", fields=fields, held=sorted(node.settled), conflicts=sorted(node.conflicts))
+        if isinstance(node, Entry):
+            saved.index, saved.position, saved.done, saved.missed = node.index, node.position, node.done, node.missed
+        return saved
+    if isinstance(node, Keyed):
+        entries = [*node.entries.values(), *node.unindexed]
+        places = {id(entry): place for place, entry in enumerate(entries)}
+        ids = {ident: places[id(entry)] for ident, entry in node.ids.items()}
+        return SavedNode("keyed", entries=[save_node(entry) for entry in entries], ids=ids)
+    return SavedNode("text" if isinstance(node, Text) else "json", dump_json(snapshot(node)))
+
+
+def load_node(saved: SavedNode, depth: int = 0) -> Node:
+    """Build what `save_node` saved. `ValueError` for anything else."""
+    if depth > MAX_DEPTH:
+        raise ValueError(f"expected at most {MAX_DEPTH} levels, got more")
+    if saved.kind == "object":
+        return load_object(saved, Object(), depth)
+    if saved.kind == "keyed":
+        return _load_keyed(saved, depth)
+    value = cast("Json", parse_json(saved.json))
+    if saved.kind == "json":
+        return value
+    if not isinstance(value, str):
+        raise ValueError("expected a text, got another value")  # noqa: TRY004 - the value is wrong, not the call
+    return Text(value)
+
+
+def load_object(saved: SavedNode, into: _AnObject, depth: int = 0) -> _AnObject:
+    """Fill a new object with what was saved of one."""
+    into.fields = {key: load_node(value, depth + 1) for key, value in saved.fields.items()}
+    for key in saved.held:
+        into.settle(key)
+    for key in saved.conflicts:
+        into.report(key)
+    return into
+
+
+def _load_keyed(saved: SavedNode, depth: int) -> Keyed:
+    keyed = Keyed()
+    for each in saved.entries:
+        entry = load_object(each, Entry(each.index), depth + 1)
+        entry.position, entry.done, entry.missed = each.position, each.done, each.missed
+        if entry.index is not None and (entry.index < 0 or entry.index in keyed.entries):
+            raise ValueError("expected indexes of 0 or more, each once")
+        keyed.add(entry)
+        if entry.index is None and entry.position is None and not entry.done:
+            keyed.open_unindexed.put(entry, entry_type(entry))
+    entries = [*keyed.entries.values(), *keyed.unindexed]
+    if not all(0 <= place < len(entries) for place in saved.ids.values()):
+        raise ValueError("expected ids of the entries, got one of another")
+    keyed.ids = {ident: entries[place] for ident, place in saved.ids.items()}
+    return keyed

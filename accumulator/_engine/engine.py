@@ -1,207 +1,234 @@
-"""Which event goes where: to a step, a message, the run, the body that it came in, or into a problem."""
+"""All that the events of one run came to, whatever bodies and sources they arrived in."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never, cast
+from typing import TYPE_CHECKING, Generic, assert_never, cast
 
-from accumulator._assistants.protocol import decode, error_json, text_of
-from accumulator._assistants.runs import ErrorObject, RequiredAction, Run
-from accumulator._assistants.updates import (
-    ErrorReceived,
-    Problem,
-    RequiresAction,
-    RunUpdated,
-    UnknownEvent,
-)
+import msgspec
+
 from accumulator._engine.body import Body, BodyEnded
-from accumulator._engine.fast_path import Lanes, Learned
-from accumulator._engine.resource import MessageLife, StepLife
-from accumulator._fold.policy import Misfit, json_type, path_keys
-from accumulator._json import MAX_DEPTH, count_openers, has_stack, json_depth, parse_json, render_path
+from accumulator._engine.fast_path import FastPath
+from accumulator._engine.protocol import Report, U
+from accumulator._engine.resource import Resource, part_id
+from accumulator._fold.policy import WrongShape
+from accumulator._json import (
+    MAX_DEPTH,
+    count_openers,
+    dump_json,
+    has_stack,
+    json_depth,
+    json_type,
+    parse_json,
+    path_keys,
+    render_path,
+)
 
 if TYPE_CHECKING:
-    from accumulator._assistants.protocol import Decoded
-    from accumulator._assistants.updates import Update
-    from accumulator._engine.body import Pending
-    from accumulator._engine.resource import Life
+    from accumulator._engine.protocol import Event, Protocol, ResourceType
+    from accumulator._engine.resource import Applied
     from accumulator._errors import LimitError
-    from accumulator._fold.nodes import Json
+    from accumulator._fold.changes import Fault
+    from accumulator._json import Json, JSONObject
+    from accumulator._sse import Frame
 
 
-class Dispatcher:
-    """All that the events of one run came to, whatever bodies they came in.
+class Engine(Generic[U]):
+    """The state of one run, and what an event does to it.
 
     Attributes:
-        steps: the run steps by id, in order of first sight.
-        messages: the messages, the same.
+        protocol: what the events mean.
+        resources: the resources by the name of their type and their id, in order of first sight.
         run: the run as its last event had it.
         problems: every problem so far.
-        count: the events so far.
+        count: the number of events so far.
         body: the body that began last.
-        lanes: the short ways that were learned.
-        nesting: levels that nothing that came is nested deeper than.
-        use_lanes: whether there are any; off, all events take the general way, to the same result.
+        fast_path: the templates.
+        nesting: an upper bound of how deep anything so far is nested.
+        reported: the first problem of the event that was applied last, and a sentence about it; None if it had none.
 
     """
 
-    def __init__(self) -> None:
-        """Begin with nothing seen."""
-        self.steps: dict[str, StepLife] = {}
-        self.messages: dict[str, MessageLife] = {}
-        self.run: dict[str, object] | None = None
-        self.problems: list[Problem] = []
+    def __init__(self, protocol: Protocol[U]) -> None:
+        """Start with no events."""
+        self.protocol = protocol
+        self.resources: dict[str, dict[str, Resource[U]]] = {kind.name: {} for kind in protocol.resources}
+        self.run: JSONObject | None = None
+        self.problems: list[U] = []
         self.count = 0
         self.body = Body()
-        self.use_lanes = True
+        self.fast_path: FastPath[U] = FastPath()
         self.nesting = 0
-        self._open: dict[Life, None] = {}
-        self._open_ids: tuple[str, ...] | None = ()
-        self.lanes = Lanes()
+        self.reported: tuple[U, str] | None = None
+        self._open: dict[Resource[U], None] = {}
+        self._open_ids: tuple[str, ...] | None = ()  # None when it is stale
 
-    def end_body(self, body: Body) -> BodyEnded:
-        """End a body."""
+    def outcome(self, body: Body) -> str | None:
+        """Return the outcome of a body, None while it is open."""
+        return body.outcome(self.protocol.outcomes, self.protocol.final_statuses)
+
+    def end_body(self, body: Body) -> U:
+        """End a body, and make the update about it."""
         body.ended = True
         if self._open_ids is None:
-            lives = sorted(self._open, key=lambda life: (isinstance(life, MessageLife), life.rank))
-            self._open_ids = tuple(life.id for life in lives)
-        return BodyEnded(self.count, body.outcome or "unknown", self._open_ids)
+            ranks = {kind.name: rank for rank, kind in enumerate(self.protocol.resources)}
+            resources = sorted(self._open, key=lambda resource: (ranks[resource.type.name], resource.rank))
+            self._open_ids = tuple(resource.id for resource in resources)
+        return cast("U", BodyEnded(self.count, self.outcome(body) or "unknown", self._open_ids))
 
-    def step(self, ident: str) -> StepLife:
-        """Return the life of a step, a new one if none is known; `keep` it once something was folded into it."""
-        return self.steps.get(ident) or StepLife(ident, len(self.steps))
+    def resource(self, kind: ResourceType[U], ident: str) -> Resource[U]:
+        """Return a resource by type and id. A new one is not kept: `keep` it once an event was applied to it."""
+        known = self.resources[kind.name]
+        return known.get(ident) or Resource(kind, ident, len(known))
 
-    def message(self, ident: str) -> MessageLife:
-        """Return the life of a message, as `step` does."""
-        return self.messages.get(ident) or MessageLife(ident, len(self.messages))
-
-    def keep(self, life: StepLife | MessageLife) -> None:
-        """Have a life among those that are known, and among the open ones while it is."""
-        if isinstance(life, StepLife):
-            self.steps[life.id] = life
-        else:
-            self.messages[life.id] = life
-        if life.is_open != (life in self._open):
+    def keep(self, resource: Resource[U]) -> None:
+        """Keep a resource among the known ones, and while it is open among the open ones."""
+        self.resources[resource.type.name][resource.id] = resource
+        if resource.is_open != (resource in self._open):
             self._open_ids = None
-            if life.is_open:
-                self._open[life] = None
+            if resource.is_open:
+                self._open[resource] = None
             else:
-                del self._open[life]
+                del self._open[resource]
+
+    # An event.
+
+    def apply(self, body: Body, frame: Frame, *, build_updates: bool, torn: bool = False) -> list[U]:
+        """Apply an event of a body, and return its updates.
+
+        Args:
+            body: the body.
+            frame: the event.
+            build_updates: whether the updates about resources are made; the others always are.
+            torn: whether the blank line behind the event is missing.
+
+        """
+        self.count += 1
+        self.reported = None
+        name, data, _, _ = frame
+        event = self.protocol.decode(name_of(name), data, torn=torn)
+        try:
+            updates = self._route(body, event, frame, build_updates=build_updates)
+        except WrongShape as wrong:
+            return [self._report_shape(wrong, event, data)]
+        if event.status is not None:
+            body.status = event.status
+        return updates
+
+    def _route(self, body: Body, event: Event[U], frame: Frame, *, build_updates: bool) -> list[U]:
+        protocol, data = self.protocol, frame[1]
+        match event.kind:
+            case "resource":
+                return self._apply_to_resource(event, frame, build_updates=build_updates)
+            case "run":
+                self.run = _object(event.payload)
+                return [protocol.run_updated(self.count, self.run)]
+            case "done":
+                body.done = True
+                return []
+            case "error":
+                error = protocol.error(event.payload)
+                body.error = cast("dict[str, object]", error)
+                return [protocol.error_received(self.count, error, payload_text(event, data))]
+            case "unknown":
+                return [protocol.unknown_event(self.count, event.name, payload_text(event, data))]
+            case "undecodable":
+                return [self._report_undecodable(payload_text(event, data), event.message)]
+            case _:
+                assert_never(event.kind)
+
+    def _apply_to_resource(self, event: Event[U], frame: Frame, *, build_updates: bool) -> list[U]:
+        payload = _object(event.payload)
+        ident = payload.get("id")
+        if not isinstance(ident, str) or not ident:
+            got = "an empty one" if ident == "" else json_type(ident)
+            raise WrongShape((None, "id"), f"expected a text that is not empty, got {got}")
+        resource = self.resource(cast("ResourceType[U]", event.resource), ident)
+        applied = resource.apply(event, payload)
+        self.keep(resource)
+        self._learn(resource, event, frame, applied)
+        problems = [self._report_fault(fault, resource) for fault in applied.changes.faults]
+        return [*resource.build_updates(self.count, applied), *problems] if build_updates else problems
+
+    def _learn(self, resource: Resource[U], event: Event[U], frame: Frame, applied: Applied) -> None:
+        """Learn a template from an event, or forget those that it may have made wrong."""
+        if applied.role != "delta" or applied.changes.replaced:
+            self.fast_path.forget(resource)
+        elif (growth := applied.growth) is not None and self.fast_path.enabled and isinstance(frame[1], bytes):
+            if resource.type.part_has_id and part_id(growth.change.entry) is None:
+                return  # the part may still get its id, and then its updates name it
+            self.fast_path.learn(resource, event, frame, growth)
+
+    # Problems.
+
+    def _report(self, report: Report[U]) -> U:
+        problem = self.protocol.problem(report)
+        self.problems.append(problem)
+        if self.reported is None:
+            place = f"event {self.count}" if report.id is None else f"event {self.count}, {report.id}"
+            self.reported = problem, f"{report.kind} at {report.path} ({place}): {report.message}"
+        return problem
+
+    def _report_fault(self, fault: Fault, resource: Resource[U]) -> U:
+        path = render_path(path_keys(fault.path))
+        return self._report(Report(self.count, fault.kind, path, fault.raw, fault.message, resource.type, resource.id))
+
+    def _report_shape(self, wrong: WrongShape, event: Event[U], data: bytes | str) -> U:
+        ident = event.payload.get("id") if isinstance(event.payload, dict) else None
+        kind, ident = (event.resource, ident) if event.resource is not None and isinstance(ident, str) else (None, None)
+        path, raw = render_path(path_keys(wrong.path)), payload_text(event, data)
+        return self._report(Report(self.count, "shape", path, raw, wrong.message, kind, ident))
+
+    def _report_undecodable(self, raw: str, message: str) -> U:
+        return self._report(Report(self.count, "undecodable", "$", raw, message, None, None))
+
+    def report_torn(self, rest: bytes) -> U:
+        """Report a last block that is cut before its data."""
+        self.count += 1
+        self.reported = None
+        return self._report_undecodable(text_of(rest), "expected a whole event, got the beginning of one")
+
+    def number(self, error: LimitError) -> LimitError:
+        """Return the error of an event that was too large, with the event's number in its message."""
+        self.count += 1
+        error.args = (f"event {self.count}: {error}",)
+        return error
 
     def require_stack(self, data: bytes | str) -> None:
-        """Raise `RecursionError` unless there is stack enough for an event with such data.
-
-        So a caller who left too little finds that out before anything is changed.
-        """
+        """Raise `RecursionError`, with nothing changed, unless there is stack enough for an event with such data."""
         self.nesting = max(self.nesting, min(count_openers(data), MAX_DEPTH))
         if has_stack(self.nesting):
             return
         try:
             depth = json_depth(parse_json(data))
-        except ValueError:  # too deep for the decoder, or for what is left
+        except ValueError:  # too deep for the decoder, or for the stack that is left
             depth = MAX_DEPTH
-        depth = max(depth, *(life.depth() for life in (*self.steps.values(), *self.messages.values())), 0)
+        for known in self.resources.values():
+            depth = max(depth, *(resource.depth() for resource in known.values()), 0)
         if not has_stack(depth):
-            message = f"expected stack for {depth} levels of nesting, too much of it is taken"
-            raise RecursionError(message)
-
-    def counted(self, error: LimitError) -> LimitError:
-        """Return the error of an event that was too large with the event's number in its message."""
-        self.count += 1
-        error.args = (f"event {self.count}: {error}",)
-        return error
-
-    def torn(self, rest: bytes) -> Problem:
-        """Return the problem of a last block that is cut off before its data."""
-        self.count += 1
-        return self._undecodable(text_of(rest), "expected a whole event, got the beginning of one")
-
-    def apply(self, body: Body, item: Pending, *, wanted: bool) -> list[Update]:
-        """Apply one event of a body; of updates that are not `wanted` those about steps and messages are not made."""
-        self.count += 1
-        decoded = decode(item.name, item.data, torn=item.torn)
-        try:
-            return self._route(body, decoded, item, wanted=wanted)
-        except Misfit as misfit:
-            return [self._misfit(misfit, decoded, item)]
-
-    def _route(self, body: Body, decoded: Decoded, item: Pending, *, wanted: bool) -> list[Update]:
-        match decoded.kind:
-            case "done":
-                body.done = True
-                return []
-            case "step" | "message":
-                return self._apply_to_life(decoded, _object(decoded.payload), item.data, wanted=wanted)
-            case "run":
-                return [self._apply_to_run(body, _object(decoded.payload))]
-            case "error":
-                body.error = cast("dict[str, object]", error_json(decoded.payload))
-                return [ErrorReceived(self.count, ErrorObject.wrap(body.error), decoded.text(item.data))]
-            case "unknown":
-                return [UnknownEvent(self.count, decoded.name, decoded.text(item.data))]
-            case "undecodable":
-                return [self._undecodable(decoded.text(item.data), decoded.message)]
-            case _:
-                assert_never(decoded.kind)
-
-    def _apply_to_life(
-        self, decoded: Decoded, payload: dict[str, Json], data: bytes | str, *, wanted: bool
-    ) -> list[Update]:
-        ident = payload.get("id")
-        if not isinstance(ident, str) or not ident:
-            came = "an empty one" if ident == "" else json_type(ident)
-            raise Misfit((None, "id"), f"expected a text that is not empty, got {came}")
-        life = self.step(ident) if decoded.kind == "step" else self.message(ident)
-        happened = life.apply(decoded.name.rpartition(".")[2], payload)
-        self.keep(life)
-        if happened.event != "delta":
-            self.lanes.forget(life)  # a whole object may change what its fragments left alone
-        elif happened.growth is not None and self.use_lanes and isinstance(data, bytes):
-            sample = life.part_delta(self.count, happened.growth.change)
-            self.lanes.learn(life, _learned(decoded, data), happened.growth, sample)
-        problems = life.problems(self.count, happened)
-        self.problems += problems
-        return [*life.updates(self.count, happened), *problems] if wanted else [*problems]
-
-    def _apply_to_run(self, body: Body, payload: dict[str, Json]) -> Update:
-        status = payload.get("status")
-        if isinstance(status, str):
-            body.status = status
-        self.run = cast("dict[str, object]", payload)
-        run, action = Run.wrap(self.run), required_action(self.run)
-        if status == "requires_action" and action is not None:
-            return RequiresAction(self.count, run, action)
-        return RunUpdated(self.count, run)
-
-    def _misfit(self, misfit: Misfit, decoded: Decoded, item: Pending) -> Problem:
-        ident = decoded.payload.get("id") if isinstance(decoded.payload, dict) else None
-        ident = ident if isinstance(ident, str) else None
-        of_step, of_message = (ident if decoded.kind == kind else None for kind in ("step", "message"))
-        raw = decoded.text(item.data)
-        problem = Problem(
-            self.count, "shape", render_path(path_keys(misfit.path)), raw, misfit.message, of_step, of_message
-        )
-        self.problems.append(problem)
-        return problem
-
-    def _undecodable(self, raw: str, message: str) -> Problem:
-        problem = Problem(self.count, "undecodable", "$", raw, message, None)
-        self.problems.append(problem)
-        return problem
+            raise RecursionError(f"expected stack for {depth} levels of nesting, too much of it is taken")
 
 
-def required_action(run: dict[str, object] | None) -> RequiredAction | None:
-    """Return what a run waits for, by its last event, None if for nothing."""
-    action = run.get("required_action") if run is not None and run.get("status") == "requires_action" else None
-    return RequiredAction.wrap(cast("dict[str, object]", action)) if isinstance(action, dict) else None
+def name_of(name: bytes | str) -> str:
+    """Return an event's name as text, "message" for none (WHATWG HTML, 9.2.6). Wrong UTF-8 reads as U+FFFD."""
+    return text_of(name) or "message"
 
 
-def _learned(decoded: Decoded, data: bytes) -> Learned:
-    if decoded.enveloped:
-        return Learned(b"", data, ("data",))
-    return Learned(decoded.name.encode(), data, ())
+def text_of(data: bytes | str) -> str:
+    """Return data as text. Wrong UTF-8 reads as U+FFFD, as in the parser."""
+    return data if isinstance(data, str) else data.decode("utf-8", "replace")
 
 
-def _object(payload: Json) -> dict[str, Json]:
+def payload_text(event: Event[U], data: bytes | str) -> str:
+    """Return the text of an event's payload, as it was sent as far as msgspec can tell."""
+    try:
+        for key in event.within:
+            data = bytes(msgspec.json.decode(data, type=dict[str, msgspec.Raw])[key])
+    except (UnicodeError, msgspec.DecodeError, RecursionError):
+        return dump_json(event.payload)
+    return text_of(data)
+
+
+def _object(payload: Json) -> JSONObject:
     if not isinstance(payload, dict):
-        raise Misfit(None, f"expected an object, got {json_type(payload)}")
+        raise WrongShape(None, f"expected an object, got {json_type(payload)}")
     return payload

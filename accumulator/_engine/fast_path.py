@@ -1,126 +1,138 @@
-"""The short way for events that are like one before: learned from the events themselves, and proved before it is taken.
+"""The fast path: templates that are learned from events, for events like them.
 
-Most of a stream are events that differ in one text only. Where the general way has found that all an event did was to
-append a text to one that is not empty, its data is taken apart: the *head* up to the text's JSON string, and the *tail*
-after it. Later data with that head, that tail and one JSON string between them is the same JSON but for the text, so
-the general way would append that text there and do nothing else. Two more ways have a second value beside the text:
+Most events of a stream differ from the one before in one text only. Where the general way finds that all an event did
+was to append a text to one that is not empty, the event's data becomes a *template*: the *head* up to the text's JSON
+string, and the *tail* behind it. Later data with that head, that tail and one JSON string between them is the same JSON
+but for the text, so the general way would append that text there and do nothing else. The text's place is a *slot*.
 
-- An event that did nothing but open an entry of one text in a list: another index opens another entry, if it is free.
-- A fragment whose call or part came under another id before, which has been told: another id does nothing any more.
+Two kinds of templates have a second slot:
 
-What all this rests on:
+- `EntryTemplate`: the event opened an entry of one text in a keyed list. Another index opens another entry.
+- `ResentIdTemplate`: the part came under another id before, and that conflict is reported. Another id changes nothing.
 
-- The values stand where they were read: the data is decoded with others in their places.
-- Nothing else in the event changes anything or is a fault: its plan held that one thing and nothing more. That stays so
-  while nothing but deltas come: what is kept first stays, a text that is not empty is only appended to, objects and
-  lists stay what they are, entries stay under their keys, and a conflict that was told is not told again. Any other
-  event forgets the lanes of its step or message.
+This is right because:
+
+- A slot is proved: the data is decoded with another value in it, and that value is found where the first one was.
+- Nothing else in the event changes anything or is a fault: its plan held that one thing and nothing more.
+- That stays so while only deltas arrive, and none replaces a value. A field that keeps its first value keeps it, a
+  text that is not empty is only appended to, objects and lists stay what they are, entries stay under their indexes,
+  and a conflict is reported once. After any other event the templates of its resource are forgotten.
 """
 
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from itertools import chain
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, Generic, TypeAlias, cast
 
 import msgspec
 
-from accumulator._assistants.updates import ContentDelta, ToolCallDelta
-from accumulator._fold.delta import APPEND, ListGrowth
+from accumulator._engine.protocol import U
+from accumulator._fold.changes import ListGrowth
 from accumulator._fold.nodes import Entry, Text
-from accumulator._fold.policy import path_keys
+from accumulator._json import path_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
-    from accumulator._engine.body import Pending
-    from accumulator._fold.delta import Growth, TextGrowth
-    from accumulator._fold.nodes import Json, Keyed
+    from accumulator._engine.protocol import Event, Fragment
+    from accumulator._engine.resource import Resource
+    from accumulator._fold.changes import Growth, TextGrowth
+    from accumulator._fold.nodes import Keyed
+    from accumulator._json import JSONObject
     from accumulator._model import Model
-    from accumulator._sse import Item
+    from accumulator._sse import Frame, Item
 
 _Tree: TypeAlias = "dict[str | int, _Tree]"
-"""A part as sent, or what is in it on the way to what changes. A list there is read and copied as an object is."""
-PartDelta: TypeAlias = ToolCallDelta | ContentDelta
+"""A part as sent, or an object or list in it on the way to the slot."""
 
 MAX_DATA: Final = 4096
-"""Bytes of an event that a lane is learned from; for longer ones the general way costs little beside decoding them."""
+"""Bytes of an event that a template is learned from. A longer event gains little: decoding it is most of its cost."""
 
 MAX_LEARNED: Final = 2**20
-"""Bytes of all events that were looked through for lanes: enough for some thousand calls under way at a time."""
+"""Bytes of all events that templates were learned from: enough for some thousand parts that grow at a time."""
 
 _MAX_LENGTHS: Final = 8
-"""Lengths of heads, each tried for each event. Calls that differ in nothing but their index have one or two."""
+"""Different lengths of heads. Each is tried for each event; parts that differ in their index only have one or two."""
 
 _MAX_PLACES: Final = 4
-"""Places in an event with the same value that are tried for the one that was read, the last ones."""
+"""Places in an event with the slot's value that are tried as the slot, the last ones first."""
 
 _INDEX = re.compile(rb"0|[1-9][0-9]{0,17}")
-_SCALAR = re.compile(rb'(?s)"(?:[^"\\]|\\.)*+"|[-+.0-9eE]++')  # strings whole, so that nothing is found in them
+_SCALAR = re.compile(rb'(?s)"(?:[^"\\]|\\.)*+"|[-+.0-9eE]++')  # whole strings, so that nothing is found inside one
 _COLON = re.compile(rb"[ \t\r\n]*+:")
 _read = msgspec.json.Decoder(str).decode
 _replace = msgspec.structs.replace
 
 
-class _Way:
-    """What a lane knows: the pieces of the event's data around what changes, and the update about that event."""
+class Template(ABC, Generic[U]):
+    """The data around the slots of an event, and the update about it."""
 
     __slots__ = ("_key", "_keys", "_part", "_update", "_wrap", "around", "head", "tail")
 
-    def __init__(self, cut: list[bytes], keys: list[str | int], part: dict[str, Json], update: PartDelta) -> None:
-        """Have the pieces, the keys that lead to the text in the part as it was sent, that part, and the update."""
-        self.head, self.tail = cut[0], cut[-1]
+    def __init__(self, pieces: list[bytes], keys: list[str | int], part: JSONObject, update: U) -> None:
+        """Make the template of an event.
+
+        Args:
+            pieces: its data around the slots.
+            keys: the keys that lead from the part to the text.
+            part: the part as sent.
+            update: the update about the event; see `ResourceType.part_delta`.
+
+        """
+        self.head, self.tail = pieces[0], pieces[-1]
         self.around = len(self.head) + len(self.tail)
         *self._keys, key = keys
         self._key = cast("str", key)
-        self._part, self._update = cast("_Tree", part), update
-        self._wrap = cast("Callable[[_Tree], Model]", type(update.delta).wrap)
+        self._part = cast("_Tree", part)
+        self._update = cast("msgspec.Struct", update)
+        self._wrap = cast("Callable[[_Tree], Model]", type(cast("Fragment[U]", update).delta).wrap)
 
-    def update(self, number: int, text: str, *, ident: str | None = None, index: int | None = None) -> PartDelta:
-        """Return the update with another number and text, and with another id of the part or index of the entry."""
-        node = part = self._part.copy()
-        if ident is not None:
-            part["id"] = ident  # type: ignore[assignment]  # pyright: ignore[reportArgumentType] - a leaf of the tree
+    @abstractmethod
+    def match(self, data: bytes) -> tuple[Match[U], str] | None:
+        """Return the match of an event of the same name, and its text; None if it does not fit."""
+
+    def _make_update(self, number: int, text: str, leaves: JSONObject, last: JSONObject) -> U:
+        """Make the update of another event, with other values in the part and beside the text."""
+        node = part = cast("_Tree", {**self._part, **leaves})
         for key in self._keys:
             node[key] = node = node[key].copy()
-        if index is not None:
-            node["index"] = index  # type: ignore[assignment]  # pyright: ignore[reportArgumentType] - a leaf, too
-        node[self._key] = text  # type: ignore[assignment]  # pyright: ignore[reportArgumentType] - the same
-        return _replace(self._update, event_number=number, delta=self._wrap(part))
+        node.update(cast("_Tree", last))
+        node[self._key] = cast("_Tree", text)
+        # The copy is of the update's own class.
+        return _replace(self._update, event_number=number, delta=self._wrap(part))  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
 
-class Lane(_Way):
-    """Where the fragments between one head and one tail go."""
+class TextTemplate(Template[U]):
+    """Fragments that are appended to one text."""
 
     __slots__ = ("_growth", "_owner", "_text")
 
-    def __init__(self, cut: list[bytes], growth: TextGrowth, keys: list[str | int], update: PartDelta) -> None:
-        """Have what is around the text in an event's data, what the event did, and its update."""
-        super().__init__(cut, keys, growth.change.sent, update)
+    def __init__(self, pieces: list[bytes], growth: TextGrowth, keys: list[str | int], update: U) -> None:
+        """Make the template of an event that did `growth`; other parameters are those of `Template`."""
+        super().__init__(pieces, keys, growth.change.sent, update)
         self._growth, self._text, self._owner = growth, growth.text, growth.owner
 
-    def take(self, data: bytes) -> tuple[Taken, str] | None:
-        """Return this lane and an event's text, None if the event is none for it."""
+    def match(self, data: bytes) -> tuple[Match[U], str] | None:
         string = data.removeprefix(self.head).removesuffix(self.tail)
         if len(data) - len(string) != self.around:
             return None
         try:
             return self, _read(string)
-        except (msgspec.DecodeError, UnicodeError):  # no string, or a lone surrogate
+        except (msgspec.DecodeError, UnicodeError):  # no string, or half a surrogate pair
             return None
 
-    def take_on(
-        self, text: str, name: bytes, items: Iterator[Item | Pending]
-    ) -> tuple[list[str], Item | Pending | None]:
-        """Return a text and those of the next events, up to the first that is none for this lane, and that event."""
+    def match_run(self, text: str, name: bytes, items: Iterator[Item]) -> tuple[list[str], Item | None]:
+        """Return a text and those of the next events, up to the first that does not fit, and that event."""
         head, tail, around = self.head, self.tail, self.around
         texts = [text]
         for item in items:
             if type(item) is not tuple:
                 return texts, item
-            came, data, _, _ = item
+            got, data, _, _ = item
             string = data.removeprefix(head).removesuffix(tail)
-            if came != name or len(data) - len(string) != around:
+            if got != name or len(data) - len(string) != around:
                 return texts, item
             try:
                 texts.append(_read(string))
@@ -128,51 +140,62 @@ class Lane(_Way):
                 return texts, item
         return texts, None
 
-    def append(self, text: str) -> None:
+    def commit(self, text: str) -> None:
         """Append a fragment."""
         if text:
             self._text.append(text)
-            if self._owner.snap is not None:  # else nothing was read since the last fragment
-                self._growth.outdate()
+            if self._owner.snap is not None:  # else the snapshots are stale already
+                self._growth.drop_snapshots()
+
+    def update(self, number: int, text: str) -> U:
+        """Make the update about a fragment."""
+        node = part = self._part.copy()
+        for key in self._keys:
+            node[key] = node = node[key].copy()
+        node[self._key] = text  # type: ignore[assignment]  # pyright: ignore[reportArgumentType] - a leaf of the tree
+        # The copy is of the update's own class.
+        return _replace(self._update, event_number=number, delta=self._wrap(part))  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
 
-class ResentLane(Lane):
-    """Where fragments go that come each with another id, once that was told; the *middle* is between id and text."""
+class ResentIdTemplate(TextTemplate[U]):
+    """Fragments of one text that each bring another id, whose conflict is reported."""
 
     __slots__ = ("_id_first", "_middle")
 
     def __init__(
-        self, cut: list[bytes], growth: TextGrowth, keys: list[str | int], update: PartDelta, *, id_first: bool
+        self, pieces: list[bytes], growth: TextGrowth, keys: list[str | int], update: U, *, id_first: bool
     ) -> None:
-        """Have what is around id and text in an event's data, what the event did, its update, and what comes first."""
-        super().__init__(cut, growth, keys, update)
-        self._middle = cut[1]
+        """Make the template of an event; `id_first` says which slot comes first."""
+        super().__init__(pieces, growth, keys, update)
+        self._middle = pieces[1]
         self._id_first = id_first
 
-    def take(self, data: bytes) -> tuple[Taken, str] | None:
-        """Return this lane with an event's id, and its text, None if the event is none for it."""
+    def match(self, data: bytes) -> tuple[Match[U], str] | None:
         between = data.removeprefix(self.head).removesuffix(self.tail)
         if len(data) - len(between) != self.around:
             return None
         first, _, second = between.partition(self._middle)
         ident, text = map(_string, (first, second) if self._id_first else (second, first))
-        return None if ident is None or text is None else (Resent(self, ident), text)
+        return None if ident is None or text is None else (ResentId(self, ident), text)
+
+    def update_with(self, number: int, text: str, ident: str) -> U:
+        """Make the update about a fragment with its id."""
+        return self._make_update(number, text, {"id": ident}, {})
 
 
-class EntryLane(_Way):
-    """Where entries go that are like one before but for index and text; the *middle* is between those two."""
+class EntryTemplate(Template[U]):
+    """Entries of a keyed list that differ in their index and one text only."""
 
-    __slots__ = ("_fields", "_growth", "_keyed", "_middle")
+    __slots__ = ("_fields", "_growth", "_index_key", "_keyed", "_middle")
 
-    def __init__(self, cut: list[bytes], growth: ListGrowth, keys: list[str | int], update: PartDelta) -> None:
-        """Have what is around index and text in an event's data, what the event did, and its update."""
-        super().__init__(cut, keys, growth.change.sent, update)
-        self._middle = cut[1]
-        self._growth, self._keyed = growth, growth.keyed
-        self._fields = {name: value for name, value in growth.sent.items() if name != "index"}
+    def __init__(self, pieces: list[bytes], growth: ListGrowth, keys: list[str | int], update: U) -> None:
+        """Make the template of an event that did `growth`; other parameters are those of `Template`."""
+        super().__init__(pieces, keys, growth.change.sent, update)
+        self._middle = pieces[1]
+        self._growth, self._keyed, self._index_key = growth, growth.keyed, growth.key
+        self._fields = {name: value for name, value in growth.sent.items() if name != growth.key}
 
-    def take(self, data: bytes) -> tuple[Taken, str] | None:
-        """Return this lane with an event's index, and its text, None if the event is none for it."""
+    def match(self, data: bytes) -> tuple[Match[U], str] | None:
         between = data.removeprefix(self.head).removesuffix(self.tail)
         if len(data) - len(between) != self.around:
             return None
@@ -180,224 +203,226 @@ class EntryLane(_Way):
         if not _INDEX.fullmatch(first) or (index := int(first)) in self._keyed.entries:
             return None
         text = _string(second)
-        return None if text is None else (Opening(self, index), text)
+        return None if text is None else (NewEntry(self, index), text)
 
     def open(self, index: int, text: str) -> None:
         """Open an entry."""
         entry = Entry(index)
         entry.fields = {**self._fields, self._key: Text(text)}
-        if self._keyed.snap is not None:  # else nothing was read since the last change
-            self._growth.outdate()
+        if self._keyed.snap is not None:  # else the snapshots are stale already
+            self._growth.drop_snapshots()
         self._keyed.add(entry)
 
-
-class Resent:
-    """A lane and the id that a fragment came with."""
-
-    __slots__ = ("_ident", "_lane")
-
-    def __init__(self, lane: ResentLane, ident: str) -> None:
-        """Have both."""
-        self._lane, self._ident = lane, ident
-
-    def append(self, text: str) -> None:
-        """Append a fragment."""
-        self._lane.append(text)
-
-    def update(self, number: int, text: str) -> PartDelta:
-        """Return the update about a fragment."""
-        return self._lane.update(number, text, ident=self._ident)
+    def update_with(self, number: int, text: str, index: int) -> U:
+        """Make the update about an entry with its index."""
+        return self._make_update(number, text, {}, {self._index_key: index})
 
 
-class Opening:
-    """A lane and the index at which its list has no entry."""
+class ResentId(Generic[U]):
+    """A match of a `ResentIdTemplate`, with the id."""
 
-    __slots__ = ("_index", "_lane")
+    __slots__ = ("_ident", "_template")
 
-    def __init__(self, lane: EntryLane, index: int) -> None:
-        """Have both."""
-        self._lane, self._index = lane, index
+    def __init__(self, template: ResentIdTemplate[U], ident: str) -> None:
+        """Keep both."""
+        self._template, self._ident = template, ident
 
-    def append(self, text: str) -> None:
-        """Open the entry with a text."""
-        self._lane.open(self._index, text)
+    def commit(self, text: str) -> None:
+        """Append the fragment."""
+        self._template.commit(text)
 
-    def update(self, number: int, text: str) -> PartDelta:
-        """Return the update about the entry."""
-        return self._lane.update(number, text, index=self._index)
-
-
-Taken: TypeAlias = Lane | Resent | Opening
-"""What an event with a text takes: `append` has it folded, `update` gives what is to be told of it."""
+    def update(self, number: int, text: str) -> U:
+        """Make the update about the fragment."""
+        return self._template.update_with(number, text, self._ident)
 
 
-class Learned(msgspec.Struct, frozen=True):
-    """The event that a lane is learned from: its name and data, and the keys in that of what the fold took for data."""
+class NewEntry(Generic[U]):
+    """A match of an `EntryTemplate`, with an index that its list does not have."""
 
-    name: bytes
-    data: bytes
-    within: tuple[str, ...]
+    __slots__ = ("_index", "_template")
+
+    def __init__(self, template: EntryTemplate[U], index: int) -> None:
+        """Keep both."""
+        self._template, self._index = template, index
+
+    def commit(self, text: str) -> None:
+        """Open the entry."""
+        self._template.open(self._index, text)
+
+    def update(self, number: int, text: str) -> U:
+        """Make the update about the entry."""
+        return self._template.update_with(number, text, self._index)
 
 
-class _Table:
-    """The lanes of one event name by their heads, and how many heads there are of each length, the most first."""
+Match: TypeAlias = TextTemplate[U] | ResentId[U] | NewEntry[U]
+"""What an event that fits a template is: `update` makes its update, `commit` folds it."""
+
+
+class _Table(Generic[U]):
+    """The templates of one event name, by their heads."""
 
     __slots__ = ("heads", "lengths")
 
     def __init__(self) -> None:
-        self.heads: dict[bytes, Lane | EntryLane] = {}
-        self.lengths: dict[int, int] = {}
+        self.heads: dict[bytes, Template[U]] = {}
+        self.lengths: dict[int, int] = {}  # how many heads have each length, the most frequent first
 
-    def add(self, lane: Lane | EntryLane) -> bool:
-        """Have a lane, unless its head has one length too many."""
-        length = len(lane.head)
-        if lane.head not in self.heads:
+    def add(self, template: Template[U]) -> bool:
+        """Add a template. Return False if its head would be of one length too many."""
+        length = len(template.head)
+        if template.head not in self.heads:
             if length not in self.lengths and len(self.lengths) >= _MAX_LENGTHS:
                 return False
             self.lengths[length] = self.lengths.get(length, 0) + 1
             self.lengths = dict(sorted(self.lengths.items(), key=lambda item: -item[1]))
-        self.heads[lane.head] = lane
+        self.heads[template.head] = template
         return True
 
-    def fitting(self, data: bytes) -> Iterator[Lane | EntryLane]:
-        """Give the lanes whose head the data has."""
+    def fitting(self, data: bytes) -> Iterator[Template[U]]:
+        """Yield the templates whose head the data begins with."""
         for length in self.lengths:
-            lane = self.heads.get(data[:length])
-            if lane is not None:
-                yield lane
+            template = self.heads.get(data[:length])
+            if template is not None:
+                yield template
 
-    def drop(self, lane: Lane | EntryLane) -> None:
-        if self.heads.get(lane.head) is lane:
-            del self.heads[lane.head]
-            self.lengths[len(lane.head)] -= 1
-            if not self.lengths[len(lane.head)]:
-                del self.lengths[len(lane.head)]
+    def drop(self, template: Template[U]) -> None:
+        if self.heads.get(template.head) is template:
+            del self.heads[template.head]
+            self.lengths[len(template.head)] -= 1
+            if not self.lengths[len(template.head)]:
+                del self.lengths[len(template.head)]
 
 
-class _Owned:
-    """What was learned of one step or message, of how many bytes, and how often each text or list was offered."""
+class _Lessons(Generic[U]):
+    """What was learned of one resource: templates, the bytes they came from, and the offers of each text or list."""
 
-    __slots__ = ("lanes", "learned", "offers")
+    __slots__ = ("learned", "offers", "templates")
 
     def __init__(self) -> None:
-        self.lanes: list[tuple[_Table, Lane | EntryLane]] = []
+        self.templates: list[tuple[_Table[U], Template[U]]] = []
         self.offers: dict[Text | Keyed, int] = {}
         self.learned = 0
 
 
-class Lanes:
-    """All lanes there are, by event name and head; each belongs to a step or message that is open.
+class FastPath(Generic[U]):
+    """All templates, by event name and head. Each belongs to a resource that is open.
 
-    `last` is the lane that was taken last, None once any was forgotten since.
+    Attributes:
+        enabled: whether anything is learned. Without templates every event takes the general way, to the same result.
+        last: the template that was used last; None once any was forgotten since.
+
     """
 
-    __slots__ = ("_last_name", "_learned", "_owned", "_tables", "last")
+    __slots__ = ("_last_name", "_learned", "_lessons", "_tables", "enabled", "last")
 
     def __init__(self) -> None:
-        """Begin with none."""
-        self._tables: dict[bytes, _Table] = {}
-        self._owned: dict[Hashable, _Owned] = {}
-        self._learned = 0
-        self.last: Lane | EntryLane | None = None
+        """Start with no templates."""
+        self.enabled = True
+        self.last: Template[U] | None = None
         self._last_name = b""
+        self._tables: dict[bytes, _Table[U]] = {}
+        self._lessons: dict[Resource[U], _Lessons[U]] = {}
+        self._learned = 0
 
-    def find(self, name: bytes, data: bytes) -> tuple[Taken, str] | None:
-        """Return the lane that an event takes and the text in it, None if it is one for the general way."""
+    def find(self, name: bytes, data: bytes) -> tuple[Match[U], str] | None:
+        """Return the match of an event, and its text; None if it has to take the general way."""
         last = self.last  # most events are like the one before
-        if last is not None and name == self._last_name and (found := last.take(data)) is not None:
+        if last is not None and name == self._last_name and (found := last.match(data)) is not None:
             return found
         table = self._tables.get(name)
-        for lane in table.fitting(data) if table is not None else ():
-            found = lane.take(data)
+        for template in table.fitting(data) if table is not None else ():
+            found = template.match(data)
             if found is not None:
-                self._last_name, self.last = name, lane
+                self._last_name, self.last = name, template
                 return found
         return None
 
-    def learn(self, owner: Hashable, event: Learned, growth: Growth, update: PartDelta) -> None:
-        """Learn of an event that did one thing and nothing else; of the 1st, 2nd, 4th, 8th of its text or list.
+    def learn(self, resource: Resource[U], event: Event[U], frame: Frame, growth: Growth) -> None:
+        """Learn from an event that did one thing: from the 1st, 2nd, 4th, 8th, ... of its text or list.
 
-        So a server that never sends the same head twice, with new ids each time, costs little and fills no memory.
+        So a server that never sends the same head twice costs little time and no memory.
         """
-        if isinstance(update, ToolCallDelta) and update.tool_call_id is None:
-            return  # the call may still get its id, and then its updates have it
-        owned = self._owned.setdefault(owner, _Owned())
+        lessons = self._lessons.setdefault(resource, _Lessons())
         grown = growth.keyed if isinstance(growth, ListGrowth) else growth.text
-        offers = owned.offers[grown] = owned.offers.get(grown, 0) + 1
-        size = len(event.data)
+        offers = lessons.offers[grown] = lessons.offers.get(grown, 0) + 1
+        name, data, _, _ = frame
+        size = len(data)
         if size > MAX_DATA or self._learned + size > MAX_LEARNED or offers & (offers - 1):
             return
-        owned.learned += size
-        self._learned += size  # whether it succeeds or not
-        lane = _lane(event, growth, update)
-        table = self._tables.setdefault(event.name, _Table())
-        if lane is not None and table.add(lane):
-            owned.lanes.append((table, lane))
+        lessons.learned += size
+        self._learned += size  # also if it comes to nothing
+        sample = resource.part_delta(0, growth.change)
+        template = _make_template(event, data, growth, sample, resource.type.schema.policy.append)
+        table = self._tables.setdefault(name, _Table())
+        if template is not None and table.add(template):
+            lessons.templates.append((table, template))
 
-    def forget(self, owner: Hashable) -> None:
-        """Forget what was learned of a step or message."""
+    def forget(self, resource: Resource[U]) -> None:
+        """Forget what was learned of a resource."""
         self.last = None
-        owned = self._owned.pop(owner, None)
-        if owned is not None:
-            self._learned -= owned.learned
-            for table, lane in owned.lanes:
-                table.drop(lane)
+        lessons = self._lessons.pop(resource, None)
+        if lessons is not None:
+            self._learned -= lessons.learned
+            for table, template in lessons.templates:
+                table.drop(template)
 
 
-def _lane(event: Learned, growth: Growth, update: PartDelta) -> Lane | EntryLane | None:
-    """Make the lane of what an event did, None if it has none."""
+def _make_template(
+    event: Event[U], data: bytes, growth: Growth, update: U, append: Collection[str]
+) -> Template[U] | None:
+    """Make the template of an event, None if it has none."""
     keys, to_part = path_keys(growth.path), path_keys(growth.change.path)
-    within = keys[len(to_part) :]
+    in_part = keys[len(to_part) :]
     if keys[: len(to_part)] != to_part:
         return None
     at = [*event.within, *keys]
     if isinstance(growth, ListGrowth):
-        return _entry_lane(event.data, at, growth, within, update)
-    text = _Hole(at, growth.fragment, "").place(event.data)
+        return _make_entry_template(data, at, growth, in_part, update, append)
+    text = _Slot(at, growth.fragment, "").place(data)
     sent = growth.change.sent.get("id")
     if text is None or "id" not in growth.change.entry.conflicts or not isinstance(sent, str):
-        return None if text is None else Lane(_around(event.data, text), growth, within, update)
-    ident = _Hole([*event.within, *to_part, "id"], sent, "b" if sent == "a" else "a").place(event.data)
+        return None if text is None else TextTemplate(_around(data, text), growth, in_part, update)
+    ident = _Slot([*event.within, *to_part, "id"], sent, "b" if sent == "a" else "a").place(data)
     if ident is None:
         return None
-    return ResentLane(_around(event.data, ident, text), growth, within, update, id_first=ident < text)
+    return ResentIdTemplate(_around(data, ident, text), growth, in_part, update, id_first=ident < text)
 
 
-def _entry_lane(
-    data: bytes, at: list[str | int], growth: ListGrowth, within: list[str | int], update: PartDelta
-) -> EntryLane | None:
-    key = _only_text(growth.sent)
+def _make_entry_template(  # noqa: PLR0913, PLR0917 - as `_make_template`, and the keys to the entry
+    data: bytes, at: list[str | int], growth: ListGrowth, in_part: list[str | int], update: U, append: Collection[str]
+) -> EntryTemplate[U] | None:
+    key = _only_text(growth.sent, append)
     if key is None:
         return None
-    text = _Hole([*at, key], cast("str", growth.sent[key]), "").place(data)
-    index = _Hole([*at, "index"], growth.index, growth.index + 1).place(data)
+    text = _Slot([*at, key], cast("str", growth.sent[key]), "").place(data)
+    index = _Slot([*at, growth.key], growth.index, growth.index + 1).place(data)
     if text is None or index is None or text < index:
         return None
-    return EntryLane(_around(data, index, text), growth, [*within, key], update)
+    return EntryTemplate(_around(data, index, text), growth, [*in_part, key], update)
 
 
 def _around(data: bytes, *places: tuple[int, int]) -> list[bytes]:
-    """Return what is before, between and behind places in data."""
+    """Return the pieces of data before, between and behind places in it."""
     ends = [0, *chain.from_iterable(sorted(places)), len(data)]
     return [data[start:end] for start, end in zip(ends[::2], ends[1::2], strict=True)]
 
 
-def _only_text(sent: dict[str, Json]) -> str | None:
-    """Return the key of the text in an entry that has one that grows and nothing nested, None in another entry."""
-    texts = [key for key, value in sent.items() if key in APPEND and isinstance(value, str)]
+def _only_text(sent: JSONObject, append: Collection[str]) -> str | None:
+    """Return the key of the one text that grows in an entry without nested values, None for any other entry."""
+    texts = [key for key, value in sent.items() if key in append and isinstance(value, str)]
     nested = any(isinstance(value, (dict, list)) for value in sent.values())
     return texts[0] if len(texts) == 1 and not nested else None
 
 
-class _Hole(msgspec.Struct, frozen=True):
-    """A value of an event that is another one in later events: the keys to it, and another to try."""
+class _Slot(msgspec.Struct, frozen=True):
+    """A value that differs in later events: the keys that lead to it, and another value to prove its place with."""
 
     keys: list[str | int]
     value: str | int
     other: str | int
 
     def place(self, data: bytes) -> tuple[int, int] | None:
-        """Return where the value stands in the data: where another one is found by its keys. A key is no value."""
+        """Return where the value is in the data: there, the other value is found by its keys. None if nowhere."""
         if self.value == self.other:
             return None
         other = msgspec.json.encode(self.other)
@@ -405,7 +430,7 @@ class _Hole(msgspec.Struct, frozen=True):
         for start, end in [span for span in same if not _COLON.match(data, span[1])][-_MAX_PLACES:]:
             try:
                 tree = msgspec.json.decode(data[:start] + other + data[end:])
-            except (msgspec.DecodeError, UnicodeError):  # half a surrogate pair, somewhere else
+            except (msgspec.DecodeError, UnicodeError):  # half a surrogate pair elsewhere in the data
                 return None
             if _value_at(tree, self.keys) == self.other:
                 return start, end
@@ -418,7 +443,7 @@ class _Hole(msgspec.Struct, frozen=True):
 
 
 def _string(token: bytes) -> str | None:
-    """Return the text that a JSON string stands for; None if it is no string, or one with half a surrogate pair."""
+    """Return the text of a JSON string; None if it is no string, or has half a surrogate pair."""
     try:
         return _read(token)
     except (msgspec.DecodeError, UnicodeError):

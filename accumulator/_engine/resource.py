@@ -1,167 +1,146 @@
-"""Run steps and messages over their lives: which event leads from which state to which, and what updates it gives.
+"""One resource over its life, from the first event that names it to its ending and after.
 
-Within one event the object's `created` comes first, then each part's `created` and `delta`, each part's `done`, the
-object's `updated` or `done`, and problems last. Parts are a step's tool calls and a message's content. Every object
-handed out is the state after the whole event.
+`LIFE` is the whole story: what an event of each role does in each state. The first event about a resource opens it,
+whatever its role. Nothing leads back from `ended`.
+
+Within one event the updates come in this order: the object's created; each part's created and delta; each part's done;
+the object's updated or done. Problems are last. Each object in them is the state after the whole event.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, Generic, Literal, NamedTuple, TypeAlias
 
-import msgspec
-
-from accumulator._assistants.messages import Message, wrap_content, wrap_content_delta
-from accumulator._assistants.run_steps import RunStep, wrap_tool_call, wrap_tool_call_delta
-from accumulator._assistants.updates import (
-    ContentCreated,
-    ContentDelta,
-    ContentDone,
-    MessageCreated,
-    MessageDone,
-    MessageUpdated,
-    Problem,
-    RunStepCreated,
-    RunStepDone,
-    RunStepUpdated,
-    ToolCallCreated,
-    ToolCallDelta,
-    ToolCallDone,
-)
-from accumulator._engine.dump import Dump, dump_node, load_object
+from accumulator._engine.protocol import U
 from accumulator._fold.delta import fold_delta
 from accumulator._fold.nodes import Keyed, Object, OpenUnindexed, depth_of, is_nothing, snapshot, snapshot_object
-from accumulator._fold.policy import MESSAGE, STEP, Misfit, json_type, path_keys, usable_index
-from accumulator._fold.whole import fold_ending, fold_fields
-from accumulator._json import render_path
+from accumulator._fold.policy import WrongShape, usable_index
+from accumulator._fold.whole import fold_ending, fold_repeat
+from accumulator._json import json_type
 
 if TYPE_CHECKING:
-    from accumulator._assistants.run_steps import ToolCall
-    from accumulator._assistants.updates import Update
-    from accumulator._fold.delta import Change, Changes, Fault, Growth
-    from accumulator._fold.nodes import Entry, Json
-    from accumulator._fold.policy import Shape
+    from accumulator._engine.protocol import Event, ResourceType, Role
+    from accumulator._fold.changes import Change, Changes, Growth
+    from accumulator._fold.nodes import Entry
+    from accumulator._json import Json, JSONObject, Path
 
 State: TypeAlias = Literal["new", "open", "ended"]
+Fold: TypeAlias = Literal["fill", "fill but status", "append", "settle"]
+Notice: TypeAlias = Literal["created", "updated", "updated if aside", "done"]
 
-ENDINGS: Final = frozenset({"completed", "failed", "cancelled", "expired", "incomplete"})
-"""The last words of the events that end a step or a message; "incomplete" is a message's, most are a step's."""
 
-LIFE: Final[dict[tuple[State, str], State]] = {
-    ("new", "created"): "open",
-    ("new", "in_progress"): "open",
-    ("new", "delta"): "open",
-    **{("new", ending): "ended" for ending in ENDINGS},
-    ("open", "created"): "open",
-    ("open", "in_progress"): "open",
-    ("open", "delta"): "open",
-    **{("open", ending): "ended" for ending in ENDINGS},
-    ("ended", "created"): "ended",
-    ("ended", "in_progress"): "ended",
-    ("ended", "delta"): "ended",
-    **{("ended", ending): "ended" for ending in ENDINGS},
+class Step(NamedTuple):
+    """What an event does: the state after it, how it is folded, and the updates about the object.
+
+    Folds:
+        fill: its top-level fields replace; below, it fills what is empty. See `fold_repeat`.
+        fill but status: the same, but the fields in `ResourceType.ending_only` stay.
+        append: it is a delta. See `fold_delta`.
+        settle: it decides. See `fold_ending`.
+
+    Updates:
+        updated if aside: updated, where a delta set a field and named no part.
+    """
+
+    state: State
+    fold: Fold
+    updates: tuple[Notice, ...]
+
+
+LIFE: Final[dict[tuple[State, Role], Step]] = {
+    ("new", "whole"): Step("open", "fill", ("created",)),
+    ("new", "delta"): Step("open", "append", ("created",)),
+    ("new", "ending"): Step("ended", "settle", ("created", "done")),
+    ("open", "whole"): Step("open", "fill", ("updated",)),
+    ("open", "delta"): Step("open", "append", ("updated if aside",)),
+    ("open", "ending"): Step("ended", "settle", ("done",)),
+    ("ended", "whole"): Step("ended", "fill but status", ("updated",)),
+    ("ended", "delta"): Step("ended", "append", ("updated if aside",)),
+    ("ended", "ending"): Step("ended", "settle", ("updated",)),
 }
-"""The state after an event, by the state before it and the last word of the event's name. Nothing leads back."""
+"""What an event does, by the state before it and its role. A second ending is folded as the first, and only updates."""
 
 
-class Happened(NamedTuple):
-    """What an event did: the state it met and its last word, the changes, and the parts that it was the ending of."""
+class Applied(NamedTuple):
+    """What an event did to a resource.
 
-    before: State
-    event: str
+    Attributes:
+        step: the row of `LIFE`.
+        role: the event's role.
+        changes: what the fold did.
+        finished: the parts that the event ended.
+
+    """
+
+    step: Step
+    role: Role
     changes: Changes
     finished: list[Entry]
 
     @property
     def growth(self) -> Growth | None:
-        """What grew, if it was an open one's delta and did that one thing only."""
-        return self.changes.growth if self.before == "open" else None
+        """The one thing that a delta of an open resource did, if it did just one."""
+        return self.changes.growth if self.step.state == "open" and not self.finished else None
 
 
-class Life(ABC):
-    """A run step or a message: its builder, its state, and how many of its parts are not done.
+class Resource(Generic[U]):
+    """An object that events build: its builder, its state, and how many of its parts have not ended.
 
-    `shape` is where the fold needs objects and lists in it; `way` has the keys that lead to the list of its parts;
-    `rank` counts those of its kind that were seen before it.
+    `rank` is the number of resources of its type that were seen before it.
     """
 
-    __slots__ = ("_root", "_undone", "id", "rank", "state")
+    __slots__ = ("_undone", "id", "rank", "root", "state", "type")
 
-    shape: ClassVar[Shape]
-    way: ClassVar[tuple[str, ...]]
-
-    def __init__(self, ident: str, rank: int) -> None:
-        """Begin one that no event has been applied to."""
+    def __init__(self, kind: ResourceType[U], ident: str, rank: int) -> None:
+        """Start a resource that no event was applied to."""
+        self.type = kind
         self.id = ident
         self.rank = rank
         self.state: State = "new"
-        self._root = Object()
-        self._root.fields["id"] = ident
+        self.root = Object()
+        self.root.fields["id"] = ident
         self._undone = 0
 
     @property
     def is_open(self) -> bool:
-        """Whether something of it is still to come: its ending, or that of one of its parts."""
-        return self.state != "ended" or self._undone > 0
+        """Whether its ending, or that of one of its parts, is still to come."""
+        return self._undone > 0 or (self.state != "ended" and self.type.part_end is None)
 
-    def json(self) -> dict[str, object]:
-        """Return it as it is, as JSON. Costs what changed since the last time; shared, and not to be changed."""
-        return _as_json(snapshot_object(self._root))
+    def json(self) -> JSONObject:
+        """Return its JSON, which is shared and must not be changed. Costs what changed since the last call."""
+        return snapshot_object(self.root)
 
     def depth(self) -> int:
-        """Return how deep it is nested."""
-        return depth_of([self._root])
+        """Return how deep its JSON is nested."""
+        return depth_of([self.root])
 
-    def part_json(self, index: int) -> dict[str, object] | None:
-        """Return the part at an index as `json` does, None where there is none."""
+    def part_json(self, index: int) -> JSONObject | None:
+        """Return the JSON of the part at an index, as `json` does; None where there is no such part."""
         parts = self._parts()
         entry = parts.entries.get(index) if parts is not None else None
-        return None if entry is None else _as_json(snapshot_object(entry))
+        return None if entry is None else snapshot_object(entry)
 
-    def apply(self, event: str, payload: dict[str, Json]) -> Happened:
-        """Apply the event whose name ends in `event`, or raise `Misfit` with nothing changed."""
-        before = self.state
-        after = LIFE[before, event]
-        changes = self._fold(event, payload, ended=before == "ended")
-        self.state = after
+    def apply(self, event: Event[U], payload: JSONObject) -> Applied:
+        """Apply an event, or raise `WrongShape` with nothing changed."""
+        step = LIFE[self.state, event.role]
+        changes = self._fold(step.fold, payload)
+        self.state = step.state
         self._undone += sum(change.created for change in changes.parts)
-        return Happened(before, event, changes, self._finish_parts() if event in ENDINGS else [])
+        finished = self._end_all() if event.role == "ending" else self._end_some(changes)
+        return Applied(step, event.role, changes, finished)
 
-    def updates(self, number: int, happened: Happened) -> list[Update]:
-        """Return the updates about what an event did, problems left out."""
-        before, event, changes, finished = happened
-        updates: list[Update] = []
-        if before == "new":
-            updates.append(self._created(number))
-        for change in changes.parts:
-            if change.created:
-                updates.append(self._part_created(number, change.entry))
-            if event == "delta":
-                updates.append(self.part_delta(number, change))
-        updates += [self._part_done(number, entry) for entry in finished]
-        if event in ENDINGS and before != "ended":
-            updates.append(self._done(number))
-        elif before != "new" and (event != "delta" or changes.aside):
-            updates.append(self._updated(number))
-        return updates
+    def _fold(self, fold: Fold, payload: JSONObject) -> Changes:
+        kind = self.type
+        if fold == "append":
+            delta, path = _at(payload, kind.delta_path)
+            return fold_delta(self.root, delta, kind.schema, path, kind.parts)
+        if fold == "settle":
+            return fold_ending(self.root, payload, kind.schema, kind.parts)
+        keep = kind.ending_only if fold == "fill but status" else ()
+        return fold_repeat(self.root, payload, kind.schema, kind.parts, keep=keep)
 
-    def problems(self, number: int, happened: Happened) -> list[Problem]:
-        """Return what was wrong with an event."""
-        return [self._problem(number, fault) for fault in happened.changes.faults]
-
-    def _fold(self, event: str, payload: dict[str, Json], *, ended: bool) -> Changes:
-        if event in ENDINGS:
-            return fold_ending(self._root, payload, self.shape)
-        if event != "delta":
-            return fold_fields(self._root, payload, self.shape, keep=("status",) if ended else ())
-        delta = payload.get("delta")
-        if not isinstance(delta, dict):
-            raise Misfit((None, "delta"), f"expected an object, got {json_type(delta)}")
-        return fold_delta(self._root, delta, self.shape, (None, "delta"))
-
-    def _finish_parts(self) -> list[Entry]:
-        """Have all parts done, and return those that were not."""
+    def _end_all(self) -> list[Entry]:
+        """End every part, and return those that had not ended."""
         finished: list[Entry] = []
         parts = self._parts()
         if parts is not None:
@@ -172,151 +151,68 @@ class Life(ABC):
         self._undone = 0
         return finished
 
-    def _chain(self) -> list[Object | Keyed]:
-        """Return the builders on the way to the parts, their list last where it is there."""
-        chain: list[Object | Keyed] = [self._root]
-        for key in self.way:
-            last = chain[-1]
-            node = last.fields.get(key) if isinstance(last, Object) else None
-            if isinstance(node, (Object, Keyed)):
-                chain.append(node)
-        return chain
+    def _end_some(self, changes: Changes) -> list[Entry]:
+        """End the parts that say so themselves, and return those that had not ended."""
+        if self.type.part_end is None:
+            return []
+        finished: list[Entry] = []
+        for change in changes.parts:
+            entry = change.entry
+            if not entry.done and not is_nothing(entry.fields.get(self.type.part_end)):
+                entry.done = True
+                finished.append(entry)
+        self._undone -= len(finished)
+        return finished
 
     def _parts(self) -> Keyed | None:
-        parts = self._chain()[-1]
-        return parts if isinstance(parts, Keyed) else None
+        node: object = self.root
+        for key in self.type.parts_path:
+            node = node.fields.get(key) if isinstance(node, Object) else None
+        return node if isinstance(node, Keyed) else None
 
-    def dump(self) -> LifeDump:
-        """Return all that it is, as plain data."""
-        return LifeDump(self.id, self.state, dump_node(self._root))
-
-    def restore(self, dump: LifeDump) -> None:
-        """Become what `dump` took apart; `ValueError` where it took nothing of the kind apart."""
-        self.state = dump.state
-        load_object(dump.root, self._root)
+    def count_undone(self) -> None:
+        """Count the parts that have not ended, after the builder was loaded."""
         parts = self._parts()
         self._undone = sum(not entry.done for entry in parts.ordered()) if parts is not None else 0
 
-    # What differs between a step and a message.
+    # The updates about it.
 
-    @abstractmethod
-    def _created(self, number: int) -> Update:
-        """Return the update that it was seen for the first time."""
+    def build_updates(self, number: int, applied: Applied) -> list[U]:
+        """Make the updates about an event, without its problems."""
+        kind, (step, role, changes, finished) = self.type, applied
+        updates: list[U] = []
+        if "created" in step.updates:
+            updates.append(kind.created(number, self.id, self.json()))
+        for change in changes.parts:
+            if change.created:
+                updates.append(kind.part_created(number, self.id, change.entry.index, snapshot_object(change.entry)))
+            if role == "delta":
+                updates.append(self.part_delta(number, change))
+        updates += [kind.part_done(number, self.id, entry.index, snapshot_object(entry)) for entry in finished]
+        if "done" in step.updates:
+            updates.append(kind.done(number, self.id, self.json()))
+        elif "updated" in step.updates or (changes.aside and "updated if aside" in step.updates):
+            updates.append(kind.updated(number, self.id, self.json()))
+        return updates
 
-    @abstractmethod
-    def _updated(self, number: int) -> Update:
-        """Return the update that it was sent again."""
-
-    @abstractmethod
-    def _done(self, number: int) -> Update:
-        """Return the update that it ended."""
-
-    @abstractmethod
-    def _part_created(self, number: int, entry: Entry) -> Update:
-        """Return the update that a part was seen for the first time."""
-
-    @abstractmethod
-    def part_delta(self, number: int, change: Change) -> ToolCallDelta | ContentDelta:
-        """Return the update with a fragment of a part."""
-
-    @abstractmethod
-    def _part_done(self, number: int, entry: Entry) -> Update:
-        """Return the update that a part is complete."""
-
-    @abstractmethod
-    def _problem(self, number: int, fault: Fault) -> Problem:
-        """Return a fault as a problem of this object."""
+    def part_delta(self, number: int, change: Change) -> U:
+        """Make the update about a fragment of a part."""
+        index = usable_index(change.sent, self.type.parts.key)
+        return self.type.part_delta(number, self.id, index, part_id(change.entry), change.sent)
 
 
-class StepLife(Life):
-    """A run step; its parts are its tool calls."""
-
-    __slots__ = ()
-
-    shape = STEP
-    way = ("step_details", "tool_calls")
-
-    def view(self) -> RunStep:
-        """Return the step as it is."""
-        return RunStep.wrap(self.json())
-
-    def _created(self, number: int) -> Update:
-        return RunStepCreated(number, self.id, self.view())
-
-    def _updated(self, number: int) -> Update:
-        return RunStepUpdated(number, self.id, self.view())
-
-    def _done(self, number: int) -> Update:
-        return RunStepDone(number, self.id, self.view())
-
-    def _part_created(self, number: int, entry: Entry) -> Update:
-        return ToolCallCreated(number, self.id, entry.index, _call(entry))
-
-    def part_delta(self, number: int, change: Change) -> ToolCallDelta:
-        """Return the update with a fragment of a call."""
-        view = wrap_tool_call_delta(_as_json(change.sent))
-        return ToolCallDelta(number, self.id, usable_index(change.sent), _ident(change.entry), view)
-
-    def _part_done(self, number: int, entry: Entry) -> Update:
-        return ToolCallDone(number, self.id, entry.index, _call(entry))
-
-    def _problem(self, number: int, fault: Fault) -> Problem:
-        return Problem(number, fault.kind, render_path(path_keys(fault.path)), fault.raw, fault.message, self.id)
-
-
-class MessageLife(Life):
-    """A message; its parts are its content."""
-
-    __slots__ = ()
-
-    shape = MESSAGE
-    way = ("content",)
-
-    def view(self) -> Message:
-        """Return the message as it is."""
-        return Message.wrap(self.json())
-
-    def _created(self, number: int) -> Update:
-        return MessageCreated(number, self.id, self.view())
-
-    def _updated(self, number: int) -> Update:
-        return MessageUpdated(number, self.id, self.view())
-
-    def _done(self, number: int) -> Update:
-        return MessageDone(number, self.id, self.view())
-
-    def _part_created(self, number: int, entry: Entry) -> Update:
-        return ContentCreated(number, self.id, entry.index, wrap_content(_as_json(snapshot_object(entry))))
-
-    def part_delta(self, number: int, change: Change) -> ContentDelta:
-        """Return the update with a fragment of a content part."""
-        view = wrap_content_delta(_as_json(change.sent))
-        return ContentDelta(number, self.id, usable_index(change.sent), view)
-
-    def _part_done(self, number: int, entry: Entry) -> Update:
-        return ContentDone(number, self.id, entry.index, wrap_content(_as_json(snapshot_object(entry))))
-
-    def _problem(self, number: int, fault: Fault) -> Problem:
-        return Problem(number, fault.kind, render_path(path_keys(fault.path)), fault.raw, fault.message, None, self.id)
-
-
-class LifeDump(msgspec.Struct):
-    """A step or a message in a checkpoint."""
-
-    id: str
-    state: State
-    root: Dump
-
-
-def _as_json(json: dict[str, Json]) -> dict[str, object]:
-    return cast("dict[str, object]", json)
-
-
-def _call(entry: Entry) -> ToolCall:
-    return wrap_tool_call(_as_json(snapshot_object(entry)))
-
-
-def _ident(entry: Entry) -> str | None:
-    """Return an entry's id as sent, None while none came."""
+def part_id(entry: Entry) -> Json:
+    """Return the id of a part as it was sent, None while there was none."""
     ident = entry.fields.get("id")
-    return None if is_nothing(ident) else cast("str", snapshot(ident))
+    return None if is_nothing(ident) else snapshot(ident)
+
+
+def _at(payload: JSONObject, keys: tuple[str, ...]) -> tuple[JSONObject, Path]:
+    """Return the object at keys of a payload, and the path to it."""
+    value: Json = payload
+    path: Path = None
+    for key in keys:
+        value, path = value.get(key) if isinstance(value, dict) else None, (path, key)
+    if not isinstance(value, dict):
+        raise WrongShape(path, f"expected an object, got {json_type(value)}")
+    return value, path

@@ -1,181 +1,103 @@
-"""The fold of deltas into what is there.
+"""The merge of a delta: it is planned, then committed.
 
-One table of field names says what a delta does to a field that has a value:
+The plan reads what is there and finds every fault. Either it raises `WrongShape`, and nothing has changed, or `commit`
+carries it out in a few loops that cannot fail. Only the file of open entries without an index changes while planning;
+`roll_back` restores it.
 
-- *append*: text goes behind text; what is no text replaces what is none.
-- *keep first*: the first value that is not empty stays; another one later is a conflict.
-- *replace*: everything else takes the last value that is not null. Objects merge key by key, but for *whole* ones.
-
-Lists are keyed where the reference has them so (`STEP`, `MESSAGE`), and wherever all entries are objects with a usable
-`index`; any other list is a value. Null never overwrites; an empty list, or an empty text where text is appended,
-erases nothing.
-
-A delta is planned first: the plan reads what is there, finds every fault, and either is dropped as a whole (`Misfit`)
-or carried out by a few loops that cannot fail. Only the index of open entries by type is changed while planning, and
-put back.
+What each kind of field does is in `policy`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, cast
 
-import msgspec
-
-from accumulator._assistants.updates import ProblemKind
+from accumulator._fold.changes import (
+    Change,
+    Changes,
+    Fault,
+    ListGrowth,
+    TextGrowth,
+    late,
+    type_conflict,
+    value_conflict,
+)
+from accumulator._fold.matching import find
 from accumulator._fold.nodes import (
     Entry,
-    Json,
     Keyed,
     Object,
     Text,
+    build_fields,
     entry_type,
     id_key,
     is_nothing,
+    keeps_first,
     snapshot,
 )
-from accumulator._fold.policy import ANY, Misfit, Path, check, indexed, json_type, usable_index
-from accumulator._json import dump_json, same_json
+from accumulator._fold.policy import WrongShape, check, usable_index
+from accumulator._json import dump_json, json_type, same_json
 
 if TYPE_CHECKING:
-    from accumulator._fold.nodes import (
-        Node,
-        OpenUnindexed,
-    )
-    from accumulator._fold.policy import Shape
-
-APPEND = frozenset({"arguments", "input", "logs", "output", "refusal", "requesturl", "response_metadata", "value"})
-KEEP_FIRST = frozenset({"file_id", "id", "name", "server_label", "type"})
-WHOLE = frozenset({"ranking_options"})
-_VALUES = APPEND | KEEP_FIRST
+    from accumulator._fold.changes import Growth
+    from accumulator._fold.nodes import Node, OpenUnindexed
+    from accumulator._fold.policy import Schema
+    from accumulator._json import Json, JSONObject, Path
 
 
-class Fault(msgspec.Struct, frozen=True):
-    """Something that stayed out of the fold, or was replaced in it; `raw` is its JSON."""
+def fold_delta(root: Object, delta: JSONObject, schema: Schema, path: Path, parts: Schema | None = None) -> Changes:
+    """Merge a delta into `root`. Costs the delta, whatever was folded before.
 
-    kind: ProblemKind
-    path: Path
-    message: str
-    raw: str
+    Args:
+        root: the object that grows.
+        delta: its increment.
+        schema: the schema of both.
+        path: where the delta is in its event.
+        parts: the schema, within `schema`, of the list whose entries are reported in `Changes.parts`.
 
-
-class Change(msgspec.Struct, frozen=True):
-    """A tool call or content part that an event spoke of: its entry, whether it is new, and the entry as sent."""
-
-    entry: Entry
-    created: bool
-    sent: dict[str, Json]
-    path: Path
-
-
-class Changes:
-    """What merging one event did.
-
-    Attributes:
-        parts: the tool calls or content parts that it spoke of.
-        faults: what stayed out, or was replaced.
-        aside: whether a delta changed something and spoke of no part.
-        growth: all that a delta did, if that was to append to one text of one part or to open one entry in it.
+    Raises:
+        WrongShape: a value has another JSON type than the fold needs; nothing was merged.
 
     """
-
-    __slots__ = ("aside", "faults", "growth", "parts")
-
-    def __init__(self) -> None:
-        """Begin with nothing done."""
-        self.parts: list[Change] = []
-        self.faults: list[Fault] = []
-        self.aside = False
-        self.growth: Growth | None = None
-
-
-class _Growth(msgspec.Struct, frozen=True):
-    """All that a delta did, if that was one thing in one part that was there: the part's change, and what it made old.
-
-    The path is that of the text or entry.
-    """
-
-    path: Path
-    change: Change
-    objects: list[Object]
-    entries: list[tuple[Keyed, Entry]]
-
-    def outdate(self) -> None:
-        """Have the snapshots that it changes made anew."""
-        for node in self.objects:
-            node.snap = None
-        for keyed, entry in self.entries:
-            keyed.touch(entry)
-
-
-class TextGrowth(_Growth, frozen=True):
-    """A fragment was appended to a text, which is a field of `owner`."""
-
-    text: Text
-    fragment: str
-    owner: Object
-
-
-class ListGrowth(_Growth, frozen=True):
-    """An entry was opened in a list under an index; `sent` is its JSON."""
-
-    keyed: Keyed
-    index: int
-    sent: dict[str, Json]
-
-
-Growth: TypeAlias = TextGrowth | ListGrowth
-
-
-def value_conflict(path: Path, key: str, value: Json) -> Fault:
-    """Return the conflict of a field that keeps its first value and came with another."""
-    return Fault("conflict", path, f"expected {key[:80]!r} as first sent, got another", dump_json(value))
-
-
-def type_conflict(path: Path, known: str, sent: dict[str, Json]) -> Fault:
-    """Return the conflict of an entry that came with another type than it has, and stays out."""
-    message = f"expected an entry of type {known[:80]!r} as before, got {entry_type(sent)[:80]!r}"
-    return Fault("conflict", (path, "type"), message, dump_json(sent))
-
-
-def fold_delta(root: Object, delta: dict[str, Json], shape: Shape, path: Path) -> Changes:
-    """Merge a delta into `root`, or raise `Misfit` with nothing merged. Costs the delta, whatever was folded before."""
-    check(delta, shape, path)
-    plan = _Plan()
+    check(delta, schema, path)
+    plan = _Plan(parts)
     try:
-        plan.merge_object(root, delta, shape, path)
-    except BaseException:  # also an interrupt, or a stack that the caller left too small
-        plan.drop()
+        plan.merge_object(root, delta, schema, path)
+    except BaseException:  # also an interrupt, or a stack that is too small
+        plan.roll_back()
         raise
-    return plan.carry_out()
+    return plan.commit()
 
 
 class _Plan:
     """What a delta will do.
 
-    `_new` holds what is to be set, by the identity of its container and its key, for later entries of the same event.
+    `_new` holds what will be set, by the identity of its container and its key, for later entries of the same event.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, parts: Schema | None) -> None:
+        self._parts = parts
         self._new: dict[tuple[int, str | int], object] = {}
         self._fields: list[tuple[Object, str, Node]] = []
-        self._entries: list[tuple[Keyed, Entry, dict[str, Json], Path]] = []
+        self._entries: list[tuple[Keyed, Entry]] = []
+        self._opened: list[tuple[JSONObject, str | None, Path]] = []  # each as sent, the key that is dropped, and where
         self._ids: list[tuple[Keyed, str, Entry]] = []
         self._texts: list[tuple[Text, str, Object, Path]] = []
         self._conflicts: dict[tuple[int, str], Object] = {}
-        self._loose: list[tuple[OpenUnindexed, Entry, str | None]] = []
+        self._filed: list[tuple[OpenUnindexed, Entry, str | None]] = []
         self._touched: list[Object] = []
         self._stale: list[tuple[Keyed, Entry]] = []
+        self._repeated = False  # whether a field was sent again with the value that it has
         self._changes = Changes()
 
-    def drop(self) -> None:
-        """Put back the one thing that planning changes, the index of open entries by type."""
-        for loose, entry, before in reversed(self._loose):
-            loose.put(entry, before)
+    def roll_back(self) -> None:
+        """Restore the files of open entries without an index."""
+        for file, entry, before in reversed(self._filed):
+            file.put(entry, before)
 
-    def carry_out(self) -> Changes:
+    def commit(self) -> Changes:
         for target, key, node in self._fields:
             target.fields[key] = node
-        for keyed, entry, _, _ in self._entries:
+        for keyed, entry in self._entries:
             keyed.add(entry)
         for keyed, ident, entry in self._ids:
             keyed.ids[ident] = entry
@@ -188,67 +110,51 @@ class _Plan:
         for keyed, entry in self._stale:
             keyed.touch(entry)
         changes = self._changes
-        changes.aside = bool(self._fields or self._texts or self._entries) and not changes.parts
+        set_any = bool(self._fields or self._texts or self._entries) or self._repeated
+        changes.aside = set_any and not changes.parts
         changes.growth = self._growth()
         return changes
 
     def _growth(self) -> Growth | None:
-        """Return what the plan is if it is one thing in one part and nothing else."""
-        others = (self._fields, self._ids, self._changes.faults)  # conflicts, and entries without index, have faults
+        """Return the one thing that the plan does in one part, None if it does more or less."""
+        others = (self._fields, self._ids, self._changes.faults)  # conflicts and entries without an index have faults
         if len(self._changes.parts) != 1 or len(self._texts) + len(self._entries) != 1 or any(others):
             return None
         [change] = self._changes.parts
         if self._texts:
             [(text, fragment, owner, path)] = self._texts
             return TextGrowth(path, change, self._touched, self._stale, text, fragment, owner)
-        [(keyed, entry, sent, path)] = self._entries
-        if change.created or entry.index is None:
+        [(keyed, entry)], [(sent, key, path)] = self._entries, self._opened
+        if change.created or entry.index is None or key is None:
             return None
-        return ListGrowth(path, change, self._touched, self._stale, keyed, entry.index, sent)
+        return ListGrowth(path, change, self._touched, self._stale, keyed, entry.index, sent, key)
 
     def merge_object(
-        self, target: Object, delta: dict[str, Json], shape: Shape, path: Path, *, keyed: bool = False
+        self, target: Object, delta: JSONObject, schema: Schema, path: Path, dropped: str | None = None
     ) -> None:
+        """Plan the merge of an object, all but a dropped key."""
+        keep_first, append, whole = schema.policy.keep_first, schema.policy.append, schema.policy.whole
         self._touched.append(target)
         for key, value in delta.items():
-            if keyed and key == "index":
+            if key == dropped:
                 continue
             here = (path, key)
             node = self._node(target, key) if self._new else target.fields.get(key)
             if value is None:
                 if node is None and key not in target.fields:
                     self._set(target, key, None)
-            elif key in KEEP_FIRST:
+            elif key in keep_first:
                 self._keep_first(target, key, node, value, here)
-            elif key in target.held:
-                self._late(key, node, value, here)
-            elif key in APPEND:
+            elif key in target.settled:
+                self._late(key, node, value, here, appends=key in append)
+            elif key in append:
                 self._append(target, key, node, value, here)
-            elif isinstance(value, dict) and key not in WHOLE:
-                self._merge_nested(target, key, node, value, shape.fields.get(key, ANY), here)
+            elif isinstance(value, dict) and key not in whole:
+                self._merge_nested(target, key, node, value, schema.fields.get(key, schema.open), here)
             elif isinstance(value, list):
-                self._merge_list(target, key, node, value, shape.fields.get(key, ANY), here)
+                self._merge_list(target, key, node, value, schema.fields.get(key, schema.open), here)
             else:
                 self._replace(target, key, node, value, here)
-
-    def _grow(self, target: Object, delta: dict[str, Json], shape: Shape, path: Path, *, keyed: bool = False) -> None:
-        """Do as `merge_object` for an object that nothing is in yet: at once, as nobody has it before the end."""
-        fields = target.fields
-        for key, value in delta.items():
-            if keyed and key == "index":
-                continue
-            if isinstance(value, str):
-                fields[key] = Text(value) if key in APPEND else value
-            elif key in _VALUES or not isinstance(value, (dict, list)) or (isinstance(value, dict) and key in WHOLE):
-                fields[key] = value
-            elif isinstance(value, dict):
-                fields[key] = grown = Object()
-                self._grow(grown, value, shape.fields.get(key, ANY), (path, key))
-            elif (inner := shape.fields.get(key, ANY)).keyed or indexed(value):
-                fields[key] = entries = Keyed()
-                self._merge_entries(entries, value, inner, (path, key))
-            else:
-                fields[key] = value
 
     def _node(self, target: Object, key: str) -> Node:
         if (id(target), key) in self._new:
@@ -259,24 +165,19 @@ class _Plan:
         self._new[id(target), key] = node
         self._fields.append((target, key, node))
 
-    def _fault(self, kind: ProblemKind, path: Path, message: str, raw: Json) -> None:
-        self._changes.faults.append(Fault(kind, path, message, dump_json(raw)))
-
     def _keep_first(self, target: Object, key: str, node: Node, value: Json, path: Path) -> None:
-        if is_nothing(node):
-            if not is_nothing(value) or node is None:
-                self._set(target, key, value)
-        elif not (is_nothing(value) or self._reported(target, key) or same_json(snapshot(node), value)):
+        if type(value) is str and value == node:
+            return  # the usual repeat
+        reported = key in target.conflicts or (id(target), key) in self._conflicts
+        if (kept := keeps_first(node, value, present=node is not None, reported=reported)) == "set":
+            self._set(target, key, value)
+        elif kept == "conflict":
             self._conflicts[id(target), key] = target
             self._changes.faults.append(value_conflict(path, key, value))
 
-    def _reported(self, target: Object, key: str) -> bool:
-        return key in target.conflicts or (id(target), key) in self._conflicts
-
-    def _late(self, key: str, node: Node, value: Json, path: Path) -> None:
-        if is_nothing(value) or (key not in APPEND and same_json(snapshot(node), value)):
-            return
-        self._fault("late", path, f"expected no more of {key[:80]!r}: an ending held its value", value)
+    def _late(self, key: str, node: Node, value: Json, path: Path, *, appends: bool) -> None:
+        if not (is_nothing(value) or (not appends and same_json(snapshot(node), value))):
+            self._changes.faults.append(late(path, key, value))
 
     def _append(self, target: Object, key: str, node: Node, value: Json, path: Path) -> None:
         if is_nothing(value):
@@ -288,98 +189,113 @@ class _Plan:
             elif isinstance(node, Text) or is_nothing(node):
                 self._set(target, key, Text(value))
             else:
-                raise Misfit(path, f"expected {json_type(snapshot(node))} as before, got a text")
+                raise WrongShape(path, f"expected {json_type(snapshot(node))} as before, got a text")
         elif isinstance(node, Text) and node:
-            raise Misfit(path, f"expected a text to append, got {json_type(value)}")
+            raise WrongShape(path, f"expected a text to append, got {json_type(value)}")
         else:
-            self._set(target, key, value)
+            self._replace(target, key, None if isinstance(node, Text) else node, value, path)
 
-    def _merge_nested(  # noqa: PLR0913, PLR0917 - a field, what it has and what it gets
-        self, target: Object, key: str, node: Node, value: dict[str, Json], shape: Shape, path: Path
+    def _merge_nested(  # noqa: PLR0913, PLR0917 - a field, its node and its delta
+        self, target: Object, key: str, node: Node, value: JSONObject, schema: Schema, path: Path
     ) -> None:
         if isinstance(node, Keyed):
-            raise Misfit(path, "expected a list as before, got an object")
+            raise WrongShape(path, "expected a list as before, got an object")
         if isinstance(node, Object):
-            self.merge_object(node, value, shape, path)
+            self.merge_object(node, value, schema, path)
         else:
-            grown = Object()
-            self._set(target, key, grown)
-            self._grow(grown, value, shape, path)
+            self._replaces(node)
+            self._set(target, key, grown := Object())
+            build_fields(grown, value, schema, self._build_list, path)
 
-    def _merge_list(  # noqa: PLR0913, PLR0917 - a field, what it has and what it gets
-        self, target: Object, key: str, node: Node, value: list[Json], shape: Shape, path: Path
+    def _merge_list(  # noqa: PLR0913, PLR0917 - a field, its node and its delta
+        self, target: Object, key: str, node: Node, value: list[Json], schema: Schema, path: Path
     ) -> None:
-        keyed = shape.keyed or indexed(value)
-        if not keyed and not value:
+        index_key = schema.key_of(value)
+        if index_key is None and not value:
             if node is None:
                 self._set(target, key, value)
             return
         if isinstance(node, Object):
-            raise Misfit(path, "expected an object as before, got a list")
-        if isinstance(node, Keyed) and not keyed:
-            raise Misfit(path, "expected entries with an index as before, got others")
-        if not keyed:
-            self._set(target, key, value)
+            raise WrongShape(path, "expected an object as before, got a list")
+        if index_key is None:
+            if isinstance(node, Keyed):
+                raise WrongShape(path, "expected entries with an index as before, got others")
+            self._replace(target, key, node, value, path)
             return
         if not isinstance(node, Keyed):
+            self._replaces(node)
             node = Keyed()
             self._set(target, key, node)
-        self._merge_entries(node, value, shape, path)
+        self._merge_entries(node, value, schema, path)
+
+    def _build_list(self, value: list[Json], schema: Schema, path: Path) -> Node:
+        """Build the list of an object that is new: nobody sees it before the commit, so it may grow at once."""
+        if schema.key_of(value) is None:
+            return value
+        keyed = Keyed()
+        self._merge_entries(keyed, value, schema, path)
+        return keyed
 
     def _replace(self, target: Object, key: str, node: Node, value: Json, path: Path) -> None:
         if isinstance(node, (Object, Keyed)):
             was = "an object" if isinstance(node, Object) else "a list"
-            raise Misfit(path, f"expected {was} as before, got {json_type(value)}")
+            raise WrongShape(path, f"expected {was} as before, got {json_type(value)}")
+        if node is not None and same_json(snapshot(node), value):
+            self._repeated = True
+            return
+        self._replaces(node)
         self._set(target, key, value)
 
-    def _merge_entries(self, keyed: Keyed, sent: list[Json], shape: Shape, path: Path) -> None:
-        for position, delta in enumerate(cast("list[dict[str, Json]]", sent)):  # `check` or its indexes say so
+    def _replaces(self, node: Node) -> None:
+        """Note that a value is replaced, unless there was none."""
+        if node is not None:
+            self._changes.replaced = True
+
+    def _merge_entries(self, keyed: Keyed, sent: list[Json], schema: Schema, path: Path) -> None:
+        dropped = schema.dropped
+        for position, delta in enumerate(cast("list[JSONObject]", sent)):  # `check`, or the indexes, made sure of it
             here = (path, position)
-            entry, created = self._find(keyed, delta, here)
+            entry, created = self._entry(keyed, delta, schema, here)
             kind, known = entry_type(delta), None if created else self._node(entry, "type")
             if kind and isinstance(known, str) and known not in {"", kind}:
-                self._changes.faults.append(type_conflict(here, known, delta))
+                self._changes.faults.append(type_conflict(here, known, kind, delta))
                 continue
             ident = delta.get("id")
             if not is_nothing(ident) and (created or is_nothing(self._node(entry, "id"))):
                 self._name(keyed, id_key(ident), entry)
             if entry.index is None and (created or (kind and not known and not entry.done and entry.position is None)):
-                self._loose.append((keyed.open_unindexed, entry, keyed.open_unindexed.put(entry, kind)))
+                self._filed.append((keyed.open_unindexed, entry, keyed.open_unindexed.put(entry, kind)))
             if created:
-                self._grow(entry, delta, shape, here, keyed=True)
+                build_fields(entry, delta, schema, self._build_list, here, dropped)
             else:
                 self._stale.append((keyed, entry))
-                self.merge_object(entry, delta, shape, here, keyed=True)
-            if shape.parts:
+                self.merge_object(entry, delta, schema, here, dropped)
+            if schema is self._parts:
                 self._changes.parts.append(Change(entry, created, delta, here))
+
+    def _entry(self, keyed: Keyed, delta: JSONObject, schema: Schema, path: Path) -> tuple[Entry, bool]:
+        """Return the entry that a delta means, and whether it is a new one."""
+        key = schema.entry_key
+        index = usable_index(delta, key)
+        if index is None:
+            self._changes.faults.append(_no_index(delta, key, path))
+        known = find(keyed, delta, index, self._new)
+        if known is not None:
+            return known, False
+        entry = Entry(index)
+        if index is not None:
+            self._new[id(keyed), index] = entry
+        self._entries.append((keyed, entry))
+        self._opened.append((delta, schema.dropped, path))
+        return entry, True
 
     def _name(self, keyed: Keyed, ident: str, entry: Entry) -> None:
         if ident not in keyed.ids and (id(keyed), ident) not in self._new:
             self._new[id(keyed), ident] = entry
             self._ids.append((keyed, ident, entry))
 
-    def _find(self, keyed: Keyed, delta: dict[str, Json], path: Path) -> tuple[Entry, bool]:
-        """Return the entry that a delta is for, and whether it was opened for it."""
-        index = usable_index(delta)
-        if index is not None:
-            known = self._new.get((id(keyed), index)) or keyed.entries.get(index)
-        else:
-            came = dump_json(delta["index"])[:40] if "index" in delta else "none"
-            self._fault("index", (path, "index"), f"expected an integer of 0 or more as index, got {came}", delta)
-            ident = delta.get("id")
-            if is_nothing(ident):
-                known = self._continued(keyed, entry_type(delta))
-            else:
-                known = self._new.get((id(keyed), id_key(ident))) or keyed.ids.get(id_key(ident))
-        if isinstance(known, Entry):
-            return known, False
-        entry = Entry(index)
-        if index is not None:
-            self._new[id(keyed), index] = entry
-        self._entries.append((keyed, entry, delta, path))
-        return entry, True
 
-    def _continued(self, keyed: Keyed, kind: str) -> Entry | None:
-        """Return the one open entry of those without an index that a type fits."""
-        fitting = keyed.open_unindexed.fitting(kind)
-        return fitting[0] if len(fitting) == 1 else None
+def _no_index(delta: JSONObject, key: str | None, path: Path) -> Fault:
+    got = dump_json(delta[key])[:40] if key in delta else "none"
+    message = f"expected an integer of 0 or more as index, got {got}"
+    return Fault("index", (path, key or "index"), message, dump_json(delta))

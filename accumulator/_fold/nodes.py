@@ -1,44 +1,47 @@
-"""What grows behind a snapshot: text, objects and keyed lists, and the snapshots read from them.
+"""Builders: what grows behind a snapshot, and the snapshots that are read from them.
 
-A node is one of three builders or a plain JSON value:
+A *node* is a builder or a plain JSON value:
 
-- `Text`: fragments of a text, joined in blocks as they come and to one text when read.
-- `Object`: a JSON object whose fields are nodes. `Entry` is the one in a keyed list.
-- `Keyed`: a list whose entries have a key, their index, that sorts them and is no part of them.
-- anything else: a JSON value that is replaced as a whole and never changed in place.
+- `Text`: a text in fragments. They are joined in blocks as they arrive, and to one text when it is read.
+- `Object`: a JSON object whose fields are nodes. An `Entry` is one in a keyed list.
+- `Keyed`: a list whose entries are sorted by their index.
+- A JSON value is replaced as one, and never changed in place.
 
-A snapshot is plain JSON, kept at its builder until that changes, shared by later snapshots, and never changed: where a
-parent keeps one, all of its descendants do.
+A *snapshot* is plain JSON. A builder keeps its snapshot until it changes, later snapshots share it, and nobody changes
+it. Where a parent keeps a snapshot, all of its descendants keep theirs.
 """
 
 from __future__ import annotations
 
 from itertools import chain, islice
-from typing import TYPE_CHECKING, TypeAlias, Union
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, Union
 
-from accumulator._json import Json as Json  # noqa: PLC0414 - others import it from here
-from accumulator._json import dump_json, joined
+from accumulator._json import dump_json, joined, same_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-Node: TypeAlias = Union["Text", "Object", "Keyed", Json]
+    from accumulator._fold.policy import Schema
+    from accumulator._json import Json, JSONObject, Path
+
+Node: TypeAlias = Union["Text", "Object", "Keyed", "Json"]
+ListBuilder: TypeAlias = "Callable[[list[Json], Schema, Path], Node]"
+_AnObject = TypeVar("_AnObject", bound="Object")
 
 _BLOCK = 256
-"""Fragments joined at a time: few enough that those not joined yet are small change, enough that a block outweighs the
-some fifty bytes that a Python string costs by itself."""
+"""Fragments that are joined at a time. Fewer would leave many small strings, each of which costs fifty bytes beside its
+text. More would leave many fragments unjoined."""
 
-
-_NONE: frozenset[str] = frozenset()
+_NO_NAMES: frozenset[str] = frozenset()
 
 
 class Text:
-    """A text in fragments. Appending costs the fragment; reading costs the text once, and again after it has grown."""
+    """A text in fragments. Appending costs the fragment. Reading costs the text, once per growth."""
 
     __slots__ = ("_blocks", "_recent")
 
     def __init__(self, text: str = "") -> None:
-        """Begin with `text`."""
+        """Start with a text."""
         self._blocks: list[str] = []
         self._recent: list[str] = [text] if text else []
 
@@ -47,7 +50,7 @@ class Text:
         return bool(self._recent or self._blocks)
 
     def append(self, fragment: str) -> None:
-        """Add a fragment that is not empty."""
+        """Append a fragment; it must not be empty."""
         recent = self._recent
         recent.append(fragment)
         if len(recent) >= _BLOCK:
@@ -55,7 +58,7 @@ class Text:
             recent.clear()
 
     def read(self) -> str:
-        """Return the whole text, the halves of a surrogate pair that came in two fragments put together."""
+        """Return the whole text. A surrogate pair that two fragments split is joined."""
         if not self._recent and len(self._blocks) == 1:
             return self._blocks[0]
         text = joined("".join(chain(self._blocks, self._recent)))
@@ -69,29 +72,29 @@ class Object:
 
     Attributes:
         fields: its nodes by name.
-        held: names of the fields that an ending held a value for; what comes later for them is late. Added by `hold`.
-        conflicts: names of the fields whose conflict has been reported. Added by `report`.
-        snap: its snapshot while that is current.
+        settled: names of the fields whose value an ending gave. A later delta for one of them is `late`.
+        conflicts: names of the fields whose conflict was reported. It is reported once.
+        snap: the snapshot, None when it is stale.
 
     """
 
-    __slots__ = ("conflicts", "fields", "held", "snap")
+    __slots__ = ("conflicts", "fields", "settled", "snap")
 
     def __init__(self) -> None:
-        """Begin empty."""
+        """Start empty."""
         self.fields: dict[str, Node] = {}
-        self.held: set[str] | frozenset[str] = _NONE  # most objects never have any
-        self.conflicts: set[str] | frozenset[str] = _NONE
-        self.snap: dict[str, Json] | None = None
+        self.settled: set[str] | frozenset[str] = _NO_NAMES  # a set only once there is a name: most objects need none
+        self.conflicts: set[str] | frozenset[str] = _NO_NAMES
+        self.snap: JSONObject | None = None
 
-    def hold(self, key: str) -> None:
-        """Have a field among the held ones."""
-        if not isinstance(self.held, set):
-            self.held = set()
-        self.held.add(key)
+    def settle(self, key: str) -> None:
+        """Mark a field as settled by an ending."""
+        if not isinstance(self.settled, set):
+            self.settled = set()
+        self.settled.add(key)
 
     def report(self, key: str) -> None:
-        """Have a field among those whose conflict has been reported."""
+        """Mark a field's conflict as reported."""
         if not isinstance(self.conflicts, set):
             self.conflicts = set()
         self.conflicts.add(key)
@@ -101,17 +104,17 @@ class Entry(Object):
     """An object in a keyed list.
 
     Attributes:
-        index: its key, or None in the space of the entries that came without a usable one.
-        position: where it stood in the last ending that held it, None before one did.
-        done: whether an ending came for it.
-        missed: whether an ending without it has been reported.
+        index: its key; None for an entry that was sent without a usable one.
+        position: its place in the last ending that named it; None before that.
+        done: whether it has ended.
+        missed: whether it was reported that an ending lacks it.
 
     """
 
     __slots__ = ("done", "index", "missed", "position")
 
     def __init__(self, index: int | None) -> None:
-        """Begin empty under its key."""
+        """Start empty."""
         super().__init__()
         self.index = index
         self.position: int | None = None
@@ -120,18 +123,18 @@ class Entry(Object):
 
 
 class OpenUnindexed:
-    """The open entries of a list that came without a usable index, to be found by type."""
+    """The open entries of a list that were sent without a usable index, by type."""
 
     __slots__ = ("_all", "_by_type", "_types")
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start with none."""
         self._all: dict[int, Entry] = {}
         self._types: dict[int, str] = {}
         self._by_type: dict[str, dict[int, Entry]] = {}
 
     def put(self, entry: Entry, kind: str | None) -> str | None:
-        """Have an entry under a type, "" for a missing one, or not at all; return what it was under."""
+        """File an entry under a type, "" for no type, or with None nowhere. Return the type that it was under."""
         before = self._types.pop(id(entry), None)
         if before is not None:
             del self._by_type[before][id(entry)], self._all[id(entry)]
@@ -141,25 +144,25 @@ class OpenUnindexed:
         return before
 
     def refresh(self, entry: Entry) -> None:
-        """Have an entry that is among them under the type that it has by now."""
+        """File an entry under its present type, if it is filed at all."""
         if id(entry) in self._all:
             self.put(entry, entry_type(entry))
 
     def fitting(self, kind: str) -> list[Entry]:
-        """Return the entries that a type fits, the first two at most; a missing type, on either side, fits all."""
+        """Return the first two entries that a type fits. No type, on either side, fits all."""
         found = [self._by_type.get(kind, {}), self._by_type.get("", {})] if kind else [self._all]
         return list(islice(chain.from_iterable(entries.values() for entries in found), 2))
 
 
 class Keyed:
-    """A list of entries by key.
+    """A list of entries that are sorted by index.
 
     Attributes:
-        entries: by index.
-        unindexed: those without a usable index, in order of arrival; they come after all indexes.
+        entries: the entries by index.
+        unindexed: the entries without a usable index, in order of arrival. They stand behind all others.
         open_unindexed: those of them that are open.
-        ids: the first entry of each id, by the id's JSON text.
-        snap: its snapshot while that is current.
+        ids: the first entry of each id; see `id_key`.
+        snap: the snapshot, None when it is stale.
 
     """
 
@@ -177,20 +180,22 @@ class Keyed:
     )
 
     def __init__(self) -> None:
-        """Begin empty."""
+        """Start empty."""
         self.entries: dict[int, Entry] = {}
         self.unindexed: list[Entry] = []
         self.open_unindexed = OpenUnindexed()
         self.ids: dict[str, Entry] = {}
         self.snap: list[Json] | None = None
-        self._last: list[Json] = []  # the snapshot before, of the entries where `_places` has them
-        self._places: dict[Entry, int] = {}
-        self._stale: set[Entry] = set()  # those of them that have changed since
-        self._later: list[Entry] = []  # those that came since, behind all others
-        self._highest = -1  # index
+        self._last: list[Json] = []  # the snapshot before this one
+        self._places: dict[
+            Entry, int
+        ] = {}  # where each entry stands in it, and in the next; empty if that is not known
+        self._stale: set[Entry] = set()  # the entries that changed since
+        self._later: list[Entry] = []  # the entries that were added since, behind all others
+        self._highest = -1  # the highest index
 
     def add(self, entry: Entry) -> None:
-        """Have another entry."""
+        """Add an entry under its index."""
         index = entry.index
         if index is None:
             self.unindexed.append(entry)
@@ -206,17 +211,17 @@ class Keyed:
         self._highest = max(index, self._highest)
 
     def touch(self, entry: Entry) -> None:
-        """Take note that an entry has changed."""
+        """Drop the snapshots that a change of an entry makes stale."""
         entry.snap = self.snap = None
         self._stale.add(entry)
 
     def reorder(self) -> None:
-        """Take note that the entries may stand in another order."""
+        """Drop the snapshot because the order of the entries may have changed."""
         self.snap = None
         self._places = {}
 
     def read(self) -> list[Json]:
-        """Return the list as JSON, as `snapshot` does: what is not new in it is copied in one piece."""
+        """Return the snapshot. Unchanged entries are copied in one piece."""
         if self.snap is None:
             if self._places:
                 snap: list[Json] = [*self._last, *map(snapshot_object, self._later)]
@@ -226,21 +231,21 @@ class Keyed:
                 entries = self.ordered()
                 snap = [snapshot_object(entry) for entry in entries]
                 self._places = {entry: place for place, entry in enumerate(entries)}
-            # Only now, as whatever interrupts a reading is not to change what the next one gives.
+            # Last, so that an interrupted read leaves the next one right.
             self._last = self.snap = snap
             self._stale.clear()
             self._later.clear()
         return self.snap
 
     def ordered(self) -> list[Entry]:
-        """Return the entries by index, then those without; those that an ending held keep its order."""
+        """Return the entries by index, then those without. The entries of the last ending keep its order."""
         entries = [self.entries[index] for index in sorted(self.entries)] + self.unindexed
-        held = sorted((entry for entry in entries if entry.position is not None), key=lambda entry: entry.position or 0)
-        in_order = iter(held)
+        placed = [entry for entry in entries if entry.position is not None]
+        in_order = iter(sorted(placed, key=lambda entry: entry.position or 0))
         return [entry if entry.position is None else next(in_order) for entry in entries]
 
     def register(self, entries: Iterable[Entry]) -> None:
-        """Note the ids that the entries have by now."""
+        """Make entries known by their ids; the first entry of an id keeps it."""
         for entry in entries:
             ident = entry.fields.get("id")
             if not is_nothing(ident):
@@ -248,12 +253,12 @@ class Keyed:
 
 
 def is_nothing(value: Node) -> bool:
-    """Tell whether a JSON value is one that never erases another: null, an empty text, an empty list."""
+    """Tell whether a JSON value is empty: null, "" or []. What is empty never erases."""
     return value is None or value == "" or value == []  # noqa: PLR1714 - a list has no hash
 
 
 def has_content(node: Node) -> bool:
-    """Tell whether anything but emptiness was folded into a node."""
+    """Tell whether a node holds anything that is not empty."""
     if isinstance(node, Text):
         return bool(node)
     if isinstance(node, Object):
@@ -263,13 +268,29 @@ def has_content(node: Node) -> bool:
     return not is_nothing(node)
 
 
+def keeps_first(node: Node, value: Json, *, present: bool, reported: bool) -> Literal["set", "keep", "conflict"]:
+    """Decide about a value for a field that keeps its first one.
+
+    Args:
+        node: what the field has.
+        value: what was sent.
+        present: whether the object has the field, be it with null.
+        reported: whether a conflict of the field was reported before.
+
+    """
+    if not has_content(node):
+        opens = node is None and (value is not None or not present)
+        return "set" if opens or not is_nothing(value) else "keep"
+    return "keep" if is_nothing(value) or reported or same_json(snapshot(node), value) else "conflict"
+
+
 def id_key(ident: Node) -> str:
-    """Return what an id is found by: texts as they are, anything else apart from every text."""
+    """Return the key of an id in `Keyed.ids`: a text itself, and for any other JSON a text that no id can be."""
     return ident if isinstance(ident, str) else "\0" + dump_json(snapshot(ident))
 
 
 def depth_of(nodes: Iterable[Node]) -> int:
-    """Return how deep nodes are nested. Goes down level by level, not by recursion."""
+    """Return how deep nodes are nested. It goes level by level, so that no depth needs stack."""
     depth, level = 0, list(nodes)
     while level := [child for node in level for child in _children(node)]:
         depth += 1
@@ -287,7 +308,7 @@ def _children(node: Node) -> Iterable[Node]:
 
 
 def snapshot(node: Node) -> Json:
-    """Return a node as JSON. Costs what changed since the last call; the result is shared and must not be changed."""
+    """Return a node as JSON, which is shared and must not be changed. Costs what changed since the last call."""
     if isinstance(node, Text):
         return node.read()
     if isinstance(node, Object):
@@ -295,7 +316,7 @@ def snapshot(node: Node) -> Json:
     return node.read() if isinstance(node, Keyed) else node
 
 
-def snapshot_object(node: Object) -> dict[str, Json]:
+def snapshot_object(node: Object) -> JSONObject:
     """Return an object as JSON, as `snapshot` does."""
     if node.snap is None:
         node.snap = {key: snapshot(value) for key, value in node.fields.items()}
@@ -303,6 +324,61 @@ def snapshot_object(node: Object) -> dict[str, Json]:
 
 
 def entry_type(entry: Object | Mapping[str, Json]) -> str:
-    """Return the `type` of an entry or of the JSON of one, "" where it has none."""
+    """Return the `type` of an entry or of its JSON, "" where it has none."""
     kind = entry.fields.get("type") if isinstance(entry, Object) else entry.get("type")
     return kind if isinstance(kind, str) else ""
+
+
+def build(value: Json, key: str, schema: Schema, build_list: ListBuilder, path: Path = None) -> Node:
+    """Build the node of a value that nothing was folded into yet.
+
+    Args:
+        value: the JSON.
+        key: the field that it is the value of.
+        schema: its schema.
+        build_list: builds the node of a list; deltas, repeated objects and endings differ there.
+        path: where the value is, for faults.
+
+    """
+    policy = schema.policy
+    if isinstance(value, str):
+        return Text(value) if key in policy.append else value
+    if not isinstance(value, (dict, list)) or key in policy.append or key in policy.keep_first:
+        return value
+    if isinstance(value, list):
+        return build_list(value, schema, path)
+    return value if key in policy.whole else build_fields(Object(), value, schema, build_list, path)
+
+
+def build_fields(  # noqa: PLR0913, PLR0917 - as `build`, and the key to drop
+    target: _AnObject, sent: JSONObject, schema: Schema, build_list: ListBuilder, path: Path, dropped: str | None = None
+) -> _AnObject:
+    """Build the fields of an empty object, all but a dropped key."""
+    fields, append = target.fields, schema.policy.append
+    for key, value in sent.items():
+        if key == dropped:
+            continue
+        if isinstance(value, str):
+            fields[key] = Text(value) if key in append else value
+        elif isinstance(value, (dict, list)):
+            fields[key] = build(value, key, schema.fields.get(key, schema.open), build_list, (path, key))
+        else:
+            fields[key] = value
+    return target
+
+
+def as_delta(node: Node, schema: Schema) -> Json:
+    """Return a node as a delta that builds it: a snapshot in which entries have their index."""
+    if isinstance(node, Text):
+        return node.read()
+    if isinstance(node, Object):
+        return _fields_as_delta(node, schema)
+    if isinstance(node, Keyed):
+        key = schema.dropped
+        entries = [(entry.index, _fields_as_delta(entry, schema)) for entry in node.ordered()]
+        return [fields if key is None else {key: index, **fields} for index, fields in entries]
+    return node
+
+
+def _fields_as_delta(node: Object, schema: Schema) -> JSONObject:
+    return {key: as_delta(value, schema.fields.get(key, schema.open)) for key, value in node.fields.items()}

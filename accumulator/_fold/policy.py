@@ -1,106 +1,145 @@
-"""Where the reference has objects and lists, in what else may come; and how a value is found not to fit in there."""
+"""What the fold does to each kind of field, and where the protocol needs objects and lists.
+
+Both are data that a protocol declares. The fold asks the policy about a field by its name, in this order:
+
+| field | a delta or a repeated object | an ending |
+|---|---|---|
+| in `keep_first` | the first value that is not empty stays; another one is a `conflict` | replaces |
+| in `append` | a delta's text is appended; a repeated object only fills an empty text | replaces |
+| an object, not in `whole` | is merged key by key | is merged key by key |
+| a keyed list | is merged entry by entry | is merged entry by entry |
+| anything else | the last value that is not null replaces | replaces |
+
+Null never overwrites, but at the top level of an ending. What is empty (null, "" or []) never erases. Nothing is added
+up. Text that meets another JSON type in an `append` field is a `shape` problem.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeAlias, Union
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from accumulator._json import json_type
+
 if TYPE_CHECKING:
-    from accumulator._fold.nodes import Json
+    from collections.abc import Mapping
+
+    from accumulator._json import Json, Path
 
 
-class Shape(msgspec.Struct, frozen=True):
-    """Where the reference has an object, or a keyed list of such objects: the shapes of the fields that matter.
-
-    `parts` marks the keyed list whose entries are handed out one by one: tool calls, content parts.
-    """
-
-    fields: Mapping[str, Shape]
-    keyed: bool = False
-    parts: bool = False
-
-
-ANY = Shape({})
-"""What the reference leaves open: nothing is needed there."""
-
-_CALLS = Shape({"code_interpreter": Shape({"outputs": Shape({}, keyed=True)})}, keyed=True, parts=True)
-STEP = Shape({"step_details": Shape({"tool_calls": _CALLS})})
-
-_CONTENT = Shape({"text": Shape({"annotations": Shape({}, keyed=True)})}, keyed=True, parts=True)
-MESSAGE = Shape({"content": _CONTENT})
-
-Path: TypeAlias = Union["tuple[Path, str | int]", None]
-"""A JSON path from its end: the parent's path and a key or position; None is the root."""
-
-
-class Misfit(Exception):  # noqa: N818 - no error of the library: it never leaves it
-    """A wrong JSON type where the fold needs another: the whole event stays out."""
+class WrongShape(Exception):  # noqa: N818 - it never leaves the library, so it is no error of its face
+    """A value has another JSON type than the fold needs: the whole event is left out."""
 
     def __init__(self, path: Path, message: str) -> None:
-        """Keep where, and what was expected and came."""
+        """Keep where it is, and what was expected there."""
         super().__init__(message)
         self.path = path
         self.message = message
 
 
-def path_keys(path: Path) -> list[str | int]:
-    """Return the keys and positions of a path, from the root on."""
-    keys: list[str | int] = []
-    while path is not None:
-        path, key = path
-        keys.append(key)
-    return keys[::-1]
+class Policy(msgspec.Struct, frozen=True):
+    """What is done to a field, by its name. It holds at any depth of the schema that it belongs to.
+
+    Attributes:
+        append: fields whose text is appended to.
+        keep_first: fields that keep their first value, such as ids and names.
+        whole: fields whose object is a value: it is replaced as one.
+        list_key: the key that makes a list keyed wherever all of its entries are objects with a usable one; None where
+            only the schema says which lists are keyed.
+
+    """
+
+    append: frozenset[str]
+    keep_first: frozenset[str]
+    whole: frozenset[str] = frozenset()
+    list_key: str | None = None
 
 
-def json_type(value: object) -> str:
-    """Return the JSON name of a value's type, for messages."""
-    if value is None:
-        return "null"
-    names: dict[type, str] = {
-        bool: "a boolean",
-        int: "a number",
-        float: "a number",
-        str: "a text",
-        list: "a list",
-        dict: "an object",
-    }
-    return names.get(type(value), type(value).__name__)
+class Schema:
+    """Where an object, or a keyed list of such objects, is needed; what it does not name is open.
+
+    Attributes:
+        policy: what is done to the fields in it.
+        fields: the schemas of the fields that need one.
+        key: the field that names an entry's key, for a keyed list; None for an object.
+        entry_key: the field that names an entry's key: `key`, or the policy's where any list may be keyed.
+        dropped: the field that is left out of an entry's JSON, None if its key stays.
+        known: whether the protocol names this place; False for whatever is open.
+        open: the schema of all that `fields` does not name.
+
+    """
+
+    __slots__ = ("dropped", "entry_key", "fields", "key", "known", "open", "policy")
+
+    def __init__(
+        self,
+        policy: Policy,
+        fields: Mapping[str, Schema] | None = None,
+        *,
+        key: str | None = None,
+        keeps_key: bool = False,
+    ) -> None:
+        """Declare an object, or with `key` a keyed list, whose entries keep it in their JSON if `keeps_key`.
+
+        Without fields and key it is an open place.
+        """
+        self.policy = policy
+        self.fields: Mapping[str, Schema] = fields or {}
+        self.key = key
+        self.entry_key = key or policy.list_key
+        self.dropped = None if keeps_key else self.entry_key
+        self.known = bool(fields) or key is not None
+        self.open: Schema = Schema(policy) if self.known else self
+
+    def at(self, path: tuple[str, ...]) -> Schema:
+        """Return the schema that lies at a path of fields."""
+        schema = self
+        for key in path:
+            schema = schema.fields[key]
+        return schema
+
+    def entry(self) -> Schema:
+        """Return the schema of one entry of a keyed list by itself."""
+        return Schema(self.policy, self.fields)
+
+    def key_of(self, value: Json) -> str | None:
+        """Return the field that keys a list: the schema's, or the policy's if all entries have a usable one."""
+        return self.key or (self.entry_key if is_indexed(value, self.entry_key) else None)
 
 
-def check(value: Json, shape: Shape, path: Path) -> None:
-    """Raise `Misfit` where a value lacks the objects and lists that the fold needs."""
-    if not shape.keyed:
-        _check_object(value, shape, path)
+def check(value: Json, schema: Schema, path: Path) -> None:
+    """Raise `WrongShape` where a value lacks an object or a list that its schema needs."""
+    if schema.key is None:
+        _check_object(value, schema, path)
         return
     if not isinstance(value, list):
-        raise Misfit(path, f"expected a list, got {json_type(value)}")
+        raise WrongShape(path, f"expected a list, got {json_type(value)}")
     for position, entry in enumerate(value):
         if not isinstance(entry, dict):
-            raise Misfit((path, position), f"expected an object, got {json_type(entry)}")
+            raise WrongShape((path, position), f"expected an object, got {json_type(entry)}")
         kind = entry.get("type")
         if kind is not None and not isinstance(kind, str):
-            raise Misfit(((path, position), "type"), f"expected a text, got {json_type(kind)}")
-        if shape.fields:
-            _check_object(entry, shape, (path, position))
+            raise WrongShape(((path, position), "type"), f"expected a text, got {json_type(kind)}")
+        if schema.fields:
+            _check_object(entry, schema, (path, position))
 
 
-def _check_object(value: Json, shape: Shape, path: Path) -> None:
+def _check_object(value: Json, schema: Schema, path: Path) -> None:
     if not isinstance(value, dict):
-        raise Misfit(path, f"expected an object, got {json_type(value)}")
-    for key, inner in shape.fields.items():
+        raise WrongShape(path, f"expected an object, got {json_type(value)}")
+    for key, inner in schema.fields.items():
         found = value.get(key)
         if found is not None:
             check(found, inner, (path, key))
 
 
-def usable_index(entry: Json) -> int | None:
-    """Return the key that the JSON of an entry names, None unless that is an integer of 0 or more."""
-    index = entry.get("index") if isinstance(entry, dict) else None
+def usable_index(entry: Json, key: str | None) -> int | None:
+    """Return an entry's index, None unless its key holds an integer of 0 or more."""
+    index = entry.get(key) if key is not None and isinstance(entry, dict) else None
     return index if type(index) is int and index >= 0 else None
 
 
-def indexed(value: list[Json]) -> bool:
-    """Tell whether a list is keyed by its own look: it has entries, and each is an object with a usable index."""
-    return bool(value) and all(usable_index(entry) is not None for entry in value)
+def is_indexed(value: Json, key: str | None) -> bool:
+    """Tell whether a list has entries, and each is an object with a usable index."""
+    return isinstance(value, list) and bool(value) and all(usable_index(entry, key) is not None for entry in value)

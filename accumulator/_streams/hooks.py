@@ -1,28 +1,29 @@
-"""What a handler has to be, looked at before anything is read, and how what it hears is called."""
+"""Handlers: how they are checked before anything is read, and how their hooks are called."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from accumulator._assistants.updates import Update
+U = TypeVar("U")
 
-Callback: TypeAlias = "Callable[[Update], object]"
-"""What hears updates. It has no say in the stream but by raising; where hooks are awaited, what it returns may be."""
+Callback: TypeAlias = Callable[[U], object]
+"""A callable of one update. What it returns is ignored; where hooks are awaited, it may return an awaitable."""
 
 
-def checked(handler: Callback | None, *, twin: str | None = None) -> Callback | None:
-    """Give the handler if it can be called with an update, and nothing of it would be forgotten to be awaited.
+def checked(handler: Callback[U] | None, *, twin: str | None = None) -> Callback[U] | None:
+    """Return the handler, or raise `TypeError` if it cannot take an update, or would have to be awaited and is not.
 
-    A class can have what it calls looked at one by one: its `__hooks__` gives them by name, as `Handler`'s does.
+    A handler that calls other hooks has them checked too, if its class has a function `__hooks__` that takes the
+    handler and returns its hooks by name.
 
     Args:
         handler: what the user gave.
-        twin: the function that awaits hooks, to be named; None where that is the case here.
+        twin: the function that awaits hooks, for the message; None if hooks are awaited here.
 
     """
     if handler is None:
@@ -30,7 +31,7 @@ def checked(handler: Callback | None, *, twin: str | None = None) -> Callback | 
     hooks: Callable[[object], Mapping[str, object]] | None
     if isinstance(handler, type):
         if hasattr(cast("type[object]", handler), "__hooks__"):
-            raise TypeError(f"expected a handler, came the class {handler.__name__} itself: give an instance of it")
+            raise TypeError(f"expected a handler, got the class {handler.__name__} itself: give an instance of it")
         hooks = None
     else:
         hooks = getattr(type(handler), "__hooks__", None)
@@ -41,15 +42,15 @@ def checked(handler: Callback | None, *, twin: str | None = None) -> Callback | 
 
 
 def call(hook: Callable[[], object]) -> None:
-    """Call a hook where none is awaited; one that nobody could see to be async is a `TypeError` now."""
+    """Call a hook that is not awaited; raise `TypeError` if it turns out to be async."""
     result = hook()
     if result is not None and isinstance(result, Coroutine):
-        result.close()  # else Python warns of it a second time, when it is collected
+        result.close()  # else Python warns that it was never awaited
         raise TypeError("a hook of a stream that is read without await gave a coroutine: use the async twin")
 
 
 async def acall(hook: Callable[[], object]) -> None:
-    """Call a hook, and await what it gives if that can be."""
+    """Call a hook, and await its result if it is awaitable."""
     result = hook()
     if result is not None and isinstance(result, Awaitable):
         await result
@@ -59,14 +60,14 @@ def _check(hook: object, name: str, twin: str | None) -> None:
     import inspect  # not cheap, and only handlers need it
 
     if not callable(hook):
-        raise TypeError(f"expected {name} to be a callable of one update, came {type(hook).__name__}")
+        raise TypeError(f"expected {name} to be a callable of one update, got {type(hook).__name__}")
     function: object = hook
     while isinstance(function, partial):
         function = cast("partial[object]", function).func
-    bodies = (function, getattr(type(function), "__call__", None))  # noqa: B004 - its code is looked at
-    if any(inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body) for body in bodies):
-        raise TypeError(f"expected {name} to do its work when called, came a generator function, which only begins")
-    if twin is not None and any(inspect.iscoroutinefunction(body) for body in bodies):
+    functions = (function, getattr(type(function), "__call__", None))  # noqa: B004 - its code is looked at
+    if any(inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in functions):
+        raise TypeError(f"expected {name} to do its work when called, got a generator function, which only begins")
+    if twin is not None and any(inspect.iscoroutinefunction(each) for each in functions):
         raise TypeError(f"{name} is a coroutine function, and nothing is awaited here: use {twin}()")
     try:
         signature = inspect.signature(hook)

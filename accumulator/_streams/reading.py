@@ -1,230 +1,281 @@
-"""What both loops do with what they read, decided once and without any reading: a loop asks what is next.
+"""What the sync and the async loop share: a source that is read into an accumulator, without the I/O.
 
-A loop takes `next_update`; where there is none it calls `next_hook`; where there is none of that either it reads on, if
-there is `more`, and says what came. With a handler an update comes by `next_hook` first and by `next_update` then. A
-loop that can wait for the source in turns asks `due` when to come back.
+A loop asks for `next_update`. If there is none, it calls `next_hook`. If there is no hook either, it reads the source
+and reports what it got with `push`, `end` or `fail`; once there is no `more` to read, it stops.
+
+    phase            on                                              goes to
+    READING          `end`                                           SOURCE_ENDED
+    READING          `fail`, `push` of what is no event              SOURCE_FAILED
+    READING          `fail` with a refused response                  ENDED
+    READING          the source is one body, and that has ended      ENDED
+    SOURCE_ENDED     all that is pending is applied, the body ended  ENDED
+    SOURCE_FAILED    the same                                        ENDED
+    all but CLOSED   `break_off`                                     BROKEN_OFF
+    all but CLOSED   `close`                                         CLOSED
 """
 
 from __future__ import annotations
 
 from collections import deque
+from contextlib import contextmanager
+from enum import Enum, auto
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from accumulator._assistants.messages import TextDelta, TextDeltaBlock
-from accumulator._assistants.runs import ErrorObject
-from accumulator._assistants.updates import ContentDelta
 from accumulator._engine.body import BodyEnded
-from accumulator._errors import AccumulatorError, ResponseError, RunError, TruncatedError
+from accumulator._errors import AccumulatorError, ResponseError, TruncatedError, attach
 from accumulator._streams.sources import framed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
-    from accumulator._assistants.accumulator import Accumulator
-    from accumulator._assistants.run_steps import RunStep
-    from accumulator._assistants.updates import Update
+    from accumulator._engine.accumulator import BaseAccumulator
+    from accumulator._engine.body import Body
     from accumulator._streams.coalesce import Coalescer
     from accumulator._streams.hooks import Callback
 
+U = TypeVar("U")
 
-class Reading:
-    """A source being read into an accumulator, without the reading: it says what is next and is told what came.
+
+class Phase(Enum):
+    """How far a reading is."""
+
+    READING = auto()
+    """The source may give more."""
+    SOURCE_ENDED = auto()
+    """The source is at its end: what is pending is applied, then the body ends."""
+    SOURCE_FAILED = auto()
+    """The source raised: as SOURCE_ENDED, but a body that is open is truncated."""
+    ENDED = auto()
+    """The last body has ended, or the response was refused; updates may be left to hand out."""
+    BROKEN_OFF = auto()
+    """A hook raised; the handler is still called with the `BodyEnded` of the body that was open."""
+    CLOSED = auto()
+    """The stream was closed; nothing more is handed out."""
+
+
+_OPEN = (Phase.READING, Phase.SOURCE_ENDED, Phase.SOURCE_FAILED)
+"""The phases in which events are applied."""
+
+
+class Reading(Generic[U]):
+    """A source that is read into an accumulator.
 
     Attributes:
-        accumulator: what is folded into.
-        ready: updates that are to be handed out before anything else is done.
+        ready: updates that are handed out before anything else is done.
+        fast_path: while `ready` is empty, applies the next event if that can go by the fast path, and returns its
+            update; else returns None.
 
     """
 
     def __init__(
-        self, accumulator: Accumulator, *, single: bool, handler: Callback | None, coalescer: Coalescer | None = None
+        self,
+        accumulator: BaseAccumulator[U],
+        *,
+        one_body: bool,
+        handler: Callback[U] | None,
+        coalescer: Coalescer[U] | None = None,
     ) -> None:
-        """Begin with nothing read; the handler is to be one that was checked."""
-        self.accumulator = accumulator
-        self._intake = accumulator._intake()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - a stream is its source
-        self._single = single
+        """Read nothing yet.
+
+        Args:
+            accumulator: what is folded into.
+            one_body: whether reading stops where the first body ends.
+            handler: what is called with each update, checked already.
+            coalescer: what merges deltas, if they are to be merged.
+
+        """
+        self.ready: deque[U] = deque()
+        self._accumulator = accumulator
+        self._feed = accumulator._new_feed()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - made for this class
+        self._one_body = one_body
         self._handler = handler
         self._coalescer = coalescer
-        self.ready: deque[Update] = deque()
-        self._to_hear: deque[Update] = deque()
-        self._incoming = self.ready if handler is None else self._to_hear
-        self._ending: Callable[[], list[Update]] | None = None  # what to do once all that was read is applied
-        self._ended = False
-        self._closed = self._cut = self._broken_off = False
-        self._error: Exception | None = None
-        self._raised = False
-        self._put_off: AccumulatorError | None = None  # an event's error, while what was held comes before it
-        self._direct = handler is None and coalescer is None
+        self._for_handler: deque[U] = deque()  # updates that it is to be called with first
+        self._incoming = self.ready if handler is None else self._for_handler
+        self._phase = Phase.READING
+        self._error: Exception | None = None  # what ended the reading; each drain raises it
+        self._to_raise: Exception | None = None  # what comes out next, once
+        direct = handler is None and coalescer is None
+        self.fast_path: Callable[[], U | None] = self._feed.next_fragment if direct else _nothing
+
+    # What the loop asks.
+
+    @property
+    def body(self) -> Body:
+        """The body in hand."""
+        return self._feed.body
 
     @property
     def more(self) -> bool:
         """Whether the source is to be read on."""
-        return self._ending is None and not self._over
+        return self._phase is Phase.READING
 
     @property
-    def _over(self) -> bool:
-        return self._ended or (self._single and self._intake.finished)
+    def truncated(self) -> bool:
+        """Whether the body was cut short, or the stream closed before it began."""
+        return self._feed.outcome == "truncated" or (self._phase is Phase.CLOSED and not self.body.began)
 
-    def next_update(self, *, wanted: bool = True) -> Update | None:
-        """Give the next update; None if a hook or the source comes first or, without both, if that was the last.
+    def next_update(self) -> U | None:
+        """Return the next update; None if a hook or the source comes first, or if that was the last.
 
-        Of updates that are not `wanted` most are left out: they need not be made. Not so in strict mode, whose errors
-        have the updates of their event.
+        Raises what ended the reading, once, after the updates before it; also what the feed raises for an event.
         """
-        while not self.ready and not self._to_hear and (self._put_off is not None or not self._over):
-            updates = self._advance(wanted=wanted or not self._direct or self.accumulator.strict)
-            if updates is None:
+        while not self.ready and not self._for_handler:
+            if self._to_raise is not None:
+                error, self._to_raise = self._to_raise, None
+                raise error
+            if self._phase not in _OPEN or (updates := self._advance()) is None:
                 return None
             self._incoming.extend(updates)
-        if self.ready:
-            return self.ready.popleft()
-        if self._error is not None and not self._raised and not self._to_hear:
-            self._raised = True
-            raise self._error
-        return None
-
-    def next_fragment(self) -> Callable[[], Update | None]:
-        """Give what gives the next update while nothing is ready, if it is about a fragment that has a short way."""
-        return self._intake.next_fragment if self._direct else _nothing
+        return self.ready.popleft() if self.ready else None
 
     def next_hook(self) -> Callable[[], object] | None:
-        """Give what is to be called before the next update, None where there is nothing; `break_off` if it raises."""
-        if self._handler is None or not self._to_hear:
+        """Return the call of the handler that comes before the next update, None if there is none.
+
+        If the call raises, say so with `break_off`.
+        """
+        if self._handler is None or not self._for_handler:
             return None
-        update = self._to_hear.popleft()
-        if not self._broken_off:
-            self.ready.append(update)  # before it is heard: what interrupts a hook, such as cancellation, loses nothing
+        update = self._for_handler.popleft()
+        if self._phase is not Phase.BROKEN_OFF:
+            self.ready.append(update)  # before the call, so that a cancelled hook does not lose it
         return partial(self._handler, update)
 
-    def _advance(self, *, wanted: bool) -> list[Update] | None:
-        """Apply one event, or end the body if its source is at its end; None if neither can be done."""
-        if self._put_off is not None:
-            error, self._put_off = self._put_off, None
-            raise error
+    def due(self) -> float | None:
+        """Return in how many seconds there is an update even if the source is silent; None if there will be none."""
+        return None if self._coalescer is None else self._coalescer.due()
+
+    @contextmanager
+    def draining(self) -> Generator[None, None, None]:
+        """Leave out updates within the block, where nobody would see them.
+
+        A handler and a coalescer see them, and in strict mode an error has the updates of its event.
+        """
+        unseen = self._handler is None and self._coalescer is None and not self._accumulator.strict
+        self._feed.build_updates = not unseen
         try:
-            updates = self._next_of_intake(wanted=wanted)
-            if updates is None and self._ending is not None:
-                updates = self._ending()
-                self._ended = True
+            yield
+        finally:
+            self._feed.build_updates = True
+
+    def raise_error(self) -> None:
+        """Raise what ended the reading, again each time: the source, a refused response or a hook."""
+        if self._error is not None:
+            raise self._error
+
+    # What the loop reports.
+
+    def push(self, item: object) -> None:
+        """Take what the source gave. What is neither bytes nor an event fails the source with a `TypeError`."""
+        try:
+            event = framed(item)
+        except TypeError as error:
+            self._fail(error)
+            return
+        if isinstance(event, bytes):
+            self._feed.push(event)
+        else:
+            self._feed.push_event(*event)
+
+    def end(self, *, failed: bool = False) -> None:
+        """End the reading with its source; `failed` if that raised, and somebody else raises the error again."""
+        if self._phase is Phase.READING:
+            self._phase = Phase.SOURCE_FAILED if failed else Phase.SOURCE_ENDED
+
+    def fail(self, error: Exception) -> None:
+        """End the reading because the source raised. A response that was refused is no body."""
+        if isinstance(error, ResponseError):
+            attach(error, [], self._accumulator)
+            self._error = error
+            self._incoming.extend(self._flush())
+            if self._phase is Phase.READING:
+                self._end()
+            return
+        truncated = TruncatedError(f"expected the stream to go on, its source raised {type(error).__name__}: {error}")
+        truncated.__cause__ = error
+        attach(truncated, [], self._accumulator)
+        self._fail(truncated)
+
+    def break_off(self, error: Exception) -> None:
+        """End the reading because a hook raised. If a body was open, the handler is called once more, with its end."""
+        if self._phase is Phase.BROKEN_OFF and self._error is not None and error is not self._error:
+            self._error.add_note(f"hearing of the end failed too: {error!r}")
+        elif error is not self._error:  # else a hook looped over this stream and let its error out
+            self._break_off(error)
+        self._to_raise = self._error
+
+    def close(self) -> bool:
+        """End the reading with its stream, and give up a body that is open; False if it was closed before."""
+        if self._phase is Phase.CLOSED:
+            return False
+        if self._phase in _OPEN:
+            self._feed.abandon()
+        self._phase = Phase.CLOSED
+        self._to_raise = None
+        self.ready.clear()
+        self._for_handler.clear()
+        return True
+
+    # How it goes on.
+
+    def _advance(self) -> list[U] | None:
+        """Apply one event, or end the body; return the updates that go out now, None if neither can be done."""
+        try:
+            updates = self._step()
         except AccumulatorError as error:
-            error.accumulator = self.accumulator
-            if held := self._held():
-                self._put_off = error
+            attach(error, [], self._accumulator)
+            if held := self._flush():
+                self._to_raise = error  # after those that came before its event
                 return held
             raise
         if self._coalescer is None:
             return updates
         return self._coalescer.flush_due() or None if updates is None else self._coalescer.push(updates)
 
-    def _next_of_intake(self, *, wanted: bool) -> list[Update] | None:
-        if not wanted:
-            self._intake.skim()
-        elif (fragment := self._intake.next_fragment()) is not None:
-            return [fragment]
-        return self._intake.step(wanted=wanted)
-
-    def _held(self) -> list[Update]:
-        return [] if self._coalescer is None else self._coalescer.flush()
-
-    def due(self) -> float | None:
-        """Give the seconds after which there is an update even if the source is silent; None if there will be none."""
-        return None if self._coalescer is None else self._coalescer.due()
-
-    def push(self, item: object) -> None:
-        """Take what the source gave; what is neither bytes nor event ends the body, then its `TypeError` comes out."""
+    def _step(self) -> list[U] | None:
+        feed = self._feed
         try:
-            event = framed(item)
-        except TypeError as error:
-            self._error, self._ending = error, self._intake.fail
-            return
-        if isinstance(event, bytes):
-            self._intake.push(event)
-        else:
-            self._intake.push_event(*event)
+            updates = feed.step()
+        finally:
+            if self._one_body and feed.finished:
+                self._end()
+        if updates is None and self._phase is not Phase.READING:
+            # The last block may raise here; then the body has not ended, and the next step ends it.
+            updates = feed.end() if self._phase is Phase.SOURCE_ENDED else feed.fail()
+            self._end()
+        return updates
 
-    def end(self, *, broken: bool = False) -> None:
-        """Take note that the source is at its end."""
-        self._ending = self._intake.fail if broken else self._intake.end
+    def _end(self) -> None:
+        self._phase = Phase.ENDED
+        self._to_raise = self._error
 
-    def fail(self, error: Exception) -> None:
-        """Take note that the source broke; an answer that was refused is no body."""
-        if isinstance(error, ResponseError):
-            error.accumulator = self.accumulator
-            self._incoming.extend(self._held())
-            self._error, self._ended = error, True
-            return
-        truncated = TruncatedError(f"expected the stream to go on, its source raised {type(error).__name__}: {error}")
-        truncated.accumulator, truncated.__cause__ = self.accumulator, error
-        self._error = truncated
-        self.end(broken=True)
+    def _fail(self, error: Exception) -> None:
+        self._error = error
+        self.end(failed=True)
 
-    def break_off(self, error: Exception) -> None:
-        """End all with what a hook raised; a body that is open ends, and the handler is to hear of that."""
-        self._raised = False
-        if error is self._error:  # out of a loop over this stream in one of its own hooks
-            return
-        if self._broken_off and self._error is not None:
-            self._error.add_note(f"hearing of the end failed too: {error!r}")
-            return
+    def _break_off(self, error: Exception) -> None:
         if isinstance(error, (StopIteration, StopAsyncIteration)):
             # An iterator that raised it would seem to be at its end; Python does the same for generators (PEP 479).
             error, stop = RuntimeError(f"a hook raised {type(error).__name__}"), error
             error.__cause__ = stop
         elif error.__context__ is None:
-            error.__context__ = self._put_off or self._error
-        owed: list[Update] = [update for update in self._incoming if isinstance(update, BodyEnded)]
-        if not self._ended:
-            self._intake.drop()  # half a block dies with its body
-            owed += self._intake.fail()
+            error.__context__ = self._to_raise or self._error
+        ends: list[U] = [update for update in self._incoming if isinstance(update, BodyEnded)]
+        if self._phase in _OPEN:
+            self._feed.drop()  # half a block belongs to the body that ends here
+            ends += self._feed.fail()
         self.ready.clear()
-        self._to_hear.clear()
-        self._to_hear.extend(owed if self._handler is not None else ())
-        self._error, self._put_off = error, None
-        self._ended = self._broken_off = True
+        self._for_handler.clear()
+        self._for_handler.extend(ends if self._handler is not None else ())
+        self._error = error
+        if self._phase is not Phase.CLOSED:
+            self._phase = Phase.BROKEN_OFF
 
-    def close(self) -> bool:
-        """Be over, a body still open is given up; False if that was so before."""
-        if self._closed:
-            return False
-        if not self._over:
-            self._cut = not self._intake.body.began  # else the outcome says how it ended
-            self._intake.abandon()
-        self._closed = self._ended = self._raised = True
-        self._put_off = None
-        self.ready.clear()
-        self._to_hear.clear()
-        return True
-
-    def drained(self) -> Accumulator:
-        """Give the accumulator, unless the source broke or a hook raised: that error comes out again."""
-        if self._error is not None:
-            raise self._error
-        return self.accumulator
-
-    def final_run_steps(self) -> list[RunStep]:
-        """Give the run steps, unless this stream was cut or ended in an error, whatever others said of the run."""
-        accumulator, body = self.drained(), self._intake.body
-        error: AccumulatorError
-        if self._cut or body.outcome == "truncated":
-            error = TruncatedError("expected the stream to end in done, an error or a final status, it was cut before")
-        elif body.error is not None:
-            said = ErrorObject.wrap(body.error)
-            error = RunError("expected the run to end, it came to an error; see .error", said)
-        else:
-            return accumulator.run_steps()
-        error.accumulator = accumulator
-        raise error
+    def _flush(self) -> list[U]:
+        """Return what the coalescer holds."""
+        return [] if self._coalescer is None else self._coalescer.flush()
 
 
 def _nothing() -> None:
-    """Give nothing."""
-
-
-def added_text(update: Update) -> str:
-    """Give the text that an update adds to a message, "" where it adds none."""
-    match update:
-        case ContentDelta(delta=TextDeltaBlock(text=TextDelta(value=str() as value))):
-            return value
-        case _:
-            return ""
+    """Return None: no event goes by the fast path."""

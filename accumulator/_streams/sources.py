@@ -1,8 +1,17 @@
-"""What people have in hand, told apart by what it offers; nothing here imports an HTTP library or asyncio.
+"""What people have in hand, turned into an iterator of items: chunks of bytes, or events with `.event` and `.data`.
 
-A source is turned into an iterator of items: chunks of bytes, or framed events with `.event` and `.data`. The looks are
-tried in order and the first one that knows the object decides, so that an `asyncio.StreamReader` is read by `read` and
-not line by line, and an async response is never taken for its sync half. Looking reads nothing: the source is opened at
+Sources are told apart by what they offer; nothing here imports an HTTP library or asyncio. The probes are tried in this
+order, and the first one that recognises the source decides:
+
+    probe                    looks for                   recognises
+    `_probe_iter_bytes`      `iter_bytes, aiter_bytes`   httpx, httpx2, openai-python, azure.core
+    `_probe_iter_content`    `iter_content`              requests
+    `_probe_iter_any`        `iter_any`                  aiohttp
+    `_probe_read`            `read1, read`               files, pipes, urllib, `asyncio.StreamReader`, aiofiles
+    `_probe_iteration`       `__iter__, __aiter__`       any iterable, sync or async
+
+So an `asyncio.StreamReader` is read by `read` and not line by line, and an async response is never taken for a sync
+one. A source that has a response is read by that, see `_find_openers`. Probing reads nothing: the source is opened at
 the first step of the iteration.
 """
 
@@ -19,29 +28,32 @@ from accumulator._errors import ResponseError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-# What one read asks a file or pipe for: the usual capacity of a pipe, and a read gives less as soon as less is there.
 _READ_SIZE = 65_536
-# What an error keeps of a refused body: room for an API's error object, too little for a log to choke on.
+"""Bytes that one read asks a file or pipe for: the usual capacity of a pipe. A read gives less as soon as it has it."""
+
 _REFUSED_BODY_SIZE = 2_048
+"""Bytes that an error keeps of a refused body: room for an API's error object, too little for a log to choke on."""
+
 _REQUEST_ID_HEADERS = ("x-request-id", "apim-request-id", "x-ms-request-id")
-_BYTES_LIKE: tuple[type[object], ...] = (bytes, bytearray, memoryview)
+BYTES_LIKE: tuple[type[object], ...] = (bytes, bytearray, memoryview)
 _PATH_LIKE: tuple[type[object], ...] = (str, os.PathLike)
 _EXPECTED = "a response, a binary file, or an iterable of bytes or of events"
 
 
-class _Ways(NamedTuple):
-    """How to open a source; None where that cannot be."""
+class _Openers(NamedTuple):
+    """What opens a source for `for` and for `async for`, None where it cannot be; and whether it is one body."""
 
-    plain: Callable[[], Iterator[object]] | None = None
-    asynchronous: Callable[[], AsyncIterator[object]] | None = None
-    single: bool = False
+    sync: Callable[[], Iterator[object]] | None = None
+    async_: Callable[[], AsyncIterator[object]] | None = None
+    one_body: bool = False
 
 
-_NO_WAY = _Ways()
+_NO_OPENERS = _Openers()
+_MISSING = object()
 
 
 class _Head(NamedTuple):
-    """The part of an HTTP answer that is there before its body."""
+    """What is known of a response before its body; `checked` if it has a status, so that it is one."""
 
     status: int | None
     content_type: str
@@ -50,17 +62,18 @@ class _Head(NamedTuple):
 
     @property
     def refused(self) -> bool:
-        """Whether this is no event stream: HTML's server-sent events (WHATWG, 9.2.2) want the type to be named."""
+        """Whether this is no event stream: server-sent events need the content type (WHATWG HTML, section 9.2.2)."""
         return self.checked and not (
             200 <= (self.status or 200) < 300  # noqa: PLR2004 - the 2xx of HTTP
             and self.content_type.partition(";")[0].strip().lower() == "text/event-stream"
         )
 
     def error(self, body: bytes) -> ResponseError:
-        came = f"status {self.status}, content type {self.content_type or 'none'}"
+        """Make the error of a refused response, with the start of its body."""
+        got = f"status {self.status}, content type {self.content_type or 'none'}"
         named = f" (request {self.request_id})" if self.request_id else ""
         return ResponseError(
-            f"expected a 2xx answer of content type text/event-stream, came {came}{named}",
+            f"expected a 2xx answer of content type text/event-stream, got {got}{named}",
             status=self.status,
             content_type=self.content_type,
             request_id=self.request_id,
@@ -68,45 +81,55 @@ class _Head(NamedTuple):
         )
 
 
-class _Opened:
-    """What both kinds of source share: the answer's head, and what there is to close.
+class _SourceBase:
+    """What `Source` and `AsyncSource` share: the response's head, and what to close.
 
-    `single` says that it is one body (a response), so that nothing is read after `done`; `refused` that its status or
-    content type is wrong, so that the first step raises `ResponseError`; set it to False to read on all the same.
+    Attributes:
+        one_body: whether nothing is to be read after the first body, as of a response.
+        refused: whether status or content type are wrong, so that the first step raises `ResponseError`. Set it to
+            False to read all the same.
+
     """
 
-    def __init__(self, given: object, response: object, *, single: bool) -> None:
+    def __init__(self, given: object, response: object, *, one_body: bool) -> None:
         self._head = _head(response)
         self._given = given
         self._response = response
-        self.single: bool = single or self._head.checked
+        self.one_body: bool = one_body or self._head.checked
         self.refused: bool = self._head.refused
 
     def refusal(self, body: bytes) -> ResponseError:
-        """Return what a refused answer is, with the start of its body."""
+        """Return the error of a refused response, with the start of its body."""
         return self._head.error(body)
 
-    def _closing(self, items: object, *names: str) -> list[Callable[..., object]]:
-        """Give what closes what was given (its response where it has no such method), then the iterator made here."""
-        closes = [next(filter(None, (_method(self._given, name) for name in names)), None)]
-        if closes == [None]:
-            closes = [next(filter(None, (_method(self._response, name) for name in names)), None)]
+    def _closers(self, items: object, *names: str) -> list[Callable[..., object]]:
+        """Return what closes the source, or else its response, and what closes the iterator over it.
+
+        `names` are those of the method to look for, the best first.
+        """
+
+        def closer(owner: object) -> Callable[..., object] | None:
+            return next(filter(None, (_method(owner, name) for name in names)), None)
+
+        found = [closer(self._given) or closer(self._response)]
         if items is not self._given:
-            closes.append(next(filter(None, (_method(items, name) for name in names)), None))
-        return [close for close in closes if close is not None]
+            found.append(closer(items))
+        return [close for close in found if close is not None]
 
 
-class Source(_Opened):
+class Source(_SourceBase):
     """An iterator of the items of a source that is read without `await`."""
 
-    def __init__(self, given: object, response: object, ways: _Ways, opener: Callable[[], Iterator[object]]) -> None:
+    def __init__(
+        self, given: object, response: object, openers: _Openers, opener: Callable[[], Iterator[object]]
+    ) -> None:
         """Keep the opener for the first step."""
-        super().__init__(given, response, single=ways.single)
+        super().__init__(given, response, one_body=openers.one_body)
         self._open = opener
         self._items: Iterator[object] | None = None
 
     def __next__(self) -> object:
-        """Give the next chunk or event; what the source raises passes."""
+        """Return the next chunk or event; what the source raises passes."""
         if self._items is None:
             if self.refused:
                 raise self.refusal(self._start_of_body())
@@ -114,13 +137,13 @@ class Source(_Opened):
         return next(self._items)
 
     def close(self) -> None:
-        """Close the iterator that was made here, then what was given; the second even if the first fails."""
+        """Close the iterator over the source, then the source, even if the first fails."""
         with ExitStack() as stack:
-            for close in self._closing(self._items, "close"):
+            for close in self._closers(self._items, "close"):
                 stack.callback(close)
 
     def _start_of_body(self) -> bytes:
-        """Read the start of a refused body; a failing read gives what it has, the refusal is the news."""
+        """Read the start of a refused body. A read that fails ends it: the error is that it was refused."""
         body = bytearray()
         with suppress(Exception):
             for chunk in self._open():
@@ -130,19 +153,19 @@ class Source(_Opened):
         return bytes(body)
 
 
-class AsyncSource(_Opened):
-    """The twin of `Source` for what is read with `await`."""
+class AsyncSource(_SourceBase):
+    """An async iterator of the items of a source that is read with `await`."""
 
     def __init__(
-        self, given: object, response: object, ways: _Ways, opener: Callable[[], AsyncIterator[object]]
+        self, given: object, response: object, openers: _Openers, opener: Callable[[], AsyncIterator[object]]
     ) -> None:
         """Keep the opener for the first step."""
-        super().__init__(given, response, single=ways.single)
+        super().__init__(given, response, one_body=openers.one_body)
         self._open = opener
         self._items: AsyncIterator[object] | None = None
 
     async def __anext__(self) -> object:
-        """Give the next chunk or event; what the source raises passes."""
+        """Return the next chunk or event; what the source raises passes."""
         if self._items is None:
             if self.refused:
                 raise self.refusal(await self._start_of_body())
@@ -150,9 +173,9 @@ class AsyncSource(_Opened):
         return await anext(self._items)
 
     async def aclose(self) -> None:
-        """Close the iterator that was made here, then what was given; the second even if the first fails."""
+        """Close the iterator over the source, then the source, even if the first fails."""
         async with AsyncExitStack() as stack:
-            for close in self._closing(self._items, "aclose", "close"):
+            for close in self._closers(self._items, "aclose", "close"):
                 stack.push_async_callback(_await_if_needed, close)
 
     async def _start_of_body(self) -> bytes:
@@ -167,60 +190,60 @@ class AsyncSource(_Opened):
 
 
 def open_source(given: object) -> Source:
-    """Find the way to read `given` without `await`; a `TypeError` names the right spelling where there is none."""
-    response, ways = _look(given)
-    if ways.plain is None:
-        raise _misuse(given, "accumulate", other="aaccumulate" if ways.asynchronous else None)
-    return Source(given, response, ways, ways.plain)
+    """Return the source in what was given, to be read without `await`; else a `TypeError` names the right spelling."""
+    owner, openers = _find_openers(given)
+    if openers.sync is None:
+        raise _misuse(given, "accumulate", other="aaccumulate" if openers.async_ else None)
+    return Source(given, owner, openers, openers.sync)
 
 
 def open_async_source(given: object) -> AsyncSource:
-    """Find the way to read `given` with `await`; a `TypeError` names the right spelling where there is none."""
-    response, ways = _look(given)
-    if ways.asynchronous is None:
-        raise _misuse(given, "aaccumulate", other="accumulate" if ways.plain else None)
-    return AsyncSource(given, response, ways, ways.asynchronous)
+    """Return the source in what was given, to be read with `await`; else a `TypeError` names the right spelling."""
+    owner, openers = _find_openers(given)
+    if openers.async_ is None:
+        raise _misuse(given, "aaccumulate", other="accumulate" if openers.sync else None)
+    return AsyncSource(given, owner, openers, openers.async_)
+
+
+# An item of a source.
 
 
 def framed(item: object) -> bytes | tuple[str, bytes | str]:
-    """Give an item as a chunk of bytes, or as an event's name and data.
-
-    Anything else is misuse, a `TypeError` that names what came.
-    """
-    if isinstance(item, _BYTES_LIKE):
+    """Return an item as a chunk of bytes, or as an event's name and data; `TypeError` for anything else."""
+    if isinstance(item, BYTES_LIKE):
         return bytes(cast("bytes", item))
     if isinstance(item, str):
-        raise TypeError("expected chunks of bytes, came text: encode it, or open its source in binary mode")
-    event, data = getattr(item, "event", _NO_WAY), getattr(item, "data", _NO_WAY)
+        raise TypeError("expected chunks of bytes, got text: encode it, or open its source in binary mode")
+    event, data = getattr(item, "event", _MISSING), getattr(item, "data", _MISSING)
     if event is None:
         event = "message"
-    if not isinstance(event, str) or data is _NO_WAY:
-        raise TypeError(f"expected chunks of bytes, or events with .event and .data, came {_name(item)}")
+    if not isinstance(event, str) or data is _MISSING:
+        raise TypeError(f"expected chunks of bytes, or events with .event and .data, got {_name(item)}")
     return str.__str__(event), _event_data(data)
 
 
 def _event_data(data: object) -> bytes | str:
-    """Turn the data of a framed event to what a server would have sent."""
+    """Return the data of a framed event as a server would have sent it."""
     if isinstance(data, bytes | str):
         return data
-    if isinstance(data, _BYTES_LIKE):
+    if isinstance(data, BYTES_LIKE):
         return bytes(cast("bytes", data))
     plain = _plain(data)
     if plain is None:
-        raise TypeError(f"expected an event's data to be text, bytes, a mapping or a model, came {_name(data)}")
+        raise TypeError(f"expected an event's data to be text, bytes, a mapping or a model, got {_name(data)}")
     import json
 
     try:
         # Not msgspec: it writes NaN as null, which would pass for what the server sent, and refuses lone surrogates.
         return json.dumps(plain, default=_plain_inner).encode()
     except (ValueError, RecursionError) as error:
-        raise TypeError(f"expected an event's data to be writable as JSON, came {_name(data)}: {error}") from error
+        raise TypeError(f"expected an event's data to be writable as JSON, got {_name(data)}: {error}") from error
 
 
 def _plain(data: object) -> object:
-    """Give a mapping or a model as a dict, None for anything else; what was never set stays absent."""
+    """Return a mapping or a model as a dict, None for anything else. A field that was never set stays absent."""
     dump = _method(data, "model_dump")
-    if dump is not None:  # pydantic, openai; the SDK's own warnings about types it does not know are no news here
+    if dump is not None:  # pydantic, openai; without its warnings about values that are not of the declared type
         return dump(mode="json", by_alias=True, exclude_unset=True, warnings=False)
     dump = _method(data, "to_dict") or _method(data, "as_dict")
     if dump is not None:
@@ -231,46 +254,50 @@ def _plain(data: object) -> object:
 
 
 def _plain_inner(data: object) -> object:
+    """Return what JSON cannot write as a dict, for `json.dumps`."""
     plain = _plain(data)
     if plain is None:
-        raise TypeError(f"expected an event's data to hold only what JSON can, came {_name(data)} in it")
+        raise TypeError(f"expected an event's data to hold only what JSON can, got {_name(data)} in it")
     return plain
 
 
-# The looks, in the order in which they are tried.
+# The probes, in the order in which they are tried. Each returns `_NO_OPENERS` for a source that it does not recognise.
 
 
-def _by_iter_bytes(given: object) -> _Ways:
-    """Know httpx, httpx2, openai's streaming responses and azure.core's; some name the async one `iter_bytes` too."""
-    plain, asynchronous = _method(given, "iter_bytes"), _method(given, "aiter_bytes")
-    if plain is not None and asynchronous is not None:
-        # httpx offers both on every response; only the stream beneath knows which of them works.
+def _probe_iter_bytes(given: object) -> _Openers:
+    """Recognise a response of httpx, httpx2, openai-python or azure.core.
+
+    The async method may be `aiter_bytes`, or `iter_bytes` too: then only its result shows which it is.
+    """
+    sync, async_ = _method(given, "iter_bytes"), _method(given, "aiter_bytes")
+    if sync is not None and async_ is not None:
+        # httpx has both on every response; only the stream beneath shows which of them works.
         stream: object = getattr(given, "stream", None)
-        is_plain, is_async = hasattr(stream, "__iter__"), hasattr(stream, "__aiter__")
-        return _Ways(
-            cast("Callable[[], Iterator[object]]", plain) if is_plain or not is_async else None,
-            cast("Callable[[], AsyncIterator[object]]", asynchronous) if is_async or not is_plain else None,
-            single=True,
+        is_sync, is_async = hasattr(stream, "__iter__"), hasattr(stream, "__aiter__")
+        return _Openers(
+            cast("Callable[[], Iterator[object]]", sync) if is_sync or not is_async else None,
+            cast("Callable[[], AsyncIterator[object]]", async_) if is_async or not is_sync else None,
+            one_body=True,
         )
-    if asynchronous is not None:
-        return _Ways(None, cast("Callable[[], AsyncIterator[object]]", asynchronous), single=True)
-    if plain is None:
-        return _NO_WAY
-    chunks = plain()
+    if async_ is not None:
+        return _Openers(None, cast("Callable[[], AsyncIterator[object]]", async_), one_body=True)
+    if sync is None:
+        return _NO_OPENERS
+    chunks = sync()
     if isinstance(chunks, AsyncIterable):
-        return _Ways(None, lambda: aiter(cast("AsyncIterable[object]", chunks)), single=True)
-    return _Ways(lambda: iter(cast("Iterable[object]", chunks)), None, single=True)
+        return _Openers(None, lambda: aiter(cast("AsyncIterable[object]", chunks)), one_body=True)
+    return _Openers(lambda: iter(cast("Iterable[object]", chunks)), None, one_body=True)
 
 
-def _by_iter_content(given: object) -> _Ways:
-    """Know a response of requests."""
+def _probe_iter_content(given: object) -> _Openers:
+    """Recognise a response of requests."""
     iter_content = _method(given, "iter_content")
     if iter_content is None:
-        return _NO_WAY
+        return _NO_OPENERS
 
     def chunks() -> Iterator[object]:
         raw: object = getattr(given, "raw", None)
-        if not hasattr(raw, "stream"):  # no urllib3 beneath, then only single bytes are sure not to wait for more
+        if not hasattr(raw, "stream"):  # not urllib3: only a read of a single byte is sure not to wait for more
             return cast("Iterator[object]", iter_content(chunk_size=1))
         if getattr(raw, "chunked", False) or getattr(raw, "closed", False):
             return cast("Iterator[object]", iter_content(chunk_size=None))
@@ -278,98 +305,102 @@ def _by_iter_content(given: object) -> _Ways:
         read1 = _method(raw, "read1")
         if read1 is None:
             return cast("Iterator[object]", iter_content(chunk_size=1))
-        return _reads(lambda size: read1(size, decode_content=True))
+        return _read_chunks(lambda size: read1(size, decode_content=True))
 
-    return _Ways(chunks, None, single=True)
+    return _Openers(chunks, None, one_body=True)
 
 
-def _by_iter_any(given: object) -> _Ways:
-    """Know aiohttp: a response has it on its `content`, a StreamReader itself."""
-    on_itself = _method(given, "iter_any")
+def _probe_iter_any(given: object) -> _Openers:
+    """Recognise aiohttp: its response, which has the method on its `content`, and its `StreamReader`."""
+    of_reader = _method(given, "iter_any")
     content: object = getattr(given, "content", None)
-    iter_any = on_itself or _method(content, "iter_any")
+    iter_any = of_reader or _method(content, "iter_any")
     if iter_any is None:
-        return _NO_WAY
-    return _Ways(None, lambda: aiter(cast("AsyncIterable[object]", iter_any())), single=on_itself is None)
+        return _NO_OPENERS
+    return _Openers(None, lambda: aiter(cast("AsyncIterable[object]", iter_any())), one_body=of_reader is None)
 
 
-def _by_read(given: object) -> _Ways:
-    """Know binary files, pipes, urllib's responses, asyncio.StreamReader, aiofiles; `read1` gives what is there."""
+def _probe_read(given: object) -> _Openers:
+    """Recognise binary files, pipes, urllib's responses, `asyncio.StreamReader` and aiofiles.
+
+    `read1` comes first: it returns what is there, while `read` of a buffered file waits for all that it asked for.
+    """
     read = _method(given, "read1") or _method(given, "read")
     if isinstance(given, io.TextIOBase) or (read is not None and hasattr(given, "encoding")):
         raise TypeError(
-            f'expected a binary file, came {_name(given)}, a text file: use open(path, "rb") or sys.stdin.buffer'
+            f'expected a binary file, got {_name(given)}, a text file: use open(path, "rb") or sys.stdin.buffer'
         )
     if read is None:
-        return _NO_WAY
+        return _NO_OPENERS
     import inspect  # not cheap, and only files need it
 
     if inspect.iscoroutinefunction(read):
-        return _Ways(None, lambda: _areads(cast("Callable[[int], Awaitable[object]]", read)))
-    return _Ways(lambda: _reads(read), None)
+        return _Openers(None, lambda: _aread_chunks(cast("Callable[[int], Awaitable[object]]", read)))
+    return _Openers(lambda: _read_chunks(read), None)
 
 
-def _by_iteration(given: object) -> _Ways:
-    """Know any iterable, of chunks or of events."""
-    return _Ways(
+def _probe_iteration(given: object) -> _Openers:
+    """Recognise any iterable, of chunks or of events."""
+    return _Openers(
         (lambda: iter(cast("Iterable[object]", given))) if isinstance(given, Iterable) else None,
         (lambda: aiter(cast("AsyncIterable[object]", given))) if isinstance(given, AsyncIterable) else None,
     )
 
 
-_BYTES_LOOKS = (_by_iter_bytes, _by_iter_content, _by_iter_any, _by_read)
-_LOOKS = (*_BYTES_LOOKS, _by_iteration)
+_RESPONSE_PROBES = (_probe_iter_bytes, _probe_iter_content, _probe_iter_any, _probe_read)
+_PROBES = (*_RESPONSE_PROBES, _probe_iteration)
 
 
-def _look(given: object) -> tuple[object, _Ways]:
-    """Give what is to be read, `given` or its `.response`, and the ways to read it."""
+def _find_openers(given: object) -> tuple[object, _Openers]:
+    """Return what is to be read, which may be an attribute of what was given, and what opens it."""
     if isinstance(given, _PATH_LIKE):
         raise TypeError(
-            f'expected {_EXPECTED}, came {_name(given)}: for a file give open(path, "rb"), for text [text.encode()]'
+            f'expected {_EXPECTED}, got {_name(given)}: for a file give open(path, "rb"), for text [text.encode()]'
         )
-    if isinstance(given, _BYTES_LIKE):
-        raise TypeError(f"expected {_EXPECTED}, came {_name(given)}: for a whole body give [data]")
-    # An EventSource or an SDK's stream: its own parser is passed over for ours, which reads the response's bytes.
+    if isinstance(given, BYTES_LIKE):
+        raise TypeError(f"expected {_EXPECTED}, got {_name(given)}: for a whole body give [data]")
+    # An EventSource, or a stream of an SDK: the bytes of its response are read here, not the events of its parser.
     response: object = getattr(given, "response", None)
-    ways = _first_way(response, _BYTES_LOOKS)
-    if ways is not _NO_WAY:
-        return response, ways._replace(single=True)
+    openers = _first_openers(response, _RESPONSE_PROBES)
+    if openers is not _NO_OPENERS:
+        return response, openers._replace(one_body=True)
     # A stream of azure-ai-agents, or its event handler: the bytes of one body after the other.
     chained: object = getattr(given, "response_iterator", None)
-    ways = _first_way(chained, (_by_iteration,))
-    if ways is not _NO_WAY:
-        return chained, ways
-    return given, _first_way(given, _LOOKS)
+    openers = _first_openers(chained, (_probe_iteration,))
+    if openers is not _NO_OPENERS:
+        return chained, openers
+    return given, _first_openers(given, _PROBES)
 
 
-def _first_way(given: object, looks: tuple[Callable[[object], _Ways], ...]) -> _Ways:
+def _first_openers(given: object, probes: tuple[Callable[[object], _Openers], ...]) -> _Openers:
     if given is None or isinstance(given, type):
-        return _NO_WAY
-    for look in looks:
-        ways = look(given)
-        if ways.plain is not None or ways.asynchronous is not None:
-            return ways
-    return _NO_WAY
+        return _NO_OPENERS
+    for probe in probes:
+        openers = probe(given)
+        if openers.sync is not None or openers.async_ is not None:
+            return openers
+    return _NO_OPENERS
 
 
 def _misuse(given: object, name: str, *, other: str | None) -> TypeError:
-    came = _name(given)
+    """Make the error of a source that the function cannot read, with what to do instead."""
+    got = _name(given)
     if other is not None:
         kind = "an async source" if other == "aaccumulate" else "a source that is read without await"
-        return TypeError(f"{name}() got {kind}, {came}: use {other}()")
+        return TypeError(f"{name}() got {kind}, {got}: use {other}()")
     if hasattr(given, "makefile"):
-        came += ': give its .makefile("rb")'
+        got += ': give its .makefile("rb")'
     elif hasattr(given, "stdout"):
-        came += ": give its .stdout"
+        got += ": give its .stdout"
     elif hasattr(given, "__enter__") or hasattr(given, "__aenter__"):
-        came += ", a context manager: enter it and give what it yields"
+        got += ", a context manager: enter it and give what it yields"
     elif isinstance(given, Awaitable):
-        came += ": await it and give its result"
-    return TypeError(f"{name}() takes {_EXPECTED}; came {came}")
+        got += ": await it and give its result"
+    return TypeError(f"{name}() takes {_EXPECTED}; got {got}")
 
 
 def _head(response: object) -> _Head:
-    """Read status, content type and request id, where there are any."""
+    """Read status, content type and request id, if it has a status at all."""
     status: object = getattr(response, "status_code", None)
     if status is None:
         status = getattr(response, "status", None)
@@ -383,15 +414,15 @@ def _head(response: object) -> _Head:
     return _Head(status, headers.get("content-type", ""), request_id, checked=True)
 
 
-def _reads(read: Callable[[int], object]) -> Iterator[object]:
-    """Read until the empty chunk that says the end; None (of a non-blocking file) and text pass, they are misuse."""
-    while (chunk := read(_READ_SIZE)) or not isinstance(chunk, _BYTES_LIKE):
+def _read_chunks(read: Callable[[int], object]) -> Iterator[object]:
+    """Read up to the empty chunk, which is the end. None (of a non-blocking file) and text go on: they are misuse."""
+    while (chunk := read(_READ_SIZE)) or not isinstance(chunk, BYTES_LIKE):
         yield chunk
 
 
-async def _areads(read: Callable[[int], Awaitable[object]]) -> AsyncIterator[object]:
-    """Read until the empty chunk, as `_reads` does."""
-    while (chunk := await read(_READ_SIZE)) or not isinstance(chunk, _BYTES_LIKE):
+async def _aread_chunks(read: Callable[[int], Awaitable[object]]) -> AsyncIterator[object]:
+    """Read up to the empty chunk, as `_read_chunks` does."""
+    while (chunk := await read(_READ_SIZE)) or not isinstance(chunk, BYTES_LIKE):
         yield chunk
 
 

@@ -1,4 +1,4 @@
-"""Reads of an async source that may be waited for in turns, so that something else can be done while it is silent."""
+"""Reads of an async source with a time limit, so that a loop can do something else while the source is silent."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from accumulator._streams.sources import AsyncSource
 
 NOT_YET: Final = object()
-"""What a read gives whose wait was over before it was."""
+"""The result of a read that took longer than its limit."""
 
 
-class Reads:
-    """The items of an async source, each waited for as long as is said. A read that outlasts its wait goes on.
+class TimedReads:
+    """The items of an async source, read one by one. A read that takes longer than its limit goes on.
 
-    To go on it needs a task of its own, of asyncio. It gets one where a wait has an end, and only there.
+    To go on, a read needs an asyncio task of its own. It gets one only where there is a limit.
     """
 
     def __init__(self, source: AsyncSource) -> None:
@@ -26,10 +26,10 @@ class Reads:
         self._task: asyncio.Task[object] | None = None
 
     async def next(self, seconds: float | None) -> object:
-        """Give the next item, or `NOT_YET` after so many seconds; the next call waits for the same item.
+        """Return the next item, or `NOT_YET` after so many seconds; the next call waits for the same item.
 
-        None waits as long as it takes, and so does any wait where no task of asyncio runs, as under trio. Whoever is
-        cancelled here cancels the read, as if there were no task between; what the source makes of that comes next.
+        There is no limit if `seconds` is None, or where no asyncio task runs, as under trio. Cancelling this call
+        cancels the read, as if there were no task between them; what the source makes of that, the next call returns.
         """
         if self._task is None:
             if seconds is None or not _in_asyncio():
@@ -49,9 +49,9 @@ class Reads:
         return task.result()
 
     async def cancel(self) -> None:
-        """Cancel a read that goes on, and wait until it has ended; one that came to something all the same is kept.
+        """Cancel a read that goes on, and wait until it has ended. If it still got an item, that is kept.
 
-        Whoever is cancelled here cancels the read once more, and waits on: a source is not closed while it is read.
+        Cancelling this call cancels the read once more and waits on: a source must not be closed while it is read.
         """
         task, cancelled = self._task, None
         if task is not None and not task.done():
@@ -82,11 +82,11 @@ def _start(source: AsyncSource) -> asyncio.Task[object]:
     import asyncio
 
     task = asyncio.create_task(cast("Coroutine[None, None, object]", anext(source)))
-    task.add_done_callback(_look_at)
+    task.add_done_callback(_retrieve_exception)
     return task
 
 
-def _look_at(task: asyncio.Task[object]) -> None:
-    """Take note of what a read raised: asyncio complains where nobody does, as when the stream was left before."""
+def _retrieve_exception(task: asyncio.Task[object]) -> None:
+    """Look at what a read raised, as nobody may after a close: asyncio logs an exception that is never retrieved."""
     if not task.cancelled():
         task.exception()

@@ -3,15 +3,15 @@
 In use: head and tail are removed, and what is left is the string if the data is shorter by just those two. Rejected:
 asking for head and tail and then cutting, which costs a tuple of arguments for each question before Python 3.13, and
 there alone is quicker; slices made once, which are no quicker anywhere; all strings of a run in one list, as good, but
-where one of them is none the run has to be taken again one by one; and asking for the lane of each event anew, after
-which each text is also appended by itself.
+where one of them is none the run has to be taken again one by one; and asking for the template of each event anew,
+after which each text is also appended by itself.
 
     Python                                    3.11              3.12              3.13
     head and tail removed                     0.256 µs 1.00 x   0.30 µs 1.00 x    0.292 µs 1.00 x
     head and tail asked for, and a slice      0.337    1.32     0.381    1.32     0.260    0.89
     slices made once                          0.263    1.03     0.319    1.11     0.344    1.18
     all strings of a run in one list          0.248    0.97     0.279    0.97     0.285    0.98
-    the lane asked for anew                   0.302    1.18     0.343    1.19     0.338    1.16
+    the template asked for anew               0.302    1.18     0.343    1.19     0.338    1.16
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from accumulator import Accumulator
-from accumulator._engine.fast_path import Lane
+from accumulator._engine.fast_path import TextTemplate
 from accumulator._sse import SSEParser
 from benches import workloads
 from benches.verdicts import compare
@@ -30,6 +30,7 @@ from benches.verdicts import compare
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from accumulator import Update
     from accumulator._sse import Frame
 
 NAME = b"thread.run.step.delta"
@@ -39,9 +40,9 @@ _read = msgspec.json.Decoder(str).decode
 _read_all = msgspec.json.Decoder(list[str]).decode
 
 
-def asked(lane: Lane, frames: list[Frame]) -> list[str]:
+def asked(template: TextTemplate[Update], frames: list[Frame]) -> list[str]:
     """Ask for head and tail, and cut."""
-    head, tail = lane.head, lane.tail
+    head, tail = template.head, template.tail
     start, end = len(head), -len(tail)
     texts: list[str] = []
     for name, data, _, _ in frames:
@@ -51,9 +52,9 @@ def asked(lane: Lane, frames: list[Frame]) -> list[str]:
     return texts
 
 
-def sliced(lane: Lane, frames: list[Frame]) -> list[str]:
+def sliced(template: TextTemplate[Update], frames: list[Frame]) -> list[str]:
     """Cut with slices that are made once."""
-    head, tail = lane.head, lane.tail
+    head, tail = template.head, template.tail
     before, between, behind = slice(len(head)), slice(len(head), -len(tail)), slice(-len(tail), None)
     texts: list[str] = []
     for name, data, _, _ in frames:
@@ -63,9 +64,9 @@ def sliced(lane: Lane, frames: list[Frame]) -> list[str]:
     return texts
 
 
-def in_one(lane: Lane, frames: list[Frame]) -> list[str]:
+def in_one(template: TextTemplate[Update], frames: list[Frame]) -> list[str]:
     """Decode the strings of a run as one list. No JSON string has a line feed in it, so none reaches into the next."""
-    head, tail, around = lane.head, lane.tail, lane.around
+    head, tail, around = template.head, template.tail, template.around
     strings: list[bytes] = []
     for name, data, _, _ in frames:
         string = data.removeprefix(head).removesuffix(tail)
@@ -75,25 +76,26 @@ def in_one(lane: Lane, frames: list[Frame]) -> list[str]:
     return _read_all(b"[" + b"\n,\n".join(strings) + b"]")
 
 
-def in_use(lane: Lane, frames: list[Frame]) -> list[str]:
+def in_use(template: TextTemplate[Update], frames: list[Frame]) -> list[str]:
     """Take them as the library does."""
     first, *rest = frames
-    return lane.take_on(_read(first[1].removeprefix(lane.head).removesuffix(lane.tail)), NAME, iter(rest))[0]
+    text = _read(first[1].removeprefix(template.head).removesuffix(template.tail))
+    return template.match_run(text, NAME, iter(rest))[0]
 
 
 def main(size: int = 20_000) -> None:
     """Compare them on the fragments of one call."""
     made = workloads.arguments(size, calls=1)
     run, parser = Accumulator(), SSEParser()
-    run.feed(made.data(cut=True))  # lanes are there until the endings
-    lanes = run._dispatcher.lanes
+    run.feed(made.data(cut=True))  # templates are there until the endings
+    templates = run._engine.fast_path
     frames = [item for item in parser.push(made.data()) if isinstance(item, tuple) and item[0] == NAME][2:]
     runs = [frames[start : start + RUN] for start in range(0, len(frames), RUN)]
-    lane = lanes.last
-    assert isinstance(lane, Lane)
+    template = templates.last
+    assert isinstance(template, TextTemplate)
 
-    def each(take: Callable[[Lane, list[Frame]], list[str]]) -> list[str]:
-        return [text for frames in runs for text in take(lane, frames)]
+    def each(take: Callable[[TextTemplate[Update], list[Frame]], list[str]]) -> list[str]:
+        return [text for frames in runs for text in take(template, frames)]
 
     compare(
         "per event",
@@ -102,8 +104,8 @@ def main(size: int = 20_000) -> None:
             "head and tail asked for, and a slice": lambda: each(asked),
             "slices made once": lambda: each(sliced),
             "all strings of a run in one list": lambda: each(in_one),
-            "the lane asked for anew": lambda: [
-                found[1] for name, data, _, _ in frames if (found := lanes.find(name, data)) is not None
+            "the template asked for anew": lambda: [
+                found[1] for name, data, _, _ in frames if (found := templates.find(name, data)) is not None
             ],
         },
         len(frames),

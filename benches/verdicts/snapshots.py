@@ -18,7 +18,7 @@ from accumulator._fold.nodes import Entry, Keyed, Text, snapshot_object
 from benches.verdicts import compare
 
 if TYPE_CHECKING:
-    from accumulator._fold.nodes import Json
+    from accumulator._json import Json
 
 
 def made(calls: int) -> Keyed:

@@ -1,4 +1,4 @@
-"""Lanes: which events take the short way, that they mean the same there, and that little is kept for it."""
+"""The fast path: which events take it, that they mean the same there, and that little is kept for it."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ WORDS = ["é", "a", '"', "\\", "\u2028", "🏔", "", "b"]
 
 
 class Pair:
-    """An accumulator with lanes beside one without, fed alike, one event at a time, and held to be the same.
+    """An accumulator with templates beside one without, fed alike, one event at a time, and held to be the same.
 
     So is a drain of all events at once, which looks for runs of fragments.
     """
 
     def __init__(self) -> None:
-        self.run, self.general = Accumulator(), without_lanes()
+        self.run, self.general = Accumulator(), without_templates()
         self._fed: list[bytes] = []
 
-    def short(self, *events: bytes) -> int:
-        """Feed events and count those that took the short way."""
+    def fast(self, *events: bytes) -> int:
+        """Feed events and count those that took the fast path."""
         taken = 0
         for each in events:
             self.run._own.push(each)
@@ -57,21 +57,21 @@ class Pair:
             assert [*updates, *self.run.feed(b"")] == self.general.feed(each)
             assert self.run.to_bytes() == self.general.to_bytes()
         self._fed += events
-        looped, drained = without_lanes(), Accumulator()
+        looped, drained = without_templates(), Accumulator()
         assert list(accumulate([b"".join(self._fed)], into=looped))
         assert looped.to_bytes() == accumulate([b"".join(self._fed)], into=drained).until_done().to_bytes()
         return taken
 
 
-def without_lanes() -> Accumulator:
+def without_templates() -> Accumulator:
     run = Accumulator()
-    run._dispatcher.use_lanes = False
+    run._engine.fast_path.enabled = False
     return run
 
 
 def heads(run: Accumulator) -> list[bytes]:
-    """Return the heads of all lanes."""
-    return [head for table in run._dispatcher.lanes._tables.values() for head in table.heads]
+    """Return the heads of all templates."""
+    return [head for table in run._engine.fast_path._tables.values() for head in table.heads]
 
 
 def plain(words: str) -> dict[str, object]:
@@ -91,10 +91,10 @@ SHAPES: dict[str, Callable[[str], bytes]] = {
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_a_fragment_takes_the_short_way_once_two_like_it_were_seen(shape: Callable[[str], bytes]) -> None:
+def test_a_fragment_takes_the_fast_path_once_two_like_it_were_seen(shape: Callable[[str], bytes]) -> None:
     pair = Pair()
-    assert 0 == pair.short(*BEGIN, shape("x"), shape("y"))
-    assert len(WORDS) == pair.short(*map(shape, WORDS))
+    assert 0 == pair.fast(*BEGIN, shape("x"), shape("y"))
+    assert len(WORDS) == pair.fast(*map(shape, WORDS))
     assert [call("call_1", "f", "xy" + "".join(WORDS))] == calls_json(pair.run)
 
 
@@ -110,7 +110,7 @@ TOOLS: dict[str, Callable[[str], dict[str, object]]] = {
 def test_so_does_a_text_of_any_tool(tool: Callable[[str], dict[str, object]]) -> None:
     pair = Pair()
     first, second, *later = (delta("step_1", {"index": 0, "id": "call_1", **tool(words)}) for words in "abcde")
-    assert (0, 3) == (pair.short(created(), first, second), pair.short(*later))
+    assert (0, 3) == (pair.fast(created(), first, second), pair.fast(*later))
 
 
 @pytest.mark.parametrize(
@@ -131,9 +131,9 @@ def test_so_does_a_text_of_any_tool(tool: Callable[[str], dict[str, object]]) ->
 def test_what_is_not_like_it_takes_the_general_way(other: bytes) -> None:
     pair = Pair()
     shape = SHAPES["plain"]
-    assert 0 == pair.short(*BEGIN, shape("a"), shape("b"))
-    assert 3 == pair.short(*map(shape, "cde"), other)
-    assert 1 == pair.short(shape("f"))
+    assert 0 == pair.fast(*BEGIN, shape("a"), shape("b"))
+    assert 3 == pair.fast(*map(shape, "cde"), other)
+    assert 1 == pair.fast(shape("f"))
 
 
 @pytest.mark.parametrize(
@@ -145,42 +145,42 @@ def test_what_is_not_like_it_takes_the_general_way(other: bytes) -> None:
     ],
     ids=["no index", "no id", "ended"],
 )
-def test_no_lane_leads_where_more_may_happen(begin: list[bytes]) -> None:
+def test_no_template_leads_where_more_may_happen(begin: list[bytes]) -> None:
     index = None if b'"index":null' in begin[1] else 0
-    assert 0 == Pair().short(*begin, *(delta("step_1", fragment(index, words)) for words in "abcd"))
+    assert 0 == Pair().fast(*begin, *(delta("step_1", fragment(index, words)) for words in "abcd"))
 
 
 def test_a_text_that_stands_twice_in_an_event_is_no_text_alone() -> None:
     pair = Pair()
     twice = [event(STEP_DELTA, {"w": words, **plain(words), "x": words}) for words in "abcd"]
-    assert 0 == pair.short(*BEGIN, *twice)
-    assert 1 == pair.short(twice[2])
+    assert 0 == pair.fast(*BEGIN, *twice)
+    assert 1 == pair.fast(twice[2])
 
 
-def test_a_text_beside_the_parts_opens_no_lane() -> None:
+def test_a_text_beside_the_parts_opens_no_template() -> None:
     details = {"type": "tool_calls", "value": "x", "tool_calls": [{"index": 0, "type": "function"}]}
     beside = event(STEP_DELTA, {"id": "step_1", "delta": {"step_details": details}})
-    assert 0 == Pair().short(*BEGIN, *[beside] * 4)
+    assert 0 == Pair().fast(*BEGIN, *[beside] * 4)
 
 
-def test_the_ending_of_a_step_forgets_its_lanes_and_no_others() -> None:
+def test_the_ending_of_a_step_forgets_its_templates_and_no_others() -> None:
     pair = Pair()
     steps = [(created(name), delta(name, opening(0, f"call_{name}", "f"))) for name in ("step_1", "step_2")]
     fragments = [delta(name, fragment(0, words)) for words in "abc" for name in ("step_1", "step_2")]
-    assert (2, 2) == (pair.short(*steps[0], *steps[1], *fragments), len(heads(pair.run)))
-    assert 0 == pair.short(completed("step_1"))
-    assert (1, 0) == (len(heads(pair.run)), pair.short(delta("step_1", fragment(0, "d"))))
-    assert 1 == pair.short(delta("step_2", fragment(0, "d")))
-    assert (0, []) == (pair.short(completed("step_2")), heads(pair.run))
+    assert (2, 2) == (pair.fast(*steps[0], *steps[1], *fragments), len(heads(pair.run)))
+    assert 0 == pair.fast(completed("step_1"))
+    assert (1, 0) == (len(heads(pair.run)), pair.fast(delta("step_1", fragment(0, "d"))))
+    assert 1 == pair.fast(delta("step_2", fragment(0, "d")))
+    assert (0, []) == (pair.fast(completed("step_2")), heads(pair.run))
 
 
-def test_events_that_bring_nothing_new_leave_the_lanes() -> None:
+def test_events_that_bring_nothing_new_leave_the_templates() -> None:
     pair = Pair()
     shape = SHAPES["plain"]
     between = [delta("step_1", fragment(1, "x")), created("step_2"), DONE, event("ping", {})]
-    assert 0 == pair.short(*BEGIN, shape("a"), shape("b"))
-    assert 3 == pair.short(*(each for other in between[:3] for each in (shape("c"), other)))
-    assert (0, 1) == (pair.short(between[3]), pair.short(shape("d")))  # a lane begins no body
+    assert 0 == pair.fast(*BEGIN, shape("a"), shape("b"))
+    assert 3 == pair.fast(*(each for other in between[:3] for each in (shape("c"), other)))
+    assert (0, 1) == (pair.fast(between[3]), pair.fast(shape("d")))  # a template begins no body
 
 
 def output(index: int | str, words: str, **fields: object) -> bytes:
@@ -200,11 +200,11 @@ def outputs(run: Accumulator) -> list[dict[str, object]]:
     return cast("dict[str, list[dict[str, object]]]", call["code_interpreter"])["outputs"]
 
 
-def test_an_entry_like_one_before_takes_the_short_way_whatever_its_index_and_text() -> None:
+def test_an_entry_like_one_before_takes_the_fast_path_whatever_its_index_and_text() -> None:
     pair = Pair()
-    assert 0 == pair.short(*CODE_BEGINS, output(0, "x"))
+    assert 0 == pair.fast(*CODE_BEGINS, output(0, "x"))
     indexes = [1, 2, 9, 8, 10, 3, 123456789012345678, 4]
-    assert len(WORDS) == pair.short(*map(output, indexes, WORDS))
+    assert len(WORDS) == pair.fast(*map(output, indexes, WORDS))
     printed = dict(zip(indexes, WORDS, strict=True)) | {0: "x"}
     assert [{"type": "logs", "logs": printed[index]} for index in sorted(printed)] == outputs(pair.run)
 
@@ -221,8 +221,8 @@ LISTS: dict[str, Callable[[int, str], dict[str, object]]] = {
 def test_so_does_one_of_any_list(entry: Callable[[int, str], dict[str, object]]) -> None:
     pair = Pair()
     first, second, *later = (delta("step_1", {"index": 0, "id": "call_1", **entry(index, "é")}) for index in range(5))
-    pair.short(created(), first, second)
-    assert 3 == pair.short(*later)
+    pair.fast(created(), first, second)
+    assert 3 == pair.fast(*later)
 
 
 @pytest.mark.parametrize(
@@ -240,9 +240,9 @@ def test_so_does_one_of_any_list(entry: Callable[[int, str], dict[str, object]])
 )
 def test_an_entry_that_is_not_like_it_or_not_new_takes_the_general_way(other: bytes) -> None:
     pair = Pair()
-    assert 1 == pair.short(*CODE_BEGINS, output(0, "a"), output(1, "b"))
-    assert 0 == pair.short(other)
-    assert 1 == pair.short(output(9, "c"))
+    assert 1 == pair.fast(*CODE_BEGINS, output(0, "a"), output(1, "b"))
+    assert 0 == pair.fast(other)
+    assert 1 == pair.fast(output(9, "c"))
 
 
 @pytest.mark.parametrize(
@@ -250,29 +250,29 @@ def test_an_entry_that_is_not_like_it_or_not_new_takes_the_general_way(other: by
     [{"value": "x"}, {"x": dict[str, object]()}, {"x": list[object]()}, {"logs": ""}, {"logs": None}],
     ids=["two texts", "an object", "a list", "an empty text", "no text"],
 )
-def test_no_lane_leads_to_entries_of_anything_else(fields: dict[str, object]) -> None:
-    assert 0 == Pair().short(*CODE_BEGINS, *(output(index, "a", **fields) for index in range(4)))
+def test_no_template_leads_to_entries_of_anything_else(fields: dict[str, object]) -> None:
+    assert 0 == Pair().fast(*CODE_BEGINS, *(output(index, "a", **fields) for index in range(4)))
 
 
-def test_no_lane_opens_a_part() -> None:
+def test_no_template_opens_a_part() -> None:
     parts = [{"index": index, "type": "refusal", "refusal": "no"} for index in range(4)]
     payloads = [{"id": "msg_1", "delta": {"content": [part]}} for part in parts]
-    assert 0 == Pair().short(*(event("thread.message.delta", payload) for payload in payloads))
+    assert 0 == Pair().fast(*(event("thread.message.delta", payload) for payload in payloads))
 
 
-def test_an_entry_grows_by_fragments_after_the_short_way_opened_it() -> None:
+def test_an_entry_grows_by_fragments_after_the_fast_path_opened_it() -> None:
     pair = Pair()
-    assert 1 == pair.short(*CODE_BEGINS, output(0, "a"), output(1, "b"))
-    assert 1 == pair.short(output(1, "c"), output(1, "d"))
-    assert 2 == pair.short(output(2, "e"), output(1, "f"))
+    assert 1 == pair.fast(*CODE_BEGINS, output(0, "a"), output(1, "b"))
+    assert 1 == pair.fast(output(1, "c"), output(1, "d"))
+    assert 2 == pair.fast(output(2, "e"), output(1, "f"))
     assert ["a", "bcdf", "e"] == [each["logs"] for each in outputs(pair.run)]
 
 
 def test_an_ending_forgets_the_way_to_new_entries() -> None:
     pair = Pair()
     call = {**CODE, "id": "call_1", "code_interpreter": {"input": "", "outputs": [{"type": "logs", "logs": "a"}]}}
-    assert 1 == pair.short(*CODE_BEGINS, output(0, "a"), output(1, "b"))
-    assert 0 == pair.short(in_progress(), output(2, "c"), completed(calls=[call]), output(3, "d"), output(4, "e"))
+    assert 1 == pair.fast(*CODE_BEGINS, output(0, "a"), output(1, "b"))
+    assert 0 == pair.fast(in_progress(), output(2, "c"), completed(calls=[call]), output(3, "d"), output(4, "e"))
 
 
 def test_a_snapshot_between_two_entries_is_as_of_then() -> None:
@@ -295,11 +295,11 @@ def renamed(ident: object, words: str, *, last: bool = False) -> bytes:
 
 
 @pytest.mark.parametrize("last", [False, True], ids=["id first", "text first"])
-def test_fragments_that_come_each_with_another_id_take_the_short_way_once_that_was_told(*, last: bool) -> None:
+def test_fragments_that_come_each_with_another_id_take_the_fast_path_once_that_was_told(*, last: bool) -> None:
     pair = Pair()
     ids = ["call_7", "", "call_1", 'call"', "\u2028", "x", "id", "arguments"]
-    assert 0 == pair.short(*BEGIN, *(renamed(f"call_{number}", "x", last=last) for number in (2, 3)))
-    assert len(WORDS) == pair.short(*(renamed(*each, last=last) for each in zip(ids, WORDS, strict=True)))
+    assert 0 == pair.fast(*BEGIN, *(renamed(f"call_{number}", "x", last=last) for number in (2, 3)))
+    assert len(WORDS) == pair.fast(*(renamed(*each, last=last) for each in zip(ids, WORDS, strict=True)))
     assert [call("call_1", "f", "xx" + "".join(WORDS))] == calls_json(pair.run)
     assert ["conflict"] == [problem.kind for problem in pair.run.problems]
 
@@ -319,29 +319,29 @@ def test_fragments_that_come_each_with_another_id_take_the_short_way_once_that_w
 )
 def test_a_fragment_with_an_id_that_is_not_like_the_others_takes_the_general_way(other: bytes) -> None:
     pair = Pair()
-    assert 1 == pair.short(*BEGIN, *(renamed(f"call_{number}", "x") for number in (2, 3, 4)))
-    assert 0 == pair.short(other)
-    assert 1 == pair.short(renamed("call_8", "x"))
+    assert 1 == pair.fast(*BEGIN, *(renamed(f"call_{number}", "x") for number in (2, 3, 4)))
+    assert 0 == pair.fast(other)
+    assert 1 == pair.fast(renamed("call_8", "x"))
 
 
 @pytest.mark.parametrize("last", [False, True], ids=["id first", "text first"])
 def test_an_id_and_a_text_that_are_one_are_told_apart(*, last: bool) -> None:
     pair = Pair()
-    assert 0 == pair.short(*BEGIN, *(renamed(word, word, last=last) for word in "aa"))
-    assert 2 == pair.short(renamed("x", "y", last=last), renamed("z", "z", last=last))
-    assert 0 == pair.short(renamed("\ud83d", "\ud83d", last=last))
+    assert 0 == pair.fast(*BEGIN, *(renamed(word, word, last=last) for word in "aa"))
+    assert 2 == pair.fast(renamed("x", "y", last=last), renamed("z", "z", last=last))
+    assert 0 == pair.fast(renamed("\ud83d", "\ud83d", last=last))
 
 
-def test_an_id_that_stands_in_many_places_opens_no_lane() -> None:
+def test_an_id_that_stands_in_many_places_opens_no_template() -> None:
     many = [{**delta_payload("step_1", {"id": "x", **fragment(0, words)}), "z": ["x"] * 5} for words in "abcd"]
-    assert 0 == Pair().short(*BEGIN, *(event(STEP_DELTA, each) for each in many))
+    assert 0 == Pair().fast(*BEGIN, *(event(STEP_DELTA, each) for each in many))
 
 
-def test_another_id_is_told_once_before_its_fragments_take_the_short_way() -> None:
+def test_another_id_is_told_once_before_its_fragments_take_the_fast_path() -> None:
     pair = Pair()
-    assert 1 == pair.short(*BEGIN, *(renamed("call_1", words) for words in "abc"))
-    assert 0 == pair.short(renamed("call_2", "d"), renamed("call_2", "e"))
-    assert 1 == pair.short(renamed("call_3", "f"))
+    assert 1 == pair.fast(*BEGIN, *(renamed("call_1", words) for words in "abc"))
+    assert 0 == pair.fast(renamed("call_2", "d"), renamed("call_2", "e"))
+    assert 1 == pair.fast(renamed("call_3", "f"))
     assert 1 == len(pair.run.problems)
 
 
@@ -373,12 +373,12 @@ def with_extra(words: str) -> bytes:
 )
 def test_a_whole_object_may_change_what_fragments_left_alone(shape: Callable[[str], bytes], between: bytes) -> None:
     pair = Pair()
-    assert 0 == pair.short(*BEGIN, shape("a"), shape("b"))
-    assert 1 == pair.short(shape("c"), between)
-    assert 0 == pair.short(shape("d"))
+    assert 0 == pair.fast(*BEGIN, shape("a"), shape("b"))
+    assert 1 == pair.fast(shape("c"), between)
+    assert 0 == pair.fast(shape("d"))
 
 
-def test_lanes_are_learned_of_so_many_bytes_and_no_more() -> None:
+def test_templates_are_learned_of_so_many_bytes_and_no_more() -> None:
     run = Accumulator()
     long = "x" * 3_000
     for index in range(400):
@@ -388,7 +388,7 @@ def test_lanes_are_learned_of_so_many_bytes_and_no_more() -> None:
     kept = heads(run)
     assert MAX_LEARNED * 0.9 < sum(map(len, kept)) + len(kept) * 3_000 < MAX_LEARNED * 1.1
     run.feed(completed("step_1"))
-    assert ([], 0) == (heads(run), run._dispatcher.lanes._learned)
+    assert ([], 0) == (heads(run), run._engine.fast_path._learned)
 
 
 def test_a_server_that_never_sends_the_same_twice_fills_no_memory() -> None:
@@ -404,20 +404,20 @@ def test_a_server_that_never_sends_the_same_twice_fills_no_memory() -> None:
     assert 8 == len({len(head) for head in heads(run)})
 
 
-def test_lanes_whose_heads_are_one_take_turns_and_are_forgotten_each_by_its_step() -> None:
+def test_templates_whose_heads_are_one_take_turns_and_are_forgotten_each_by_its_step() -> None:
     pair = Pair()
     last = SHAPES["the step's id last"]
     first = [last(words) for words in "abc"]
     second = [each.replace(b"step_1", b"step_2") for each in first]
-    assert 3 == pair.short(*BEGIN, *first, *first[1:], first[0].replace(b"step_1", b"step_9"))
-    assert 1 == pair.short(*(each.replace(b"step_1", b"step_2") for each in BEGIN), *second)
-    assert 0 == pair.short(first[0], completed("step_1"))
-    assert (0, 1) == (pair.short(second[0]), pair.short(second[1]))
+    assert 3 == pair.fast(*BEGIN, *first, *first[1:], first[0].replace(b"step_1", b"step_9"))
+    assert 1 == pair.fast(*(each.replace(b"step_1", b"step_2") for each in BEGIN), *second)
+    assert 0 == pair.fast(first[0], completed("step_1"))
+    assert (0, 1) == (pair.fast(second[0]), pair.fast(second[1]))
 
 
-def test_a_long_event_opens_no_lane() -> None:
+def test_a_long_event_opens_no_template() -> None:
     shape = SHAPES["plain"]
-    assert 0 == Pair().short(*BEGIN, *[shape("x" * MAX_DATA)] * 4)
+    assert 0 == Pair().fast(*BEGIN, *[shape("x" * MAX_DATA)] * 4)
 
 
 @pytest.mark.parametrize("at", [2, 5])
@@ -468,9 +468,9 @@ def test_a_loop_may_go_on_as_a_drain_and_the_other_way_round() -> None:
     assert [7, 8, 9, 10] == [update.event_number for update in stream]
 
 
-def test_an_event_that_msgspec_does_not_decode_opens_no_lane() -> None:
+def test_an_event_that_msgspec_does_not_decode_opens_no_template() -> None:
     wrong = [delta("step_1", function(0, arguments=words, name="\ud83d")) for words in "abcd"]
-    assert 0 == Pair().short(created(), delta("step_1", opening(0, "call_1", "\ud83d")), *wrong)
+    assert 0 == Pair().fast(created(), delta("step_1", opening(0, "call_1", "\ud83d")), *wrong)
 
 
 def within(call: str) -> bytes:
@@ -504,16 +504,16 @@ def within(call: str) -> bytes:
 def test_a_key_that_stands_twice_and_is_like_the_text_is_not_taken_for_it(calls: list[str]) -> None:
     opening = '{"index":0,"id":"c","type":"u","function":{"arguments":"x"},"l":[{"index":0}],"x1":[{"index":0}]}'
     pair = Pair()
-    assert 0 == pair.short(*(within(each) for each in (opening, *calls[:2])))
-    pair.short(*(within(each) for each in calls))
+    assert 0 == pair.fast(*(within(each) for each in (opening, *calls[:2])))
+    pair.fast(*(within(each) for each in calls))
 
 
 @pytest.mark.parametrize("words", ["arguments", "function", "tool_calls", "delta", "index", "type", "step_1"])
 def test_a_text_may_be_a_key_or_another_value_of_its_event(words: str) -> None:
     pair = Pair()
     shape = SHAPES["plain"]
-    assert 0 == pair.short(*BEGIN, shape("x"), shape(words))
-    assert 2 == pair.short(shape("y"), shape(words))
+    assert 0 == pair.fast(*BEGIN, shape("x"), shape(words))
+    assert 2 == pair.fast(shape("y"), shape(words))
 
 
 def test_a_strict_drain_raises_what_a_loop_does() -> None:

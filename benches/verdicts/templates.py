@@ -1,13 +1,13 @@
-"""How a further fragment is recognised: `python -m benches.verdicts.lanes`.
+"""How a further fragment is recognised: `python -m benches.verdicts.templates`.
 
-In use: head and tail of the lane that was taken last, or of one looked up by its head in a dict, are removed from the
-data, and what is left is decoded as a JSON string. Rejected: a strict decoder for the one canonical event, every key
-required and no other allowed. It knows four shapes written down in advance, and serves no unknown tool, no resent id
-and no envelope.
+In use: head and tail of the template that was used last, or of one looked up by its head in a dict, are removed from
+the data, and what is left is decoded as a JSON string. Rejected: a strict decoder for the one canonical event, every
+key required and no other allowed. It knows four shapes written down in advance, and serves no unknown tool, no resent
+id and no envelope.
 
     arguments:     both take 20,000 of 20,004; head and tail 0.30 µs an event, the strict decoder 0.45 (1.50 x)
-    unknown tools: 20,000 take a lane, none the strict decoder: they took the general way, some 15 µs each
-    resent ids:    20,000 take a lane, none the strict decoder
+    unknown tools: 20,000 take a template, none the strict decoder: they took the general way, some 15 µs each
+    resent ids:    20,000 take a template, none the strict decoder
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
-    from accumulator._engine.fast_path import Taken
+    from accumulator import Update
+    from accumulator._engine.fast_path import Match
 
-    Find: TypeAlias = Callable[[bytes, bytes], tuple[Taken, str] | None]
+    Find: TypeAlias = Callable[[bytes, bytes], tuple[Match[Update], str] | None]
 
 NAME = b"thread.run.step.delta"
 
@@ -75,7 +76,7 @@ def strict(frames: list[bytes]) -> list[str]:
 
 
 def looked_up(find: Find, frames: list[bytes]) -> list[str]:
-    """Return the texts of those that a lane takes."""
+    """Return the texts of those that a template takes."""
     return [found[1] for data in frames if (found := find(NAME, data)) is not None]
 
 
@@ -84,11 +85,13 @@ def main(size: int = 20_000) -> None:
     for make in (workloads.arguments, workloads.unknown_tools, workloads.resent_ids):
         made = make(size)
         run, parser = Accumulator(), SSEParser()
-        run.feed(made.data(cut=True))  # lanes are there until the endings
+        run.feed(made.data(cut=True))  # templates are there until the endings
         frames = [item[1] for item in parser.push(made.data()) if isinstance(item, tuple) and item[0] == NAME]
-        find = run._dispatcher.lanes.find
+        find = run._engine.fast_path.find
         taken, by_decoder = looked_up(find, frames), strict(frames)
-        print(f"{make.__name__}: of {len(frames)} deltas {len(taken)} take lanes, {len(by_decoder)} the strict decoder")
+        print(
+            f"{make.__name__}: of {len(frames)} deltas {len(taken)} fit templates, {len(by_decoder)} the strict decoder"
+        )
         if by_decoder:
             both = frames[8:]
             variants = {"head and tail": partial(looked_up, find, both), "strict decoder": partial(strict, both)}

@@ -1,0 +1,200 @@
+"""What the accumulators of all protocols share: bytes or events in, updates out, and the state as bytes. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast, overload
+
+import msgspec
+
+from accumulator._engine.checkpoint import load, restore, save
+from accumulator._engine.engine import Engine
+from accumulator._engine.feed import Feed
+from accumulator._engine.protocol import Protocol, U  # noqa: TC001 - type hints are looked up here
+from accumulator._errors import AccumulatorError, CheckpointError, attach
+from accumulator._sse import DEFAULT_MAX_EVENT_SIZE, check_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Self
+
+_T_co = TypeVar("_T_co", covariant=True)
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds on what a server can make an accumulator hold; None turns one off.
+
+    Attributes:
+        max_event_size: bytes of one server-sent event, with its comments and unknown fields. 32 MiB by default: an
+            event with one image in it passed 8 MiB in the field.
+
+    """
+
+    max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE
+
+    def __post_init__(self) -> None:
+        """Check each limit."""
+        check_size(self.max_event_size)
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class BaseAccumulator(Generic[U]):
+    """Fold the events of one run. Does no I/O, and is not thread-safe.
+
+    Attributes:
+        protocol: what the events mean; a subclass sets it.
+        strict: whether a problem raises `MergeError`, once its event was applied as ever.
+        limits: the bounds on what a server can make it hold.
+
+    """
+
+    protocol: Protocol[U]
+
+    def __init__(self, *, strict: bool = False, limits: Limits = DEFAULT_LIMITS) -> None:
+        """Start a run that no event was applied to."""
+        if not isinstance(strict, bool) or not isinstance(limits, Limits):
+            message = f"expected a bool and a Limits, got {type(strict).__name__} and {type(limits).__name__}"
+            raise TypeError(message)
+        self.strict = strict
+        self.limits = limits
+        self._engine: Engine[U] = Engine(self.protocol)
+        self._problems: _Prefix[U] = _Prefix([], 0)
+        self._own = self._new_feed()
+
+    def _new_feed(self) -> Feed[U]:
+        """Return a new source of this run, with a parser of its own. Each stream has one."""
+        return Feed(self._engine, strict=self.strict, max_event_size=self.limits.max_event_size)
+
+    def feed(self, chunk: bytes) -> list[U]:
+        """Fold bytes of an event stream, cut anywhere, and return the updates in order.
+
+        Costs the bytes, whatever was folded before. Events after a `done` belong to the next body.
+
+        Raises:
+            MergeError: strict, and an event had a problem.
+            LimitError: an event is larger than `limits` allow; it is left out.
+            TypeError: `chunk` is not bytes.
+
+        After the first two, `error.updates` holds the updates of this call so far. The rest of the chunk waits, and
+        `feed(b"")` goes on with it.
+
+        """
+        self._own.push(chunk)
+        return self._apply_waiting()
+
+    def apply(self, event: str, data: bytes | str) -> list[U]:
+        """Fold one event that is framed already, and return the updates in order. Raises as `feed`.
+
+        Args:
+            event: its name; "message" or "" for none.
+            data: its data.
+
+        """
+        if not isinstance(event, str) or not isinstance(data, (bytes, str)):
+            message = f"expected a str and bytes or str, got {type(event).__name__} and {type(data).__name__}"
+            raise TypeError(message)
+        self._own.push_event(event, data)
+        return self._apply_waiting()
+
+    def end(self) -> list[U]:
+        """End the body, because its source has ended, and return the updates in order.
+
+        A last block without its blank line is applied if its data is whole. WHATWG's parser would discard it, but a
+        quarter of stored recordings end so. `BodyEnded` comes unless `done` brought it. A source without any event is
+        one body, truncated. Raises as `feed`; the next `end()` goes on.
+        """
+        updates = self._apply_waiting()
+        if not self._own.used and self._engine.body.began:
+            return updates  # streams read all there was, and they end their bodies themselves
+        try:
+            return updates + self._own.end()
+        except AccumulatorError as error:
+            attach(error, updates, self)
+            raise
+
+    def _apply_waiting(self) -> list[U]:
+        updates: list[U] = []
+        try:
+            while (more := self._own.step()) is not None:
+                updates += more
+        except AccumulatorError as error:
+            attach(error, updates, self)
+            raise
+        return updates
+
+    @property
+    def outcome(self) -> str | None:
+        """How the last body ended; None while it is open, or before there is one."""
+        return self._engine.outcome(self._engine.body)
+
+    def _problems_so_far(self) -> Sequence[U]:
+        """Return every problem so far; the same sequence until there is another."""
+        if len(self._problems) != len(self._engine.problems):
+            self._problems = _Prefix(self._engine.problems, len(self._engine.problems))
+        return self._problems
+
+    def to_bytes(self) -> bytes:
+        """Return the whole state, to be continued by `from_bytes` in this process or another.
+
+        It holds resources, problems, the body in hand, half a block that `feed` has seen, `strict` and `limits`. It is
+        JSON text with a version, not pickle. Its layout is no part of the interface. Costs what was folded.
+        """
+        return save(self._engine, self._own, strict=self.strict, max_event_size=self.limits.max_event_size)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Return the accumulator that `to_bytes` was called on, as it was.
+
+        Raises:
+            CheckpointError: the bytes are no checkpoint, or one of a version that this release does not read.
+
+        """
+        checkpoint, state = load(data)
+        try:
+            run = cls(strict=checkpoint.strict, limits=Limits(max_event_size=checkpoint.max_event_size))
+        except (TypeError, ValueError) as exc:
+            raise CheckpointError(f"expected the state of an accumulator: {exc}") from exc
+        restore(checkpoint, state, run._engine, run._own)
+        return run
+
+
+class _Prefix(Sequence[_T_co]):
+    """The first items of a list that only grows: a sequence that never changes, made without a copy.
+
+    Equal to a list or tuple of the same items, too. Not hashable. Pickles as a tuple.
+    """
+
+    __slots__ = ("_all", "_count")
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+    def __init__(self, items: list[_T_co], count: int) -> None:
+        self._all = items
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> _T_co: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[_T_co, ...]: ...
+    def __getitem__(self, index: int | slice) -> _T_co | tuple[_T_co, ...]:
+        places = range(self._count)[index]
+        return self._all[places] if isinstance(places, int) else tuple(self._all[place] for place in places)
+
+    def __iter__(self) -> Iterator[_T_co]:
+        return islice(self._all, self._count)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, (_Prefix, list, tuple)):
+            return NotImplemented
+        return list(self) == list(cast("Sequence[object]", other))
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return tuple, (tuple(self),)

@@ -1,0 +1,129 @@
+"""What a merge did: the parts it changed, and the faults it found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import msgspec
+
+from accumulator._fold.nodes import Entry, Keyed, Object, Text
+from accumulator._json import JSONObject, Path, dump_json
+
+if TYPE_CHECKING:
+    from accumulator._json import Json
+
+ProblemKind: TypeAlias = Literal["undecodable", "shape", "index", "conflict", "contradiction", "late"]
+"""What may be wrong with an event.
+
+undecodable: its data is no JSON, or a torn block, or `done` with other data than `[DONE]`.
+shape: a value has another JSON type than the fold needs there.
+index: an entry of a list has no usable `index`.
+conflict: a field that keeps its first value, such as `id`, `name` or `type`, got another one.
+contradiction: an ending's content differs from what was streamed before it.
+late: a delta names a field whose value an ending has settled.
+"""
+
+_SHOWN = 80
+"""Characters of a field's name or type that a message shows."""
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """Something that was left out of the fold, or replaced in it; `raw` is its JSON text."""
+
+    kind: ProblemKind
+    path: Path
+    message: str
+    raw: str
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A part that an event named: its entry, whether the event opened it, and the entry as sent."""
+
+    entry: Entry
+    created: bool
+    sent: JSONObject
+    path: Path
+
+
+class Changes:
+    """What the merge of one event did.
+
+    Attributes:
+        parts: the parts that the event named, in its order.
+        faults: what was left out or replaced.
+        aside: whether a delta set a field and named no part.
+        replaced: whether a delta replaced a value by another one.
+        growth: the one thing that a delta did, if it did just one: see `Growth`.
+
+    """
+
+    __slots__ = ("aside", "faults", "growth", "parts", "replaced")
+
+    def __init__(self) -> None:
+        """Start with nothing done."""
+        self.parts: list[Change] = []
+        self.faults: list[Fault] = []
+        self.aside = False
+        self.replaced = False
+        self.growth: Growth | None = None
+
+
+class _Growth(msgspec.Struct, frozen=True):
+    """The one change of a delta, in a part that was there before.
+
+    Attributes:
+        path: where it is in the delta.
+        change: the part.
+        objects: the objects whose snapshots it makes stale.
+        entries: the entries whose snapshots it makes stale, each with its list.
+
+    """
+
+    path: Path
+    change: Change
+    objects: list[Object]
+    entries: list[tuple[Keyed, Entry]]
+
+    def drop_snapshots(self) -> None:
+        """Drop every snapshot that the change makes stale."""
+        for node in self.objects:
+            node.snap = None
+        for keyed, entry in self.entries:
+            keyed.touch(entry)
+
+
+class TextGrowth(_Growth, frozen=True):
+    """A fragment was appended to a text that was not empty; `owner` holds the text."""
+
+    text: Text
+    fragment: str
+    owner: Object
+
+
+class ListGrowth(_Growth, frozen=True):
+    """An entry was opened in a keyed list; `sent` is its JSON, `key` the field that holds its index."""
+
+    keyed: Keyed
+    index: int
+    sent: JSONObject
+    key: str
+
+
+Growth: TypeAlias = TextGrowth | ListGrowth
+
+
+def value_conflict(path: Path, key: str, value: Json) -> Fault:
+    """Return the fault of a field that keeps its first value and got another."""
+    return Fault("conflict", path, f"expected {key[:_SHOWN]!r} as first sent, got another", dump_json(value))
+
+
+def type_conflict(path: Path, known: str, kind: str, sent: JSONObject) -> Fault:
+    """Return the fault of an entry whose type changed: it is left out."""
+    message = f"expected an entry of type {known[:_SHOWN]!r} as before, got {kind[:_SHOWN]!r}"
+    return Fault("conflict", (path, "type"), message, dump_json(sent))
+
+
+def late(path: Path, key: str, value: Json) -> Fault:
+    """Return the fault of a delta for a field that an ending has settled."""
+    message = f"expected no more of {key[:_SHOWN]!r}: an ending held its value"
+    return Fault("late", path, message, dump_json(value))

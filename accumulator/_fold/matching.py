@@ -1,0 +1,96 @@
+"""Which entry of a keyed list is meant.
+
+A delta names its entry by an index. Without a usable one it names it by `id`, or else continues the only open entry
+without an index that its type fits.
+
+A whole object lists its entries without indexes, as a rule. Each is paired with a folded entry by `id`, then by an
+index if it names one, then in order where the types agree. An ending pairs in order even where the ids differ: some
+servers make up a new id each time. A repeated object does not, nor does it across indexes: it fills the entry that it
+is paired with, and two entries would become one.
+
+A missing type, on either side, fits all.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from accumulator._fold.nodes import Entry, entry_type, id_key, is_nothing
+from accumulator._fold.policy import usable_index
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from accumulator._fold.nodes import Keyed
+    from accumulator._json import JSONObject
+
+
+def find(
+    keyed: Keyed, sent: JSONObject, index: int | None, opened: Mapping[tuple[int, str | int], object]
+) -> Entry | None:
+    """Return the entry that a delta means, None if there is none yet.
+
+    `opened` holds the entries that the same event opens: by the identity of their list, and their index or id.
+    """
+    if index is not None:
+        known = opened.get((id(keyed), index)) or keyed.entries.get(index)
+    elif is_nothing(ident := sent.get("id")):
+        fitting = keyed.open_unindexed.fitting(entry_type(sent))
+        known = fitting[0] if len(fitting) == 1 else None
+    else:
+        known = opened.get((id(keyed), id_key(ident))) or keyed.ids.get(id_key(ident))
+    return known if isinstance(known, Entry) else None
+
+
+def pair(keyed: Keyed, sent: list[JSONObject], key: str | None, *, ending: bool) -> list[Entry | None]:
+    """Return the folded entry of each entry of a whole list; None for one that is new."""
+    free = {id(entry): entry for entry in keyed.ordered()}
+    found: list[Entry | None] = []
+    for item in sent:
+        ident, index = item.get("id"), usable_index(item, key)
+        entry = None if is_nothing(ident) else keyed.ids.get(id_key(ident))
+        if entry is None and index is not None:
+            entry = keyed.entries.get(index)
+        found.append(free.pop(id(entry), None) if entry else None)
+    if ending and not any(found) and _fit_in_order(free.values(), sent):
+        return [*free.values(), *found[len(free) :]]
+    rest = _Rest(free.values())
+    for position, item in enumerate(sent):
+        if found[position] is None and (ending or usable_index(item, key) is None):
+            named = not is_nothing(item.get("id"))
+            found[position] = rest.take(entry_type(item), nameless=named and not ending)
+    return found
+
+
+def _fit_in_order(entries: Collection[Entry], sent: list[JSONObject]) -> bool:
+    """Tell whether each entry fits the one at its place, as in most lists. Asking costs less than `_Rest`."""
+    pairs = zip(map(entry_type, entries), map(entry_type, sent), strict=False)
+    return len(entries) <= len(sent) and all(known == kind or not known or not kind for known, kind in pairs)
+
+
+class _Rest:
+    """Entries that are taken in order, by type. Each take costs the same, however many there are."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._queues: dict[tuple[str | None, bool], deque[tuple[int, Entry]]] = {}
+        self._taken: set[int] = set()
+        for rank, entry in enumerate(entries):
+            for nameless in (False, True) if is_nothing(entry.fields.get("id")) else (False,):
+                for kind in (entry_type(entry), None):
+                    self._queues.setdefault((kind, nameless), deque()).append((rank, entry))
+
+    def take(self, kind: str, *, nameless: bool) -> Entry | None:
+        """Take the first entry that a type fits; with `nameless`, the first of those without an id."""
+        queues = [self._queues.get((fitting, nameless)) for fitting in ((kind, "") if kind else (None,))]
+        left = [queue for queue in queues if queue and self._skip_taken(queue)]
+        if not left:
+            return None
+        rank, entry = min(left, key=lambda queue: queue[0][0]).popleft()
+        self._taken.add(rank)
+        return entry
+
+    def _skip_taken(self, queue: deque[tuple[int, Entry]]) -> bool:
+        while queue and queue[0][0] in self._taken:
+            queue.popleft()
+        return bool(queue)
