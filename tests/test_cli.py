@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 import accumulator
 from accumulator import Problem
-from accumulator._cli.command import commands, run
+from accumulator._cli.replay import commands, run
 from tests import bodies
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = [sys.executable, "-m", "accumulator"]
-NO_CLICK = "import sys; sys.modules['click'] = None; from accumulator._cli.command import main; main()"
+NO_CLICK = "import sys; sys.modules['click'] = None; from accumulator._cli.replay import main; main()"
 # Outputs are buffered and encoded as they are where nobody asked for anything else.
 ENV = {
     name: value
