@@ -1,6 +1,6 @@
 """Run the command line: `python -m accumulator`."""
 
-from accumulator._cli.replay import main
+from accumulator._cli.main import main
 
 if __name__ == "__main__":
     main()

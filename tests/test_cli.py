@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 import accumulator
 from accumulator import Problem
-from accumulator._cli.replay import commands, run
+from accumulator._cli.main import commands, run
 from tests import bodies
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = [sys.executable, "-m", "accumulator"]
-NO_CLICK = "import sys; sys.modules['click'] = None; from accumulator._cli.replay import main; main()"
+NO_CLICK = "import sys; sys.modules['click'] = None; from accumulator._cli.main import main; main()"
 # Outputs are buffered and encoded as they are where nobody asked for anything else.
 ENV = {
     name: value
@@ -243,7 +243,7 @@ def test_a_file_without_an_event_is_unusable(tmp_path: Path, content: bytes) -> 
     result = cli("replay", file)
     *problems, verdict, outcome = result.err.splitlines()
     assert (2, b"") == (result.status, result.out)
-    assert f"{file}: expected server-sent events, came none that can be decoded" == verdict
+    assert f"{file}: expected server-sent events, got none that can be decoded" == verdict
     assert f"{file}: outcome truncated, 0 run steps" == outcome
     assert [] == [problem for problem in problems if ": undecodable at $: " not in problem]
 

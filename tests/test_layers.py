@@ -203,7 +203,7 @@ def test_a_cycle_within_a_floor_is_seen() -> None:
         ("_engine.feed", "from accumulator._streams.tap import ByteTap", ["accumulator._streams.tap"]),
         ("_engine.feed", "from accumulator._assistants.runs import Run", ["accumulator._assistants.runs"]),
         ("_streams.tap", "from accumulator._assistants.runs import Run", ["accumulator._assistants.runs"]),
-        ("_assistants.runs", "from accumulator._cli.replay import run", ["accumulator._cli.replay"]),
+        ("_assistants.runs", "from accumulator._cli.command import run", ["accumulator._cli.command"]),
         ("_assistants.runs", "from accumulator import RunStep", ["accumulator.RunStep"]),
         # Each way to write it.
         ("_fold.delta", "from .._sse import Frame", ["accumulator._sse"]),

@@ -1,0 +1,103 @@
+"""The entry point: parses the arguments, runs a command, and returns an exit status whatever happens.
+
+Beyond the statuses of a command, it is 130 (128 + SIGINT) after Ctrl-C, and 0 if the reader of an output went away: it
+had what it wanted, as `head -1` does. That is no error, also under a shell's `pipefail`, and nothing is said.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from accumulator._cli.output import discard_outputs, tell
+from accumulator._cli.replay import HELP, SUMMARY, UNUSABLE, replay
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import click
+
+_INTERRUPTED = 130
+_READER_GONE = 0
+
+
+def main() -> None:
+    """Run the command line and exit with its status, for the script `accumulator` and for `python -m accumulator`."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line with these arguments and return its exit status.
+
+    Whatever the input, no exception gets out. After an interrupt or a failed write, both outputs are discarded.
+    """
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        status = _INTERRUPTED
+    except BrokenPipeError:
+        status = _READER_GONE
+    except OSError as error:  # of an output: a command catches those of its inputs
+        with suppress(OSError):
+            tell(f"accumulator: expected to be able to write the output: {error.strerror or error}")
+        status = UNUSABLE
+    discard_outputs()
+    return status
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        import click
+    except ModuleNotFoundError:
+        tell("accumulator: the command line needs click: pip install 'delta-accumulator[cli]'")
+        return UNUSABLE
+    command = commands()
+    try:
+        # Not `command.main()`, which has its own exit statuses for an interrupt and for a reader that went away.
+        with command.make_context("accumulator", list(arguments)) as context:
+            status: int = command.invoke(context)
+    except click.exceptions.Exit as request:  # of --help and --version
+        return request.exit_code
+    except click.ClickException as error:
+        # Not `error.show()`: the message may hold an argument as it was given.
+        tell(f"accumulator: {error.format_message()} Try 'accumulator --help'.")
+        return UNUSABLE
+    return status
+
+
+def commands() -> click.Group:
+    """Build the commands; their callbacks return the exit status. `ModuleNotFoundError` without click."""
+    import click
+
+    version = click.Option(
+        ["--version"],
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_show_version,
+        help="Print the version.",
+    )
+    files = click.Argument(["files"], metavar="FILE...", nargs=-1, required=True, type=click.UNPROCESSED)
+    return click.Group(
+        "accumulator",
+        help="Fold the server-sent events of an Assistants run into its run steps.",
+        params=[version],
+        commands=[click.Command("replay", callback=replay, params=[files], help=HELP, short_help=SUMMARY)],
+        no_args_is_help=False,
+    )
+
+
+def _show_version(context: click.Context, _: click.Parameter, asked: object) -> None:
+    if not asked:
+        return
+    import importlib.metadata
+
+    import click
+
+    try:
+        version = importlib.metadata.version("delta-accumulator")
+    except importlib.metadata.PackageNotFoundError:
+        version = "(delta-accumulator is not installed: its version is not known)"
+    click.echo(f"accumulator {version}")
+    context.exit()
