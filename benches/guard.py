@@ -89,7 +89,7 @@ def instructions(valgrind: str, stream: Path, reader: str, passes: int) -> int:
     said = _run([valgrind, "--tool=callgrind", "--callgrind-out-file=/dev/null"], stream, reader, passes)
     found = re.search(r"Collected : (\d+)", said)
     if found is None:
-        raise RuntimeError(f"expected a count of callgrind, came:\n{said[-2000:]}")
+        raise RuntimeError(f"expected a count of callgrind, got:\n{said[-2000:]}")
     return int(found[1])
 
 

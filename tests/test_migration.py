@@ -299,7 +299,7 @@ MADE_ENDED = set(MADE) - {"cut off", "flat error"}
 AFTER_AN_EXCEPTION = {"errors", "final_run", "order", "run_states", "step_deltas", "steps_done", "steps_so_far"}
 OPENAI_WRONG = [
     Wrong(
-        "the first fragment of a call does not reach on_tool_call_delta, nor does any of calls that take turns",
+        "The first delta of a call does not reach on_tool_call_delta, nor does any delta of calls that take turns.",
         {"call_deltas"},
         {
             "azure mcp 1",
@@ -318,8 +318,8 @@ OPENAI_WRONG = [
         },
     ),
     Wrong(
-        "done of a call is told when another index speaks, at its step's ending and again at the run's, each time "
-        "without what only the ending has; if the call came in another body than the ending, then in that body",
+        "on_tool_call_done is called when another index is sent, when the step ends and again when the run ends, each "
+        "time without what only the ending has; for a call of an earlier body it is called in that body.",
         {"calls_done"},
         {
             "azure mcp 1",
@@ -337,7 +337,8 @@ OPENAI_WRONG = [
         },
     ),
     Wrong(
-        "created of calls that take turns is told every turn, that of a second step's call at the same index never",
+        "on_tool_call_created is called at every turn of calls that take turns, and never for a call of a second step "
+        "at the same index.",
         {"calls_created"},
         {
             "calls take turns",
@@ -348,7 +349,7 @@ OPENAI_WRONG = [
         },
     ),
     Wrong(
-        "the final steps are in progress, without usage, output and results; steps of the first body are missing",
+        "The final steps are in progress, without usage, output and results. Steps of the first body are missing.",
         {"final_steps"},
         {
             "azure mcp 1",
@@ -365,9 +366,11 @@ OPENAI_WRONG = [
             *MADE_ENDED,
         },
     ),
-    Wrong("created sent twice is told twice", {"order"}, {"azure unknown tools 1", "azure mcp 1"}),
     Wrong(
-        "a delta for a step of the first body is a KeyError, which ends the stream",
+        "A step that is sent twice as created is created twice.", {"order"}, {"azure unknown tools 1", "azure mcp 1"}
+    ),
+    Wrong(
+        "A delta for a step of the first body raises KeyError, which ends the stream.",
         {
             "order",
             "run_states",
@@ -387,33 +390,57 @@ OPENAI_WRONG = [
         {"azure unknown tools 2", "azure mcp 2"},
     ),
     Wrong(
-        "the same; this one has more to lose",
+        "A delta for a step of the first body raises KeyError, which ends the stream.",
         {"calls_created", "message_deltas", "text_deltas", "text_so_far", "text_only"},
         {"azure unknown tools 2"},
     ),
     Wrong(
-        "an index that is not the next one is an IndexError, which ends the stream",
+        "An index that is not the next one raises IndexError, which ends the stream.",
         {"calls_created", *AFTER_AN_EXCEPTION},
         {"call 1 before call 0", "calls 0 and 2"},
     ),
-    Wrong("an entry without index is a RuntimeError", AFTER_AN_EXCEPTION, {"results without index"}),
     Wrong(
-        "after a byte order mark the first event has no name, which is an AttributeError",
+        "An entry without an index raises RuntimeError, which ends the stream.",
+        AFTER_AN_EXCEPTION,
+        {"results without index"},
+    ),
+    Wrong(
+        "A byte order mark hides the name of the first event, which raises AttributeError.",
         {"calls_created", *AFTER_AN_EXCEPTION},
         {"byte order mark"},
     ),
-    Wrong("logs and image become one output that is both", {"steps_so_far"}, {"outputs out of order"}),
-    Wrong("id and name are joined to themselves", {"steps_so_far"}, {"id and name in every fragment"}),
-    Wrong("the ranker is joined to itself, the threshold added up", {"steps_so_far"}, {"ranking options again"}),
-    Wrong("tokens are added up, the status joined to itself", {"steps_so_far"}, {"usage and status again"}),
     Wrong(
-        "created sent again is told again, and what was folded is gone", {"order", "steps_so_far"}, {"created again"}
+        "Outputs that arrive out of order, logs and an image, become one output that is both.",
+        {"steps_so_far"},
+        {"outputs out of order"},
     ),
-    Wrong("an index of -1 is the last call's, created again", {"calls_created", "steps_so_far"}, {"index -1"}),
-    Wrong("a call becomes one of both types; the entry is a delta", {"step_deltas", "steps_so_far"}, {"type changes"}),
-    Wrong("an error that is no object in an object is told to nobody", {"errors"}, {"flat error"}),
-    Wrong("a character cut in two at the end of the stream is a UnicodeDecodeError", {"errors"}, {"truncated"}),
-    Wrong("a last event without its blank line is lost, the error in it too", {"errors"}, {"simple-openai error"}),
+    Wrong("An id or name that is sent again is joined to itself.", {"steps_so_far"}, {"id and name in every fragment"}),
+    Wrong(
+        "Ranking options that are sent again: the ranker is joined to itself, the threshold is added up.",
+        {"steps_so_far"},
+        {"ranking options again"},
+    ),
+    Wrong(
+        "Usage and status that are sent again: tokens are added up, the status is joined to itself.",
+        {"steps_so_far"},
+        {"usage and status again"},
+    ),
+    Wrong(
+        "A step that is sent again as created is created again, and what was folded is lost.",
+        {"order", "steps_so_far"},
+        {"created again"},
+    ),
+    Wrong(
+        "An index of -1 is taken for the last call, which is created again.",
+        {"calls_created", "steps_so_far"},
+        {"index -1"},
+    ),
+    Wrong("A call whose type changes becomes a call of both types.", {"step_deltas", "steps_so_far"}, {"type changes"}),
+    Wrong("An error that is not nested in an object reaches no hook.", {"errors"}, {"flat error"}),
+    Wrong(
+        "A character that is cut in two at the end of the stream raises UnicodeDecodeError.", {"errors"}, {"truncated"}
+    ),
+    Wrong("A last event without its blank line is lost, even an error.", {"errors"}, {"simple-openai error"}),
 ]
 
 
@@ -717,7 +744,7 @@ class AzureFacts:
 
 AZURE_WRONG = [
     Wrong(
-        "a step's assistant_id and expires_at come under other names, what is null in it not at all",
+        "assistant_id and expires_at of a step have other names, and its nulls are missing.",
         {"steps_as_sent"},
         {
             "azure mcp",
@@ -734,19 +761,23 @@ AZURE_WRONG = [
             *MADE_ENDED,
         },
     ),
-    Wrong("an error comes as Python writes a dict", {"errors"}, {"error", "flat error", "simple-openai error"}),
-    Wrong("an entry of another type than its call's is a delta", {"step_deltas"}, {"type changes"}),
     Wrong(
-        "a stream with line ends of Windows is one event, its last",
+        "An error is the text that Python prints for a dict.",
+        {"errors"},
+        {"error", "flat error", "simple-openai error"},
+    ),
+    Wrong("An entry of another type than its call is handed out as a delta of it.", {"step_deltas"}, {"type changes"}),
+    Wrong(
+        "A stream with the line ends of Windows is one event, its last.",
         {"order", "step_deltas", "steps_done"},
         {"line ends of Windows"},
     ),
     Wrong(
-        "a comment and a byte order mark are a ValueError, which ends the stream",
+        "A comment or a byte order mark raises ValueError, which ends the stream.",
         {"done", "order", "step_deltas", "steps_done"},
         {"byte order mark", "comment"},
     ),
-    Wrong("of data in two lines the last is taken", {"step_deltas", "unknown"}, {"data in two lines"}),
+    Wrong("Of data in two lines only the last is read.", {"step_deltas", "unknown"}, {"data in two lines"}),
 ]
 
 
@@ -928,17 +959,25 @@ def test_what_stands_as_wrong_is_of_a_recording(wrong: list[Wrong]) -> None:
     assert set() == {body for each in wrong for body in each.bodies} - names
 
 
-# The table.
+# The page that says all this: a table of names and a list of what is wrong there, for each SDK.
 
-README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+MIGRATING = (Path(__file__).resolve().parent / "recipes" / "MIGRATING.md").read_text(encoding="utf-8")
+
+
+def section(sdk: str) -> str:
+    _, _, rest = MIGRATING.partition(f"\n## {sdk}\n")
+    return rest.partition("\n## ")[0]
 
 
 def table(sdk: str) -> dict[str, str]:
-    """Return the rows of an SDK's table in the README: the name there, and what it is here."""
-    _, _, rest = README.partition("## Coming from the SDKs' event handlers\n")
-    _, _, rest = rest.partition(f"\n{sdk}, ")
-    rows, _, _ = rest.partition("|\n\n")
-    return dict(re.findall(r"^\| `(\w+)(?:\(.*?\))?` \| (.*?) ?\|?$", rows, re.MULTILINE))
+    """Return the rows of an SDK's table: the name there, and what it is here."""
+    return dict(re.findall(r"^\| `(\w+)(?:\(.*?\))?` \| (.*?) \|$", section(sdk), re.MULTILINE))
+
+
+@pytest.mark.parametrize(("sdk", "wrong"), [("openai-python", OPENAI_WRONG), ("azure-ai-agents", AZURE_WRONG)])
+def test_the_page_lists_what_each_sdk_gets_wrong(sdk: str, wrong: list[Wrong]) -> None:
+    listed = [line.removeprefix("- ").replace("`", "") for line in section(sdk).splitlines() if line.startswith("- ")]
+    assert list(dict.fromkeys(each.what for each in wrong)) == listed
 
 
 def public_names(handler: object) -> set[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import threading
 from contextlib import AsyncExitStack, closing, contextmanager, suppress
@@ -59,6 +60,12 @@ def test_every_recipe_is_run() -> None:
     files = {Path(str(module.__file__)) for module in run_here}
     folder = Path(__file__).parent / "recipes"
     assert {path for path in folder.glob("*.py") if not path.name.startswith("test_")} == files
+
+
+def test_the_manual_links_to_every_recipe() -> None:
+    manual = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    recipes = {path.name for path in (Path(__file__).parent / "recipes").iterdir() if path.is_file()}
+    assert recipes == set(re.findall(r"\]\(tests/recipes/([\w.]+)\)", manual))
 
 
 def player(*bodies: bytes) -> Callable[[Exchange], None]:
