@@ -307,8 +307,7 @@ def __getattr__(name: str) -> object:
         _publish(value)
         globals()[name] = value
         return value
-    message = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(message, name=name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
 
 
 for _name in __all__:

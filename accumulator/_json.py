@@ -10,14 +10,10 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, Union, cast
+from collections.abc import Iterable, Mapping
+from typing import NoReturn, TypeAlias, TypeVar, Union, cast
 
 import msgspec
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import NoReturn
 
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 """A JSON value."""
@@ -155,8 +151,7 @@ def _parse_slowly(data: bytes | str) -> object:
     try:
         return cast("object", json.loads(text, parse_constant=_refuse, parse_float=_finite, parse_int=_bounded))
     except json.JSONDecodeError as exc:
-        message = f"expected JSON text: {exc.msg} (character {exc.pos} of {len(text)})"
-        raise ValueError(message) from exc
+        raise ValueError(f"expected JSON text: {exc.msg} (character {exc.pos} of {len(text)})") from exc
     except RecursionError as exc:
         raise ValueError(_TOO_DEEP) from exc
 
@@ -165,22 +160,19 @@ _TOO_DEEP = f"expected at most {MAX_DEPTH} arrays and objects within each other,
 
 
 def _refuse(_: str) -> NoReturn:
-    message = "expected a finite number, got NaN or Infinity"
-    raise ValueError(message)
+    raise ValueError("expected a finite number, got NaN or Infinity")
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if math.isinf(number):
-        message = "expected a number within the range of a double, got a larger one"
-        raise ValueError(message)
+        raise ValueError("expected a number within the range of a double, got a larger one")
     return number
 
 
 def _bounded(text: str) -> int:
     if len(text) - text.startswith("-") > MAX_INT_DIGITS:
-        message = f"expected an integer of at most {MAX_INT_DIGITS} digits, got a longer one"
-        raise ValueError(message)
+        raise ValueError(f"expected an integer of at most {MAX_INT_DIGITS} digits, got a longer one")
     return int(text)
 
 
@@ -262,8 +254,7 @@ def _plain(value: object, path: list[str | int]) -> object:
             got = repr(float(value))
         case _:
             got = type(value).__qualname__
-    message = f"expected a JSON value at {render_path(path)}, got {got}"
-    raise ValueError(message)
+    raise ValueError(f"expected a JSON value at {render_path(path)}, got {got}")
 
 
 def _plain_items(value: Mapping[object, object] | list[object], path: list[str | int]) -> object:

@@ -7,15 +7,11 @@ looks its key up each time it is read. So nothing is rejected, nothing is lost, 
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Generic, NoReturn, TypeAlias, TypeVar, cast, overload
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Generic, Never, NoReturn, Self, TypeAlias, TypeVar, cast, overload
 
 from accumulator._errors import DecodeError
 from accumulator._json import copy_json, dump_json, parse_json, plain_json, same_json
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Never, Self
 
 _T_co = TypeVar("_T_co", covariant=True)
 _M = TypeVar("_M", bound="Model")
@@ -67,8 +63,7 @@ class Field(Generic[_T_co]):
         return cast("_T_co", copy_json(value))
 
     def _refuse(self, model: Model) -> NoReturn:
-        message = f"{type(model).__name__}.{self._name} is read-only"
-        raise AttributeError(message, name=self._name, obj=model)
+        raise AttributeError(f"{type(model).__name__}.{self._name} is read-only", name=self._name, obj=model)
 
 
 class ListField(Field[tuple[_T_co, ...]]):
@@ -88,7 +83,14 @@ class ListField(Field[tuple[_T_co, ...]]):
         return cast("tuple[_T_co, ...]", copy_json(value))
 
 
-class Model:
+class _Slotted(type):
+    """Makes classes whose instances have no attributes but those in a base's `__slots__`."""
+
+    def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, object]) -> _Slotted:
+        return super().__new__(cls, name, bases, {"__slots__": (), **namespace})
+
+
+class Model(metaclass=_Slotted):
     """A typed, frozen JSON object; each field is looked up when it is read.
 
     A model rejects nothing: see `Field`. Two models are equal if they are of one class and their JSON is equal in the
@@ -111,8 +113,7 @@ class Model:
             TypeError: always.
 
         """
-        message = f"use {type(self).__name__}.from_dict or from_json: a model is made of JSON"
-        raise TypeError(message)
+        raise TypeError(f"use {type(self).__name__}.from_dict or from_json: a model is made of JSON")
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -138,13 +139,11 @@ class Model:
 
         """
         if not isinstance(value, Mapping):
-            message = f"expected a mapping for {cls.__name__}, got {type(value).__qualname__}"
-            raise DecodeError(message)
+            raise DecodeError(f"expected a mapping for {cls.__name__}, got {type(value).__qualname__}")
         try:
             return cls.wrap(cast("dict[str, object]", plain_json(value)))
         except ValueError as exc:
-            message = f"{cls.__name__}: {exc}"
-            raise DecodeError(message) from exc
+            raise DecodeError(f"{cls.__name__}: {exc}") from exc
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -158,11 +157,9 @@ class Model:
         try:
             value = parse_json(text)
         except ValueError as exc:
-            message = f"{cls.__name__}: {exc}"
-            raise DecodeError(message) from exc
+            raise DecodeError(f"{cls.__name__}: {exc}") from exc
         if not isinstance(value, dict):
-            message = f"expected a JSON object for {cls.__name__}, got {type(value).__name__}"
-            raise DecodeError(message)
+            raise DecodeError(f"expected a JSON object for {cls.__name__}, got {type(value).__name__}")
         return cls.wrap(cast("dict[str, object]", value))
 
     @property

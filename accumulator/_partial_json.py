@@ -42,8 +42,7 @@ def parse_partial_json(text: str) -> object:
     try:
         from jiter import from_json
     except ImportError as exc:
-        message = "partial JSON needs jiter: pip install 'delta-accumulator[partial]'"
-        raise ImportError(message, name="jiter") from exc
+        raise ImportError("partial JSON needs jiter: pip install 'delta-accumulator[partial]'", name="jiter") from exc
     text = _without_cut_number(text)
     last = text[-1:]
     if last.isspace() or last == _CLOSERS.get(text[:1], last):  # else it is cut, and `parse_json` is slow to find out
@@ -57,8 +56,7 @@ def parse_partial_json(text: str) -> object:
     try:
         value: object = from_json(text.encode(), partial_mode="trailing-strings", allow_inf_nan=False)
     except ValueError as exc:
-        message = f"expected JSON text or the beginning of one: {exc}"
-        raise ValueError(message) from exc
+        raise ValueError(f"expected JSON text or the beginning of one: {exc}") from exc
     if _LARGE_EXPONENT.search(text) or _MANY_DIGITS.search(text):
         return plain_json(value)
     if count_openers(text) > MAX_DEPTH:

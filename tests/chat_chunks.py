@@ -57,7 +57,7 @@ CALLS = Schema(POLICY, {"function": Schema(POLICY)}, key="index")
 CHOICES = Schema(POLICY, {"delta": Schema(POLICY, {"tool_calls": CALLS})}, key="index", keeps_key=True)
 
 COMPLETIONS: ResourceType[Update] = ResourceType(
-    "completions",
+    name="completions",
     schema=Schema(POLICY, {"choices": CHOICES}),
     delta_path=(),
     parts_path=("choices",),

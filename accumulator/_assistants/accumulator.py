@@ -6,17 +6,13 @@ from typing import TYPE_CHECKING, cast
 
 from accumulator._assistants.messages import Message
 from accumulator._assistants.protocol import ASSISTANTS, MESSAGES, RUN_STEPS, required_action
-from accumulator._assistants.run_steps import RunStep, wrap_tool_call
-from accumulator._assistants.runs import ErrorObject, Run
-from accumulator._assistants.updates import Update
+from accumulator._assistants.run_steps import RunStep, ToolCall, wrap_tool_call
+from accumulator._assistants.runs import ErrorObject, RequiredAction, Run
+from accumulator._assistants.updates import Problem, Update
 from accumulator._engine.accumulator import BaseAccumulator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from accumulator._assistants.run_steps import ToolCall
-    from accumulator._assistants.runs import RequiredAction
-    from accumulator._assistants.updates import Problem
 
 
 class Accumulator(BaseAccumulator[Update]):

@@ -7,7 +7,7 @@ this library. httpx-sse calls nothing but a client's `stream`, so httpx2's clien
 from __future__ import annotations
 
 import time
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Protocol, cast
 
 import httpx
@@ -15,19 +15,16 @@ import httpx_sse
 
 from accumulator._assistants.protocol import ASSISTANTS
 from accumulator._assistants.streams import AsyncRunStream, RunStream, new_or_given
-from accumulator._engine.accumulator import DEFAULT_LIMITS
+from accumulator._engine.accumulator import DEFAULT_LIMITS, Limits
 from accumulator._streams.coalesce import coalescing
-from accumulator._streams.hooks import checked
+from accumulator._streams.hooks import Callback, checked
 from accumulator._streams.sources import open_async_source, open_source
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
-    from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     from accumulator._assistants.accumulator import Accumulator
     from accumulator._assistants.updates import Update
-    from accumulator._engine.accumulator import Limits
-    from accumulator._streams.hooks import Callback
 
 
 class Client(Protocol):

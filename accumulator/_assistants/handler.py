@@ -22,13 +22,13 @@ from accumulator._assistants.updates import (
     ToolCallDelta,
     ToolCallDone,
     UnknownEvent,
+    Update,
 )
 from accumulator._engine.body import BodyEnded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from accumulator._assistants.updates import Update
 
 HOOKS: dict[type[Update], str] = {
     RunStepCreated: "on_run_step_created",

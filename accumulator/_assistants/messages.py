@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 from accumulator._json import copy_json
 from accumulator._model import Field, ListField, Model, by_type, copy_object, wrap_list
+from accumulator._model import PlainDict as _PlainDict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from accumulator._model import PlainDict as _PlainDict
 
 
 class FileCitation(Model):
     """The source that a marker cites."""
 
-    __slots__ = ()
     file_id: Field[str | None] = Field("Id of the file.")
     quote: Field[str | None] = Field(
         'The words cited. Servers send "" in a delta, and leave it out when the message ends.'
@@ -30,7 +28,6 @@ class FileCitation(Model):
 class FileCitationAnnotation(Model):
     """A marker in the text that cites a file, made by the file search."""
 
-    __slots__ = ()
     type: Field[str | None] = Field('"file_citation".')
     text: Field[str | None] = Field("The marker, as it is in the text.")
     start_index: Field[int | None] = Field("Where the marker begins in the text, in characters.")
@@ -41,14 +38,12 @@ class FileCitationAnnotation(Model):
 class FilePath(Model):
     """The file that a marker stands for."""
 
-    __slots__ = ()
     file_id: Field[str | None] = Field("Id of the file.")
 
 
 class FilePathAnnotation(Model):
     """A marker in the text that stands for a file that the code interpreter made."""
 
-    __slots__ = ()
     type: Field[str | None] = Field('"file_path".')
     text: Field[str | None] = Field("The marker, as it is in the text.")
     start_index: Field[int | None] = Field("Where the marker begins in the text, in characters.")
@@ -59,7 +54,6 @@ class FilePathAnnotation(Model):
 class URLCitation(Model):
     """The web page that a marker cites."""
 
-    __slots__ = ()
     url: Field[str | None] = Field("Address of the page.")
     title: Field[str | None] = Field("Title of the page.")
 
@@ -67,7 +61,6 @@ class URLCitation(Model):
 class URLCitationAnnotation(Model):
     """A marker in the text that cites a web page; Azure only."""
 
-    __slots__ = ()
     type: Field[str | None] = Field('"url_citation".')
     text: Field[str | None] = Field("The marker, as it is in the text.")
     start_index: Field[int | None] = Field("Where the marker begins in the text, in characters.")
@@ -78,7 +71,6 @@ class URLCitationAnnotation(Model):
 class OtherAnnotation(Model):
     """An annotation of a type that the API reference does not have; its content is in `extra`."""
 
-    __slots__ = ()
     type: Field[str | None] = Field("The type, as sent.")
 
 
@@ -98,7 +90,6 @@ wrap_annotation: Callable[[Mapping[str, object]], Annotation] = by_type(
 class Text(Model):
     """Text with annotations."""
 
-    __slots__ = ()
     value: Field[str | None] = Field("The text, with its markers.")
     annotations: ListField[Annotation] = ListField(
         "The sources and files that the markers stand for, in order.", wrap_annotation
@@ -108,7 +99,6 @@ class Text(Model):
 class TextContentBlock(Model):
     """A text part of a message."""
 
-    __slots__ = ()
     type: Field[str | None] = Field('"text".')
     text: Field[Text | None] = Field("The text.", Text.wrap)
 
@@ -116,7 +106,6 @@ class TextContentBlock(Model):
 class ImageFile(Model):
     """An image in a file."""
 
-    __slots__ = ()
     file_id: Field[str | None] = Field('Id of the file, "file-..." at OpenAI, "assistant-..." at Azure.')
     detail: Field[str | None] = Field('How closely the model looks: "auto", "low" or "high".')
 
@@ -124,7 +113,6 @@ class ImageFile(Model):
 class ImageFileContentBlock(Model):
     """An image part of a message; the image is in a file."""
 
-    __slots__ = ()
     type: Field[str | None] = Field('"image_file".')
     image_file: Field[ImageFile | None] = Field("The image.", ImageFile.wrap)
 
@@ -132,7 +120,6 @@ class ImageFileContentBlock(Model):
 class ImageURL(Model):
     """An image on the web."""
 
-    __slots__ = ()
     url: Field[str | None] = Field("Address of the image.")
     detail: Field[str | None] = Field('How closely the model looks: "auto", "low" or "high".')
 
@@ -140,7 +127,6 @@ class ImageURL(Model):
 class ImageURLContentBlock(Model):
     """An image part of a message; the image is on the web."""
 
-    __slots__ = ()
     type: Field[str | None] = Field('"image_url".')
     image_url: Field[ImageURL | None] = Field("The image.", ImageURL.wrap)
 
@@ -148,7 +134,6 @@ class ImageURLContentBlock(Model):
 class RefusalContentBlock(Model):
     """A part of a message in which the model refuses to answer."""
 
-    __slots__ = ()
     type: Field[str | None] = Field('"refusal".')
     refusal: Field[str | None] = Field("What the model says in place of an answer.")
 
@@ -156,7 +141,6 @@ class RefusalContentBlock(Model):
 class OtherContentBlock(Model):
     """A content part of a type that the API reference does not have; its content is in `extra`."""
 
-    __slots__ = ()
     type: Field[str | None] = Field("The type, as sent.")
 
 
@@ -179,7 +163,6 @@ wrap_content: Callable[[Mapping[str, object]], MessageContent] = by_type(
 class MessageIncompleteDetails(Model):
     """Why a message is incomplete."""
 
-    __slots__ = ()
     reason: Field[str | None] = Field('"content_filter", "max_tokens", "run_cancelled", "run_expired" or "run_failed".')
 
 
@@ -191,7 +174,6 @@ def _not_text(json: Mapping[str, object]) -> str:
 class Message(Model):
     """A message of a thread; in a stream, one that the run creates."""
 
-    __slots__ = ()
     id: Field[str] = Field('Id of the message, "msg_...".')
     object: Field[str | None] = Field('"thread.message".')
     created_at: Field[int | None] = Field("When the message was created.")
@@ -229,7 +211,6 @@ class Message(Model):
 class FileCitationDeltaAnnotation(Model):
     """An annotation that cites a file, complete in the delta that has its marker."""
 
-    __slots__ = ()
     index: Field[int | None] = Field("Which annotation of the text.")
     type: Field[str | None] = Field('"file_citation".')
     text: Field[str | None] = Field("The marker, as it is in the text.")
@@ -241,7 +222,6 @@ class FileCitationDeltaAnnotation(Model):
 class FilePathDeltaAnnotation(Model):
     """An annotation that stands for a file, complete in the delta that has its marker."""
 
-    __slots__ = ()
     index: Field[int | None] = Field("Which annotation of the text.")
     type: Field[str | None] = Field('"file_path".')
     text: Field[str | None] = Field("The marker, as it is in the text.")
@@ -253,7 +233,6 @@ class FilePathDeltaAnnotation(Model):
 class URLCitationDeltaAnnotation(Model):
     """An annotation that cites a web page, complete in the delta that has its marker; Azure only."""
 
-    __slots__ = ()
     index: Field[int | None] = Field("Which annotation of the text.")
     type: Field[str | None] = Field('"url_citation".')
     text: Field[str | None] = Field("The marker, as it is in the text.")
@@ -265,7 +244,6 @@ class URLCitationDeltaAnnotation(Model):
 class OtherDeltaAnnotation(Model):
     """A delta of an annotation of a type that the API reference does not have; its content is in `extra`."""
 
-    __slots__ = ()
     index: Field[int | None] = Field("Which annotation of the text.")
     type: Field[str | None] = Field("The type, as sent.")
 
@@ -288,7 +266,6 @@ wrap_annotation_delta: Callable[[Mapping[str, object]], AnnotationDelta] = by_ty
 class TextDelta(Model):
     """A delta of text and annotations."""
 
-    __slots__ = ()
     value: Field[str | None] = Field("Text to append.")
     annotations: ListField[AnnotationDelta] = ListField("Deltas of annotations.", wrap_annotation_delta)
 
@@ -296,7 +273,6 @@ class TextDelta(Model):
 class TextDeltaBlock(Model):
     """A delta of a text part."""
 
-    __slots__ = ()
     index: Field[int | None] = Field("Which content part of the message.")
     type: Field[str | None] = Field('"text".')
     text: Field[TextDelta | None] = Field("The delta of the text.", TextDelta.wrap)
@@ -305,7 +281,6 @@ class TextDeltaBlock(Model):
 class ImageFileDeltaBlock(Model):
     """An image part, complete in one delta; the image is in a file."""
 
-    __slots__ = ()
     index: Field[int | None] = Field("Which content part of the message.")
     type: Field[str | None] = Field('"image_file".')
     image_file: Field[ImageFile | None] = Field("The image.", ImageFile.wrap)
@@ -314,7 +289,6 @@ class ImageFileDeltaBlock(Model):
 class ImageURLDeltaBlock(Model):
     """An image part, complete in one delta. The reference has it; no server is known to send it."""
 
-    __slots__ = ()
     index: Field[int | None] = Field("Which content part of the message.")
     type: Field[str | None] = Field('"image_url".')
     image_url: Field[ImageURL | None] = Field("The image.", ImageURL.wrap)
@@ -323,7 +297,6 @@ class ImageURLDeltaBlock(Model):
 class RefusalDeltaBlock(Model):
     """A delta of a refusal. The reference has it; no server is known to send it."""
 
-    __slots__ = ()
     index: Field[int | None] = Field("Which content part of the message.")
     type: Field[str | None] = Field('"refusal".')
     refusal: Field[str | None] = Field("Text to append.")
@@ -332,7 +305,6 @@ class RefusalDeltaBlock(Model):
 class OtherDeltaBlock(Model):
     """A delta of a content part of a type that the API reference does not have; its content is in `extra`."""
 
-    __slots__ = ()
     index: Field[int | None] = Field("Which content part of the message.")
     type: Field[str | None] = Field("The type, as sent.")
 
@@ -356,7 +328,6 @@ wrap_content_delta: Callable[[Mapping[str, object]], MessageContentDelta] = by_t
 class MessageDelta(Model):
     """A delta of a message. It extends the content parts only: status and times are sent when the message ends."""
 
-    __slots__ = ()
     role: Field[str | None] = Field("Who writes the message. The reference has it; OpenAI does not send it.")
     content: ListField[MessageContentDelta] = ListField(
         "Deltas of content parts, in the order sent; there may be several.", wrap_content_delta
@@ -366,7 +337,6 @@ class MessageDelta(Model):
 class MessageDeltaEvent(Model):
     """The payload of a `thread.message.delta` event."""
 
-    __slots__ = ()
     id: Field[str | None] = Field('Id of the message, "msg_...".')
     object: Field[str | None] = Field('"thread.message.delta".')
     delta: Field[MessageDelta | None] = Field("The delta of the message.", MessageDelta.wrap)

@@ -8,40 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, cast
 
+from accumulator._assistants import updates
 from accumulator._assistants.messages import Message, wrap_content, wrap_content_delta
 from accumulator._assistants.run_steps import RunStep, wrap_tool_call, wrap_tool_call_delta
 from accumulator._assistants.runs import ErrorObject, RequiredAction, Run
-from accumulator._assistants.updates import (
-    ContentCreated,
-    ContentDelta,
-    ContentDone,
-    ErrorReceived,
-    MessageCreated,
-    MessageDone,
-    MessageUpdated,
-    Problem,
-    RequiresAction,
-    RunStepCreated,
-    RunStepDone,
-    RunStepUpdated,
-    RunUpdated,
-    ToolCallCreated,
-    ToolCallDelta,
-    ToolCallDone,
-    UnknownEvent,
-    Update,
-)
+from accumulator._assistants.updates import Update
 from accumulator._engine.engine import text_of
-from accumulator._engine.protocol import Event, Fragment, Protocol, ResourceType
+from accumulator._engine.protocol import Event, Fragment, Protocol, Report, ResourceType, Role
 from accumulator._fold.policy import Policy, Schema
-from accumulator._json import dump_json, parse_json
+from accumulator._json import Json, JSONObject, dump_json, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from accumulator._engine.body import Said
-    from accumulator._engine.protocol import Report, Role
-    from accumulator._json import Json, JSONObject
 
 # Fields. `accumulator._fold.policy` says what each kind of field does.
 
@@ -64,34 +44,36 @@ def _list(**fields: Schema) -> Schema:
 # Objects. Whatever they do not name is open: unknown tools and fields are folded by the same policy.
 
 RUN_STEPS: Final[ResourceType[Update]] = ResourceType(
-    "steps",
+    name="steps",
     schema=_object(step_details=_object(tool_calls=_list(code_interpreter=_object(outputs=_list())))),
     delta_path=("delta",),
     parts_path=("step_details", "tool_calls"),
     part_has_id=True,
     ending_only=("status",),
-    created=lambda number, ident, json: RunStepCreated(number, ident, RunStep.wrap(json)),
-    updated=lambda number, ident, json: RunStepUpdated(number, ident, RunStep.wrap(json)),
-    done=lambda number, ident, json: RunStepDone(number, ident, RunStep.wrap(json)),
-    part_created=lambda number, ident, index, json: ToolCallCreated(number, ident, index, wrap_tool_call(json)),
-    part_delta=lambda number, ident, index, part_id, json: ToolCallDelta(
+    created=lambda number, ident, json: updates.RunStepCreated(number, ident, RunStep.wrap(json)),
+    updated=lambda number, ident, json: updates.RunStepUpdated(number, ident, RunStep.wrap(json)),
+    done=lambda number, ident, json: updates.RunStepDone(number, ident, RunStep.wrap(json)),
+    part_created=lambda number, ident, index, json: updates.ToolCallCreated(number, ident, index, wrap_tool_call(json)),
+    part_delta=lambda number, ident, index, part_id, json: updates.ToolCallDelta(
         number, ident, index, cast("str | None", part_id), wrap_tool_call_delta(json)
     ),
-    part_done=lambda number, ident, index, json: ToolCallDone(number, ident, index, wrap_tool_call(json)),
+    part_done=lambda number, ident, index, json: updates.ToolCallDone(number, ident, index, wrap_tool_call(json)),
 )
 
 MESSAGES: Final[ResourceType[Update]] = ResourceType(
-    "messages",
+    name="messages",
     schema=_object(content=_list(text=_object(annotations=_list()))),
     delta_path=("delta",),
     parts_path=("content",),
     ending_only=("status",),
-    created=lambda number, ident, json: MessageCreated(number, ident, Message.wrap(json)),
-    updated=lambda number, ident, json: MessageUpdated(number, ident, Message.wrap(json)),
-    done=lambda number, ident, json: MessageDone(number, ident, Message.wrap(json)),
-    part_created=lambda number, ident, index, json: ContentCreated(number, ident, index, wrap_content(json)),
-    part_delta=lambda number, ident, index, _, json: ContentDelta(number, ident, index, wrap_content_delta(json)),
-    part_done=lambda number, ident, index, json: ContentDone(number, ident, index, wrap_content(json)),
+    created=lambda number, ident, json: updates.MessageCreated(number, ident, Message.wrap(json)),
+    updated=lambda number, ident, json: updates.MessageUpdated(number, ident, Message.wrap(json)),
+    done=lambda number, ident, json: updates.MessageDone(number, ident, Message.wrap(json)),
+    part_created=lambda number, ident, index, json: updates.ContentCreated(number, ident, index, wrap_content(json)),
+    part_delta=lambda number, ident, index, _, json: updates.ContentDelta(
+        number, ident, index, wrap_content_delta(json)
+    ),
+    part_done=lambda number, ident, index, json: updates.ContentDone(number, ident, index, wrap_content(json)),
 )
 
 # Events.
@@ -180,7 +162,7 @@ class Assistants(Protocol[Update]):
     final_statuses = FINAL_STATUSES
     outcomes = OUTCOMES
     done_mark = DONE.encode()
-    problem_type = Problem
+    problem_type = updates.Problem
 
     def decode(self, name: str, data: bytes | str, *, torn: bool) -> Event[Update]:
         if data in (self.done_mark, DONE):  # no set: it would hash all of the data
@@ -209,24 +191,24 @@ class Assistants(Protocol[Update]):
 
     def run_updated(self, number: int, payload: JSONObject) -> Update:
         run, action = Run.wrap(payload), required_action(payload)
-        return RunUpdated(number, run) if action is None else RequiresAction(number, run, action)
+        return updates.RunUpdated(number, run) if action is None else updates.RequiresAction(number, run, action)
 
     def error_received(self, number: int, error: JSONObject, raw: str) -> Update:
-        return ErrorReceived(number, ErrorObject.wrap(error), raw)
+        return updates.ErrorReceived(number, ErrorObject.wrap(error), raw)
 
     def unknown_event(self, number: int, name: str, raw: str) -> Update:
-        return UnknownEvent(number, name, raw)
+        return updates.UnknownEvent(number, name, raw)
 
     def problem(self, report: Report[Update]) -> Update:
         number, kind, path, raw, message, resource, ident = report
         step_id, message_id = (ident if resource is each else None for each in (RUN_STEPS, MESSAGES))
-        return Problem(number, kind, path, raw, message, step_id, message_id)
+        return updates.Problem(number, kind, path, raw, message, step_id, message_id)
 
     def fragment(self, update: Update) -> Fragment[Update] | None:
         match update:
-            case ToolCallDelta(number, owner, int() as index, part_id, delta):
+            case updates.ToolCallDelta(number, owner, int() as index, part_id, delta):
                 return Fragment(number, RUN_STEPS, owner, index, part_id, delta)
-            case ContentDelta(number, owner, int() as index, delta):
+            case updates.ContentDelta(number, owner, int() as index, delta):
                 return Fragment(number, MESSAGES, owner, index, None, delta)
             case _:
                 return None

@@ -12,11 +12,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from accumulator._model import Field, ListField, Model, WithArguments, by_type, get_member, wrap_list
+from accumulator._model import PlainDict as _PlainDict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from accumulator._model import PlainDict as _PlainDict
 
 RunStepInclude: TypeAlias = Literal["step_details.tool_calls[*].file_search.results[*].content"]
 """What the query parameter `include[]` may ask for: the text that a file search found."""
@@ -25,14 +25,12 @@ RunStepInclude: TypeAlias = Literal["step_details.tool_calls[*].file_search.resu
 class MessageCreation(Model):
     """Which message a step created."""
 
-    __slots__ = ()
     message_id: Field[str | None] = Field("Id of the message.")
 
 
 class MessageCreationStepDetails(Model):
     """Details of a step that creates a message; complete when the step is created."""
 
-    __slots__ = ()
     type: Field[str | None] = Field('"message_creation".')
     message_creation: Field[MessageCreation | None] = Field("Which message the step created.", MessageCreation.wrap)
 
@@ -40,7 +38,6 @@ class MessageCreationStepDetails(Model):
 class CodeInterpreterLogOutput(Model):
     """Text that the code printed."""
 
-    __slots__ = ()
     type: Field[str | None] = Field('"logs".')
     logs: Field[str | None] = Field("The text.")
 
@@ -48,14 +45,12 @@ class CodeInterpreterLogOutput(Model):
 class CodeInterpreterImage(Model):
     """Which image the code made."""
 
-    __slots__ = ()
     file_id: Field[str | None] = Field('Id of the file, "file-..." at OpenAI, "assistant-..." at Azure.')
 
 
 class CodeInterpreterImageOutput(Model):
     """An image that the code made."""
 
-    __slots__ = ()
     type: Field[str | None] = Field('"image".')
     image: Field[CodeInterpreterImage | None] = Field("The image.", CodeInterpreterImage.wrap)
 
@@ -63,7 +58,6 @@ class CodeInterpreterImageOutput(Model):
 class OtherOutput(Model):
     """An output of a type that the API reference does not have; its content is in `extra`."""
 
-    __slots__ = ()
     type: Field[str | None] = Field("The type, as sent.")
 
 
@@ -78,7 +72,6 @@ wrap_output: Callable[[Mapping[str, object]], CodeInterpreterOutput] = by_type(
 class CodeInterpreter(Model):
     """The code that the code interpreter ran, and its outputs."""
 
-    __slots__ = ()
     input: Field[str | None] = Field("The code.")
     outputs: ListField[CodeInterpreterOutput] = ListField(
         "The outputs, in order. Servers often send none, even if the code ends in an expression.", wrap_output
@@ -88,7 +81,6 @@ class CodeInterpreter(Model):
 class CodeInterpreterToolCall(Model):
     """A call of the code interpreter."""
 
-    __slots__ = ()
     id: Field[str | None] = Field('Id of the call, "call_...".')
     type: Field[str | None] = Field('"code_interpreter".')
     code_interpreter: Field[CodeInterpreter | None] = Field("Code and outputs.", CodeInterpreter.wrap)
@@ -97,7 +89,6 @@ class CodeInterpreterToolCall(Model):
 class FileSearchRankingOptions(Model):
     """How a file search ranks its results."""
 
-    __slots__ = ()
     ranker: Field[str | None] = Field(
         'Name of the ranker: "auto", "default_2024_08_21"; servers also send "default-2024-08-21".'
     )
@@ -107,7 +98,6 @@ class FileSearchRankingOptions(Model):
 class FileSearchResultContent(Model):
     """A piece of the text that a file search found."""
 
-    __slots__ = ()
     type: Field[str | None] = Field('"text".')
     text: Field[str | None] = Field("The text.")
 
@@ -115,7 +105,6 @@ class FileSearchResultContent(Model):
 class FileSearchResult(Model):
     """A part of a file that a file search found."""
 
-    __slots__ = ()
     file_id: Field[str | None] = Field("Id of the file.")
     file_name: Field[str | None] = Field("Name of the file.")
     score: Field[float | None] = Field("How well the result fits, 0 to 1; an int if the server sent one.")
@@ -130,7 +119,6 @@ class FileSearchResult(Model):
 class FileSearch(Model):
     """The options and results of a file search."""
 
-    __slots__ = ()
     ranking_options: Field[FileSearchRankingOptions | None] = Field(
         "How results are ranked.", FileSearchRankingOptions.wrap
     )
@@ -142,7 +130,6 @@ class FileSearch(Model):
 class FileSearchToolCall(Model):
     """A call of the file search."""
 
-    __slots__ = ()
     id: Field[str | None] = Field('Id of the call, "call_...".')
     type: Field[str | None] = Field('"file_search".')
     file_search: Field[FileSearch | None] = Field("Options and results.", FileSearch.wrap)
@@ -151,7 +138,6 @@ class FileSearchToolCall(Model):
 class Function(WithArguments, Model):
     """A function's name, the arguments to call it with, and the output that was submitted."""
 
-    __slots__ = ()
     name: Field[str | None] = Field("Name of the function.")
     arguments: Field[str | None] = Field("The arguments as the model wrote them, meant to be JSON text.")
     output: Field[str | None] = Field(
@@ -162,7 +148,6 @@ class Function(WithArguments, Model):
 class FunctionToolCall(Model):
     """A call of a function that the API's client runs."""
 
-    __slots__ = ()
     id: Field[str | None] = Field('Id of the call, "call_..."; its output is submitted under it.')
     type: Field[str | None] = Field('"function".')
     function: Field[Function | None] = Field("Name, arguments and output.", Function.wrap)
@@ -175,7 +160,6 @@ class OtherToolCall(WithArguments, Model):
     call that has one.
     """
 
-    __slots__ = ()
     id: Field[str | None] = Field("Id of the call.")
     type: Field[str | None] = Field(
         'The type, as sent. The content may be under another key: that of Azure\'s "openapi" is under `function`.'
@@ -202,7 +186,6 @@ wrap_tool_call: Callable[[Mapping[str, object]], ToolCall] = by_type(
 class ToolCallsStepDetails(Model):
     """Details of a step that calls tools."""
 
-    __slots__ = ()
     type: Field[str | None] = Field('"tool_calls".')
     tool_calls: ListField[ToolCall] = ListField("The tool calls, in the order of their indexes.", wrap_tool_call)
 
@@ -210,7 +193,6 @@ class ToolCallsStepDetails(Model):
 class OtherStepDetails(Model):
     """Details of a type that the API reference does not have, such as Azure's "activities"; see `extra`."""
 
-    __slots__ = ()
     type: Field[str | None] = Field("The type, as sent.")
 
 
@@ -225,7 +207,6 @@ wrap_step_details: Callable[[Mapping[str, object]], StepDetails] = by_type(
 class Usage(Model):
     """Tokens that a step or a run used."""
 
-    __slots__ = ()
     prompt_tokens: Field[int | None] = Field("Tokens read.")
     completion_tokens: Field[int | None] = Field("Tokens written.")
     total_tokens: Field[int | None] = Field("Tokens read and written.")
@@ -240,7 +221,6 @@ class Usage(Model):
 class LastError(Model):
     """Why a step or a run failed."""
 
-    __slots__ = ()
     code: Field[str | None] = Field('"server_error", "rate_limit_exceeded"; any other text at Azure.')
     message: Field[str | None] = Field("What happened, in words.")
 
@@ -248,7 +228,6 @@ class LastError(Model):
 class RunStep(Model):
     """A step of a run: it creates a message or calls tools."""
 
-    __slots__ = ()
     id: Field[str] = Field('Id of the step, "step_...".')
     object: Field[str | None] = Field('"thread.run.step".')
     created_at: Field[int | None] = Field("When the step was created.")
@@ -280,7 +259,6 @@ class RunStep(Model):
 class CodeInterpreterLogs(Model):
     """A delta of printed text."""
 
-    __slots__ = ()
     index: Field[int | None] = Field("Which output of the call.")
     type: Field[str | None] = Field('"logs".')
     logs: Field[str | None] = Field("Text to append.")
@@ -289,7 +267,6 @@ class CodeInterpreterLogs(Model):
 class CodeInterpreterOutputImage(Model):
     """An image, complete in one delta."""
 
-    __slots__ = ()
     index: Field[int | None] = Field("Which output of the call.")
     type: Field[str | None] = Field('"image".')
     image: Field[CodeInterpreterImage | None] = Field("The image.", CodeInterpreterImage.wrap)
@@ -298,7 +275,6 @@ class CodeInterpreterOutputImage(Model):
 class OtherOutputDelta(Model):
     """A delta of an output of a type that the API reference does not have; its content is in `extra`."""
 
-    __slots__ = ()
     index: Field[int | None] = Field("Which output of the call.")
     type: Field[str | None] = Field("The type, as sent.")
 
@@ -314,7 +290,6 @@ wrap_output_delta: Callable[[Mapping[str, object]], CodeInterpreterOutputDelta] 
 class CodeInterpreterDelta(Model):
     """A delta of code and outputs."""
 
-    __slots__ = ()
     input: Field[str | None] = Field("Code to append.")
     outputs: ListField[CodeInterpreterOutputDelta] = ListField("Deltas of outputs.", wrap_output_delta)
 
@@ -322,7 +297,6 @@ class CodeInterpreterDelta(Model):
 class CodeInterpreterToolCallDelta(Model):
     """A delta of a call of the code interpreter."""
 
-    __slots__ = ()
     index: Field[int | None] = Field("Which tool call of the step.")
     id: Field[str | None] = Field("Id of the call; in its first delta only.")
     type: Field[str | None] = Field('"code_interpreter".')
@@ -332,7 +306,6 @@ class CodeInterpreterToolCallDelta(Model):
 class FileSearchToolCallDelta(Model):
     """A delta of a call of the file search; each call has one, with its options and no results."""
 
-    __slots__ = ()
     index: Field[int | None] = Field("Which tool call of the step.")
     id: Field[str | None] = Field("Id of the call.")
     type: Field[str | None] = Field('"file_search".')
@@ -344,7 +317,6 @@ class FileSearchToolCallDelta(Model):
 class FunctionToolCallDelta(Model):
     """A delta of a call of a function."""
 
-    __slots__ = ()
     index: Field[int | None] = Field("Which tool call of the step.")
     id: Field[str | None] = Field("Id of the call; in its first delta only.")
     type: Field[str | None] = Field('"function".')
@@ -356,7 +328,6 @@ class FunctionToolCallDelta(Model):
 class OtherToolCallDelta(Model):
     """A delta of a call of a tool that the API reference does not have; its content is in `extra`."""
 
-    __slots__ = ()
     index: Field[int | None] = Field("Which tool call of the step.")
     id: Field[str | None] = Field("Id of the call; in its first delta only.")
     type: Field[str | None] = Field("The type, as sent.")
@@ -380,7 +351,6 @@ wrap_tool_call_delta: Callable[[Mapping[str, object]], ToolCallDeltaEntry] = by_
 class RunStepDeltaMessageDelta(Model):
     """A delta of the details of a step that creates a message. The reference has it; no server is known to send it."""
 
-    __slots__ = ()
     type: Field[str | None] = Field('"message_creation".')
     message_creation: Field[MessageCreation | None] = Field("Which message the step creates.", MessageCreation.wrap)
 
@@ -388,7 +358,6 @@ class RunStepDeltaMessageDelta(Model):
 class ToolCallDeltaObject(Model):
     """A delta of the details of a step that calls tools."""
 
-    __slots__ = ()
     type: Field[str | None] = Field('"tool_calls".')
     tool_calls: ListField[ToolCallDeltaEntry] = ListField(
         "Deltas of tool calls, in the order sent; servers send one at a time.", wrap_tool_call_delta
@@ -398,7 +367,6 @@ class ToolCallDeltaObject(Model):
 class OtherStepDetailsDelta(Model):
     """A delta of details of a type that the API reference does not have; its content is in `extra`."""
 
-    __slots__ = ()
     type: Field[str | None] = Field("The type, as sent.")
 
 
@@ -413,14 +381,12 @@ wrap_step_details_delta: Callable[[Mapping[str, object]], StepDetailsDelta] = by
 class RunStepDelta(Model):
     """A delta of a run step. It extends the details only: status and usage are sent when the step ends."""
 
-    __slots__ = ()
     step_details: Field[StepDetailsDelta | None] = Field("The delta of the details.", wrap_step_details_delta)
 
 
 class RunStepDeltaEvent(Model):
     """The payload of a `thread.run.step.delta` event."""
 
-    __slots__ = ()
     id: Field[str | None] = Field('Id of the step, "step_...".')
     object: Field[str | None] = Field('"thread.run.step.delta".')
     delta: Field[RunStepDelta | None] = Field("The delta of the step.", RunStepDelta.wrap)

@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from accumulator._assistants.run_steps import FunctionToolCall, LastError, OtherToolCall, Usage
 from accumulator._model import Field, ListField, Model, WithArguments, by_type, copy_object, get_member, wrap_list
+from accumulator._model import PlainDict as _PlainDict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from accumulator._model import PlainDict as _PlainDict
 
 
 class RequiredMCPToolCall(WithArguments, Model):
     """A call of a tool of an MCP server that waits for approval; Azure only."""
 
-    __slots__ = ()
     id: Field[str | None] = Field('Id of the call, "call_..."; its approval is submitted under it.')
     type: Field[str | None] = Field('"mcp".')
     name: Field[str | None] = Field("Name of the tool.")
@@ -38,21 +36,18 @@ wrap_required_tool_call: Callable[[Mapping[str, object]], RequiredToolCall] = by
 class SubmitToolOutputs(Model):
     """Tool calls that wait for their outputs."""
 
-    __slots__ = ()
     tool_calls: ListField[RequiredToolCall] = ListField("The calls, with complete arguments.", wrap_required_tool_call)
 
 
 class SubmitToolApproval(Model):
     """Tool calls that wait for approval; Azure only, for MCP servers."""
 
-    __slots__ = ()
     tool_calls: ListField[RequiredToolCall] = ListField('The calls, of type "mcp".', wrap_required_tool_call)
 
 
 class RequiredAction(Model):
     """What a run waits for."""
 
-    __slots__ = ()
     type: Field[str | None] = Field('"submit_tool_outputs"; Azure also has "submit_tool_approval".')
     submit_tool_outputs: Field[SubmitToolOutputs | None] = Field("Calls that need outputs.", SubmitToolOutputs.wrap)
     submit_tool_approval: Field[SubmitToolApproval | None] = Field("Calls that need approval.", SubmitToolApproval.wrap)
@@ -69,14 +64,12 @@ class RequiredAction(Model):
 class RunIncompleteDetails(Model):
     """Why a run is incomplete."""
 
-    __slots__ = ()
     reason: Field[str | None] = Field('"max_completion_tokens", "max_prompt_tokens" or "content_filter".')
 
 
 class Run(Model):
     """A run of an assistant on a thread."""
 
-    __slots__ = ()
     id: Field[str | None] = Field('Id of the run, "run_...".')
     object: Field[str | None] = Field('"thread.run".')
     created_at: Field[int | None] = Field("When the run was created.")
@@ -106,7 +99,6 @@ class Run(Model):
 class ErrorObject(Model):
     """The error that an error event carries."""
 
-    __slots__ = ()
     message: Field[str | None] = Field("What happened, in words.")
     type: Field[str | None] = Field('Kind of the error, such as "server_error".')
     param: Field[str | None] = Field("Which parameter of the request is to blame.")

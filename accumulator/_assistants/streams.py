@@ -10,10 +10,10 @@ from accumulator._assistants.messages import TextDelta, TextDeltaBlock
 from accumulator._assistants.protocol import ASSISTANTS
 from accumulator._assistants.runs import ErrorObject
 from accumulator._assistants.updates import ContentDelta, Update
-from accumulator._engine.accumulator import DEFAULT_LIMITS
+from accumulator._engine.accumulator import DEFAULT_LIMITS, Limits
 from accumulator._errors import RunError, TruncatedError
 from accumulator._streams.coalesce import coalescing
-from accumulator._streams.hooks import checked
+from accumulator._streams.hooks import Callback, checked
 from accumulator._streams.sources import open_async_source, open_source
 from accumulator._streams.streams import AsyncUpdateStream, UpdateStream
 from accumulator._streams.tap import AsyncByteTap, ByteTap
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from accumulator._assistants.run_steps import RunStep
-    from accumulator._engine.accumulator import Limits
-    from accumulator._streams.hooks import Callback
     from accumulator._streams.reading import Reading
 
 

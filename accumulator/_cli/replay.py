@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import BinaryIO
 
-from accumulator import Accumulator, BodyEnded, LimitError, Problem, TruncatedError, accumulate
+from accumulator import Accumulator, BodyEnded, LimitError, Problem, RunStream, TruncatedError, accumulate
 from accumulator._cli.output import closed, flush, print_json, tell
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-    from typing import BinaryIO
-
-    from accumulator import RunStream
 
 UNUSABLE = 2
 """The exit status if an input, an argument or an output cannot be used."""

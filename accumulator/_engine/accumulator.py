@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast, overload
+from typing import ClassVar, Generic, Self, TypeVar, cast, overload
 
 import msgspec
 
 from accumulator._engine.checkpoint import load, restore, save
 from accumulator._engine.engine import Engine
 from accumulator._engine.feed import Feed
-from accumulator._engine.protocol import Protocol, U  # noqa: TC001 - type hints are looked up here
+from accumulator._engine.protocol import Protocol, U
 from accumulator._errors import AccumulatorError, CheckpointError, attach
 from accumulator._sse import DEFAULT_MAX_EVENT_SIZE, check_size
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Self
 
 _T_co = TypeVar("_T_co", covariant=True)
 
@@ -56,8 +52,7 @@ class BaseAccumulator(Generic[U]):
     def __init__(self, *, strict: bool = False, limits: Limits = DEFAULT_LIMITS) -> None:
         """Start a run that no event was applied to."""
         if not isinstance(strict, bool) or not isinstance(limits, Limits):
-            message = f"expected a bool and a Limits, got {type(strict).__name__} and {type(limits).__name__}"
-            raise TypeError(message)
+            raise TypeError(f"expected a bool and a Limits, got {type(strict).__name__} and {type(limits).__name__}")
         self.strict = strict
         self.limits = limits
         self._engine: Engine[U] = Engine(self.protocol)
@@ -94,8 +89,7 @@ class BaseAccumulator(Generic[U]):
 
         """
         if not isinstance(event, str) or not isinstance(data, (bytes, str)):
-            message = f"expected a str and bytes or str, got {type(event).__name__} and {type(data).__name__}"
-            raise TypeError(message)
+            raise TypeError(f"expected a str and bytes or str, got {type(event).__name__} and {type(data).__name__}")
         self._own.push_event(event, data)
         return self._apply_waiting()
 

@@ -13,21 +13,16 @@ from typing import TYPE_CHECKING, Final, Literal, NoReturn, TypeVar, cast
 import msgspec
 
 from accumulator._engine.body import Body
-from accumulator._engine.engine import name_of, text_of
-from accumulator._engine.feed import text_frame
+from accumulator._engine.engine import Engine, name_of, text_of
+from accumulator._engine.feed import Feed, text_frame
 from accumulator._errors import CheckpointError
-from accumulator._fold.nodes import Entry, Keyed, Object, Text, entry_type, snapshot
-from accumulator._json import MAX_DEPTH, dump_json, parse_json, plain_json
-from accumulator._sse import SSEParser
+from accumulator._fold.nodes import Entry, Keyed, Node, Object, Text, entry_type, snapshot
+from accumulator._json import MAX_DEPTH, Json, JSONObject, dump_json, parse_json, plain_json
+from accumulator._sse import Frame, SSEParser
 
 if TYPE_CHECKING:
-    from accumulator._engine.engine import Engine
-    from accumulator._engine.feed import Feed
     from accumulator._engine.protocol import U
     from accumulator._engine.resource import Resource
-    from accumulator._fold.nodes import Node
-    from accumulator._json import Json, JSONObject
-    from accumulator._sse import Frame
 
 FORMAT: Final = "delta-accumulator checkpoint"
 VERSION: Final = 1

@@ -8,11 +8,13 @@ import msgspec
 
 from accumulator._engine.body import Body, BodyEnded
 from accumulator._engine.fast_path import FastPath
-from accumulator._engine.protocol import Report, U
-from accumulator._engine.resource import Resource, part_id
+from accumulator._engine.protocol import Event, Protocol, Report, ResourceType, U
+from accumulator._engine.resource import Applied, Resource, part_id
 from accumulator._fold.policy import WrongShape
 from accumulator._json import (
     MAX_DEPTH,
+    Json,
+    JSONObject,
     count_openers,
     dump_json,
     has_stack,
@@ -24,11 +26,8 @@ from accumulator._json import (
 )
 
 if TYPE_CHECKING:
-    from accumulator._engine.protocol import Event, Protocol, ResourceType
-    from accumulator._engine.resource import Applied
     from accumulator._errors import LimitError
     from accumulator._fold.changes import Fault
-    from accumulator._json import Json, JSONObject
     from accumulator._sse import Frame
 
 

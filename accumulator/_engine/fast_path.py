@@ -28,19 +28,15 @@ from typing import TYPE_CHECKING, Final, Generic, TypeAlias, cast
 
 import msgspec
 
-from accumulator._engine.protocol import U
-from accumulator._fold.changes import ListGrowth
-from accumulator._fold.nodes import Entry, Text
-from accumulator._json import path_keys
+from accumulator._engine.protocol import Event, Fragment, U
+from accumulator._fold.changes import Growth, ListGrowth, TextGrowth
+from accumulator._fold.nodes import Entry, Keyed, Text
+from accumulator._json import JSONObject, path_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from accumulator._engine.protocol import Event, Fragment
     from accumulator._engine.resource import Resource
-    from accumulator._fold.changes import Growth, TextGrowth
-    from accumulator._fold.nodes import Keyed
-    from accumulator._json import JSONObject
     from accumulator._model import Model
     from accumulator._sse import Frame, Item
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Generic, cast
+from typing import Generic, cast
 
 from accumulator._engine.body import Body
-from accumulator._engine.engine import name_of
+from accumulator._engine.engine import Engine, name_of
 from accumulator._engine.fast_path import TextTemplate
 from accumulator._engine.protocol import U
 from accumulator._errors import LimitError, MergeError, attach
-from accumulator._sse import SSEParser
-
-if TYPE_CHECKING:
-    from accumulator._engine.engine import Engine
-    from accumulator._sse import Frame, Item
+from accumulator._sse import Frame, Item, SSEParser
 
 
 class Feed(Generic[U]):

@@ -14,20 +14,19 @@ changes for it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
-from accumulator._json import Json
+from accumulator._fold.policy import Schema
+from accumulator._json import Json, JSONObject
 from accumulator._model import Model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from accumulator._engine.body import Said
     from accumulator._fold.changes import ProblemKind
-    from accumulator._fold.policy import Schema
-    from accumulator._json import JSONObject
 
 U = TypeVar("U")
 """The protocol's union of updates."""
@@ -78,7 +77,7 @@ class Event(msgspec.Struct, Generic[U], frozen=True):
     message: str = ""
 
 
-class ResourceType(Generic[U_co]):
+class ResourceType(msgspec.Struct, Generic[U_co], kw_only=True, eq=False, dict=True):
     """A kind of object that events build, such as a run step or a chat completion.
 
     Attributes:
@@ -97,35 +96,29 @@ class ResourceType(Generic[U_co]):
 
     """
 
-    def __init__(  # noqa: PLR0913 - a row of a table
-        self,
-        name: str,
-        *,
-        schema: Schema,
-        delta_path: tuple[str, ...],
-        parts_path: tuple[str, ...],
-        created: Callable[[int, str, JSONObject], U_co],
-        updated: Callable[[int, str, JSONObject], U_co],
-        done: Callable[[int, str, JSONObject], U_co],
-        part_created: Callable[[int, str, int | None, JSONObject], U_co],
-        part_delta: Callable[[int, str, int | None, Json, JSONObject], U_co],
-        part_done: Callable[[int, str, int | None, JSONObject], U_co],
-        part_has_id: bool = False,
-        part_end: str | None = None,
-        ending_only: tuple[str, ...] = (),
-    ) -> None:
-        """Declare a kind of object."""
-        self.name = name
-        self.schema = schema
-        self.delta_path = delta_path
-        self.parts_path = parts_path
-        self.part_has_id = part_has_id
-        self.part_end = part_end
-        self.ending_only = ending_only
-        self.created, self.updated, self.done = created, updated, done
-        self.part_created, self.part_delta, self.part_done = part_created, part_delta, part_done
-        self.parts: Schema = schema.at(parts_path)
-        self.part_schema: Schema = self.parts.entry()
+    name: str
+    schema: Schema
+    delta_path: tuple[str, ...]
+    parts_path: tuple[str, ...]
+    created: Callable[[int, str, JSONObject], U_co]
+    updated: Callable[[int, str, JSONObject], U_co]
+    done: Callable[[int, str, JSONObject], U_co]
+    part_created: Callable[[int, str, int | None, JSONObject], U_co]
+    part_delta: Callable[[int, str, int | None, Json, JSONObject], U_co]
+    part_done: Callable[[int, str, int | None, JSONObject], U_co]
+    part_has_id: bool = False
+    part_end: str | None = None
+    ending_only: tuple[str, ...] = ()
+
+    @cached_property
+    def parts(self) -> Schema:
+        """The schema of the list of parts."""
+        return self.schema.at(self.parts_path)
+
+    @cached_property
+    def part_schema(self) -> Schema:
+        """The schema of one part by itself."""
+        return self.parts.entry()
 
 
 class Fragment(msgspec.Struct, Generic[U], frozen=True):

@@ -11,18 +11,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Generic, Literal, NamedTuple, TypeAlias
 
-from accumulator._engine.protocol import U
+from accumulator._engine.protocol import Event, ResourceType, Role, U
 from accumulator._fold.delta import fold_delta
-from accumulator._fold.nodes import Keyed, Object, OpenUnindexed, depth_of, is_nothing, snapshot, snapshot_object
+from accumulator._fold.nodes import Entry, Keyed, Object, OpenUnindexed, depth_of, is_nothing, snapshot, snapshot_object
 from accumulator._fold.policy import WrongShape, usable_index
 from accumulator._fold.whole import fold_ending, fold_repeat
-from accumulator._json import json_type
+from accumulator._json import Json, JSONObject, Path, json_type
 
 if TYPE_CHECKING:
-    from accumulator._engine.protocol import Event, ResourceType, Role
     from accumulator._fold.changes import Change, Changes, Growth
-    from accumulator._fold.nodes import Entry
-    from accumulator._json import Json, JSONObject, Path
 
 State: TypeAlias = Literal["new", "open", "ended"]
 Fold: TypeAlias = Literal["fill", "fill but status", "append", "settle"]

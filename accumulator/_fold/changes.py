@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
 from accumulator._fold.nodes import Entry, Keyed, Object, Text
-from accumulator._json import JSONObject, Path, dump_json
-
-if TYPE_CHECKING:
-    from accumulator._json import Json
+from accumulator._json import Json, JSONObject, Path, dump_json
 
 ProblemKind: TypeAlias = Literal["undecodable", "shape", "index", "conflict", "contradiction", "late"]
 """What may be wrong with an event.

@@ -9,12 +9,13 @@ What each kind of field does is in `policy`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from accumulator._fold.changes import (
     Change,
     Changes,
     Fault,
+    Growth,
     ListGrowth,
     TextGrowth,
     late,
@@ -25,7 +26,9 @@ from accumulator._fold.matching import find
 from accumulator._fold.nodes import (
     Entry,
     Keyed,
+    Node,
     Object,
+    OpenUnindexed,
     Text,
     build_fields,
     entry_type,
@@ -34,14 +37,8 @@ from accumulator._fold.nodes import (
     keeps_first,
     snapshot,
 )
-from accumulator._fold.policy import WrongShape, check, usable_index
-from accumulator._json import dump_json, json_type, same_json
-
-if TYPE_CHECKING:
-    from accumulator._fold.changes import Growth
-    from accumulator._fold.nodes import Node, OpenUnindexed
-    from accumulator._fold.policy import Schema
-    from accumulator._json import Json, JSONObject, Path
+from accumulator._fold.policy import Schema, WrongShape, check, usable_index
+from accumulator._json import Json, JSONObject, Path, dump_json, json_type, same_json
 
 
 def fold_delta(root: Object, delta: JSONObject, schema: Schema, path: Path, parts: Schema | None = None) -> Changes:

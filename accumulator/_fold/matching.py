@@ -16,13 +16,12 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from accumulator._fold.nodes import Entry, entry_type, id_key, is_nothing
+from accumulator._fold.nodes import Entry, Keyed, entry_type, id_key, is_nothing
 from accumulator._fold.policy import usable_index
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from accumulator._fold.nodes import Keyed
     from accumulator._json import JSONObject
 
 

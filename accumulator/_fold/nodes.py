@@ -16,13 +16,12 @@ from __future__ import annotations
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, Union
 
-from accumulator._json import dump_json, joined, same_json
+from accumulator._json import Json, JSONObject, Path, dump_json, joined, same_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from accumulator._fold.policy import Schema
-    from accumulator._json import Json, JSONObject, Path
 
 Node: TypeAlias = Union["Text", "Object", "Keyed", "Json"]
 ListBuilder: TypeAlias = "Callable[[list[Json], Schema, Path], Node]"

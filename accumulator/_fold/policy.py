@@ -20,12 +20,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from accumulator._json import json_type
+from accumulator._json import Json, Path, json_type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from accumulator._json import Json, Path
 
 
 class WrongShape(Exception):  # noqa: N818 - it never leaves the library, so it is no error of its face

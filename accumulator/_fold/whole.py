@@ -19,6 +19,7 @@ from accumulator._fold.matching import pair
 from accumulator._fold.nodes import (
     Entry,
     Keyed,
+    Node,
     Object,
     OpenUnindexed,
     Text,
@@ -29,15 +30,11 @@ from accumulator._fold.nodes import (
     keeps_first,
     snapshot,
 )
-from accumulator._fold.policy import check, usable_index
-from accumulator._json import dump_json, same_json
+from accumulator._fold.policy import Schema, check, usable_index
+from accumulator._json import Json, JSONObject, Path, dump_json, same_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
-
-    from accumulator._fold.nodes import Node
-    from accumulator._fold.policy import Schema
-    from accumulator._json import Json, JSONObject, Path
 
 
 def fold_repeat(

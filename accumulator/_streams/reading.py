@@ -22,7 +22,7 @@ from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from accumulator._engine.body import BodyEnded
+from accumulator._engine.body import Body, BodyEnded
 from accumulator._errors import AccumulatorError, ResponseError, TruncatedError, attach
 from accumulator._streams.sources import framed
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from accumulator._engine.accumulator import BaseAccumulator
-    from accumulator._engine.body import Body
     from accumulator._streams.coalesce import Coalescer
     from accumulator._streams.hooks import Callback
 

@@ -19,14 +19,11 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import AsyncIterable, Awaitable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, suppress
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from accumulator._errors import ResponseError
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
 
 _READ_SIZE = 65_536
 """Bytes that one read asks a file or pipe for: the usual capacity of a pipe. A read gives less as soon as it has it."""

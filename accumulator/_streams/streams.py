@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 
-from accumulator._streams.hooks import acall, call
+from accumulator._streams.hooks import Callback, acall, call
 from accumulator._streams.reading import Reading
 from accumulator._streams.timed_reads import NOT_YET, TimedReads
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from accumulator._engine.accumulator import BaseAccumulator
     from accumulator._streams.coalesce import Coalescer
-    from accumulator._streams.hooks import Callback
     from accumulator._streams.sources import AsyncSource, Source
 
 A = TypeVar("A")
