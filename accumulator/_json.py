@@ -211,8 +211,8 @@ def _same_objects(a: dict[str, object], b: dict[str, object]) -> bool:
     if len(a) != len(b):
         return False
     if a.keys() != b.keys():
-        a = {joined(key): value for key, value in a.items()}
-        b = {joined(key): value for key, value in b.items()}
+        a = {join_surrogates(key): value for key, value in a.items()}
+        b = {join_surrogates(key): value for key, value in b.items()}
         if a.keys() != b.keys():
             return False
     return all(same_json(value, b[key]) for key, value in a.items())
@@ -220,10 +220,10 @@ def _same_objects(a: dict[str, object], b: dict[str, object]) -> bool:
 
 def _same_joined(a: str, b: str) -> bool:
     # Joining a text at most halves its length.
-    return max(len(a), len(b)) <= 2 * min(len(a), len(b)) and joined(a) == joined(b)
+    return max(len(a), len(b)) <= 2 * min(len(a), len(b)) and join_surrogates(a) == join_surrogates(b)
 
 
-def joined(text: str) -> str:
+def join_surrogates(text: str) -> str:
     """Replace each surrogate pair with the character that it encodes, as JSON decoders do; keep lone surrogates."""
     if text.isascii():
         return text

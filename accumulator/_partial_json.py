@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from accumulator._json import MAX_DEPTH, check_depth, count_openers, joined, parse_json, plain_json
+from accumulator._json import MAX_DEPTH, check_depth, count_openers, join_surrogates, parse_json, plain_json
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _HIGH = r"\\u[dD][89abAB][0-9a-fA-F]{2}"
@@ -52,7 +52,7 @@ def parse_partial_json(text: str) -> object:
             if _SCALAR_CUT.fullmatch(text):
                 return None
     if _ESCAPED_SURROGATE.search(text) or _SURROGATE.search(text):
-        text = _SURROGATES.sub(_mend_surrogate, joined(text))
+        text = _SURROGATES.sub(_mend_surrogate, join_surrogates(text))
     try:
         value: object = from_json(text.encode(), partial_mode="trailing-strings", allow_inf_nan=False)
     except ValueError as exc:

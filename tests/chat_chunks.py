@@ -61,7 +61,7 @@ COMPLETIONS: ResourceType[Update] = ResourceType(
     schema=Schema(POLICY, {"choices": CHOICES}),
     delta_path=(),
     parts_path=("choices",),
-    part_end="finish_reason",
+    part_end_field="finish_reason",
     created=lambda number, ident, json: Grown(number, "created", ident, None, Completion.wrap(json)),
     updated=lambda number, ident, json: Grown(number, "updated", ident, None, Completion.wrap(json)),
     done=lambda number, ident, json: Grown(number, "done", ident, None, Completion.wrap(json)),
@@ -76,7 +76,7 @@ COMPLETIONS: ResourceType[Update] = ResourceType(
 class Chat(Protocol[Update]):
     resources = (COMPLETIONS,)
     final_statuses = frozenset({"stop", "length", "tool_calls", "content_filter"})
-    outcomes = (("broken", "truncated"), ("error", "error"), ("final status", None), ("nothing", "truncated"))
+    outcomes = (("broken", "truncated"), ("error", "error"), ("final status", None), ("always", "truncated"))
     done_mark = b"[DONE]"
     problem_type = Said
 

@@ -48,8 +48,8 @@ RUN_STEPS: Final[ResourceType[Update]] = ResourceType(
     schema=_object(step_details=_object(tool_calls=_list(code_interpreter=_object(outputs=_list())))),
     delta_path=("delta",),
     parts_path=("step_details", "tool_calls"),
-    part_has_id=True,
-    ending_only=("status",),
+    delta_has_part_id=True,
+    frozen_by_ending=("status",),
     created=lambda number, ident, json: updates.RunStepCreated(number, ident, RunStep.wrap(json)),
     updated=lambda number, ident, json: updates.RunStepUpdated(number, ident, RunStep.wrap(json)),
     done=lambda number, ident, json: updates.RunStepDone(number, ident, RunStep.wrap(json)),
@@ -65,7 +65,7 @@ MESSAGES: Final[ResourceType[Update]] = ResourceType(
     schema=_object(content=_list(text=_object(annotations=_list()))),
     delta_path=("delta",),
     parts_path=("content",),
-    ending_only=("status",),
+    frozen_by_ending=("status",),
     created=lambda number, ident, json: updates.MessageCreated(number, ident, Message.wrap(json)),
     updated=lambda number, ident, json: updates.MessageUpdated(number, ident, Message.wrap(json)),
     done=lambda number, ident, json: updates.MessageDone(number, ident, Message.wrap(json)),
@@ -83,8 +83,8 @@ Word: TypeAlias = Literal[
 ]
 
 ROLES: Final[Mapping[Word, Role]] = {
-    "created": "whole",
-    "in_progress": "whole",
+    "created": "repeat",
+    "in_progress": "repeat",
     "delta": "delta",
     "completed": "ending",
     "incomplete": "ending",
@@ -150,7 +150,7 @@ OUTCOMES: Final[tuple[tuple[Said, str | None], ...]] = (
     ("error", "error"),
     ("final status", None),  # the status itself
     ("done", "unknown"),
-    ("nothing", "truncated"),
+    ("always", "truncated"),
 )
 """What decides the outcome of a body, in order, and the outcome."""
 
@@ -218,7 +218,7 @@ ASSISTANTS: Final = Assistants()
 
 
 def _named(row: Row, name: str, payload: Json, within: tuple[str, ...] = ()) -> Event[Update]:
-    role: Role = "whole" if row.word is None else ROLES[row.word]
+    role: Role = "repeat" if row.word is None else ROLES[row.word]
     status = payload.get("status") if row.kind == "run" and isinstance(payload, dict) else None
     return Event(row.kind, name, payload, row.resource, role, status if isinstance(status, str) else None, within)
 

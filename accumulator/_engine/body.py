@@ -9,14 +9,14 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-Said: TypeAlias = Literal["broken", "error", "final status", "done", "nothing"]
+Said: TypeAlias = Literal["broken", "error", "final status", "done", "always"]
 """What decides the outcome of a body.
 
 broken: its source raised.
 error: it had an error event.
 final status: the last status that it said is one that a body can end with.
 done: it had the mark of its end.
-nothing: none of these; true of every body.
+always: true of every body; it comes last.
 """
 
 
@@ -55,7 +55,7 @@ class Body(msgspec.Struct):
             "error": self.error is not None,
             "final status": self.status in final,
             "done": self.done,
-            "nothing": True,
+            "always": True,
         }
         return next(outcome or self.status for what, outcome in order if said[what])
 

@@ -121,7 +121,7 @@ def restore(checkpoint: Checkpoint, state: JSONObject, engine: Engine[U], feed: 
     try:
         for kind in engine.protocol.resources:
             for saved in msgspec.convert(state[kind.name], list[SavedResource]):
-                engine.keep(_load_resource(engine.resource(kind, saved.id), saved))
+                engine.keep(_load_resource(engine.get_resource(kind, saved.id), saved))
         engine.problems = [msgspec.convert(each, engine.protocol.problem_type) for each in checkpoint.problems]
         for json in (checkpoint.run, checkpoint.body.error, checkpoint.own and checkpoint.own.error):
             plain_json(json)
@@ -177,7 +177,7 @@ def _save_event(frame: Frame | None) -> SavedEvent:
 def _load_resource(resource: Resource[U], saved: SavedResource) -> Resource[U]:
     resource.state = saved.state
     load_object(saved.root, resource.root)
-    resource.count_undone()
+    resource.recount_undone()
     return resource
 
 
@@ -222,7 +222,7 @@ def load_object(saved: SavedNode, into: _AnObject, depth: int = 0) -> _AnObject:
     for key in saved.held:
         into.settle(key)
     for key in saved.conflicts:
-        into.report(key)
+        into.mark_conflict(key)
     return into
 
 

@@ -74,7 +74,7 @@ class Engine(Generic[U]):
             self._open_ids = tuple(resource.id for resource in resources)
         return cast("U", BodyEnded(self.count, self.outcome(body) or "unknown", self._open_ids))
 
-    def resource(self, kind: ResourceType[U], ident: str) -> Resource[U]:
+    def get_resource(self, kind: ResourceType[U], ident: str) -> Resource[U]:
         """Return a resource by type and id. A new one is not kept: `keep` it once an event was applied to it."""
         known = self.resources[kind.name]
         return known.get(ident) or Resource(kind, ident, len(known))
@@ -141,7 +141,7 @@ class Engine(Generic[U]):
         if not isinstance(ident, str) or not ident:
             got = "an empty one" if ident == "" else json_type(ident)
             raise WrongShape((None, "id"), f"expected a text that is not empty, got {got}")
-        resource = self.resource(cast("ResourceType[U]", event.resource), ident)
+        resource = self.get_resource(cast("ResourceType[U]", event.resource), ident)
         applied = resource.apply(event, payload)
         self.keep(resource)
         self._learn(resource, event, frame, applied)
@@ -153,7 +153,7 @@ class Engine(Generic[U]):
         if applied.role != "delta" or applied.changes.replaced:
             self.fast_path.forget(resource)
         elif (growth := applied.growth) is not None and self.fast_path.enabled and isinstance(frame[1], bytes):
-            if resource.type.part_has_id and part_id(growth.change.entry) is None:
+            if resource.type.delta_has_part_id and part_id(growth.change.entry) is None:
                 return  # the part may still get its id, and then its updates name it
             self.fast_path.learn(resource, event, frame, growth)
 
@@ -186,7 +186,7 @@ class Engine(Generic[U]):
         self.reported = None
         return self._report_undecodable(text_of(rest), "expected a whole event, got the beginning of one")
 
-    def number(self, error: LimitError) -> LimitError:
+    def count_too_large(self, error: LimitError) -> LimitError:
         """Return the error of an event that was too large, with the event's number in its message."""
         self.count += 1
         error.args = (f"event {self.count}: {error}",)

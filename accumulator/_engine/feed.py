@@ -40,7 +40,7 @@ class Feed(Generic[U]):
         self._fast_path = engine.fast_path
         self._strict = strict
         self._max_event_size = max_event_size
-        self._glued = engine.protocol.done_mark + b"\n"
+        self._done_line = engine.protocol.done_mark + b"\n"
 
     @property
     def finished(self) -> bool:
@@ -138,25 +138,25 @@ class Feed(Generic[U]):
         if isinstance(item, LimitError):
             self.pending.popleft()
             self._begin()
-            raise self._engine.number(item)
-        if len(frames := self._split(item)) > 1:
+            raise self._engine.count_too_large(item)
+        if len(frames := self._split_done(item)) > 1:
             self.pending.popleft()
             self.pending.extendleft(reversed(frames))
         self._engine.require_stack(frames[0][1])
         self.pending.popleft()
-        return self._hold_to_strict(self._apply(frames[0]))
+        return self._raise_if_strict(self._apply(frames[0]))
 
-    def _split(self, frame: Frame) -> list[Frame]:
+    def _split_done(self, frame: Frame) -> list[Frame]:
         """Return the event of a frame, behind the mark of an end that it is glued to, if it is.
 
         Two recordings in one file are glued so where the first lacks its last blank line, as a quarter of the stored
         ones do. No event has data that begins with the mark and a line end.
         """
         name, data, *rest = frame
-        if not isinstance(data, bytes) or not data.startswith(self._glued):
+        if not isinstance(data, bytes) or not data.startswith(self._done_line):
             return [frame]
-        done: Frame = (b"done", self._glued[:-1], b"", None)
-        data = data[len(self._glued) :]
+        done: Frame = (b"done", self._done_line[:-1], b"", None)
+        data = data[len(self._done_line) :]
         return [done, cast("Frame", (name, data, *rest))] if data else [done]
 
     def _apply(self, frame: Frame, *, torn: bool = False) -> list[U]:
@@ -173,7 +173,7 @@ class Feed(Generic[U]):
             self.body.began = True
             self._engine.body = self.body
 
-    def _hold_to_strict(self, updates: list[U]) -> list[U]:
+    def _raise_if_strict(self, updates: list[U]) -> list[U]:
         """Return the updates of one event. Raise its first problem instead if the accumulator is strict."""
         if not self._strict or self._engine.reported is None:
             return updates
@@ -199,10 +199,10 @@ class Feed(Generic[U]):
         updates: list[U] = []
         rest = self.parser.rest()
         try:
-            for frame in self._split(rest) if isinstance(rest, tuple) else ():
-                updates += self._hold_to_strict(self._apply(frame, torn=True))
+            for frame in self._split_done(rest) if isinstance(rest, tuple) else ():
+                updates += self._raise_if_strict(self._apply(frame, torn=True))
             if isinstance(rest, bytes):  # no event, so that it begins no body after `done`
-                updates += self._hold_to_strict([self._engine.report_torn(rest)])
+                updates += self._raise_if_strict([self._engine.report_torn(rest)])
         except MergeError as error:
             attach(error, updates)
             raise
@@ -227,7 +227,7 @@ class Feed(Generic[U]):
         """Return the events that wait; None stands for one that was too large."""
         frames: list[Frame | None] = []
         for item in self.pending:
-            frames += [None] if isinstance(item, LimitError) else self._split(item)
+            frames += [None] if isinstance(item, LimitError) else self._split_done(item)
         return frames
 
 

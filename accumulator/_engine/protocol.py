@@ -32,10 +32,10 @@ U = TypeVar("U")
 """The protocol's union of updates."""
 U_co = TypeVar("U_co", covariant=True)
 
-Role: TypeAlias = Literal["whole", "delta", "ending"]
+Role: TypeAlias = Literal["repeat", "delta", "ending"]
 """What an event is to the resource that it names.
 
-whole: the object itself, not at its end.
+repeat: the object itself before its end, be it the first time or again.
 delta: an increment of it.
 ending: the object itself, at its end.
 """
@@ -71,7 +71,7 @@ class Event(msgspec.Struct, Generic[U], frozen=True):
     name: str
     payload: Json = None
     resource: ResourceType[U] | None = None
-    role: Role = "whole"
+    role: Role = "repeat"
     status: str | None = None
     within: tuple[str, ...] = ()
     message: str = ""
@@ -85,9 +85,9 @@ class ResourceType(msgspec.Struct, Generic[U_co], kw_only=True, eq=False, dict=T
         schema: what the fold needs of it.
         delta_path: the keys in a delta event's payload that lead to the increment; () if the payload is the increment.
         parts_path: the keys in the object that lead to the list of its parts.
-        part_has_id: whether the updates about its fragments name the part's id.
-        part_end: the field whose value, once it is not null, ends a part; None if parts end with their object.
-        ending_only: fields that only endings change once there was one.
+        delta_has_part_id: whether the updates about its fragments name the part's id.
+        part_end_field: the field whose value, once it is not null, ends a part; None if parts end with their object.
+        frozen_by_ending: fields that only endings change once there was one.
         created, updated, done: make the updates about the object, of an event's number, the object's id and its JSON.
         part_created, part_done: make the updates about a part: as above, with the part's index before its JSON. The
             index is None for a part that was sent without a usable one.
@@ -106,9 +106,9 @@ class ResourceType(msgspec.Struct, Generic[U_co], kw_only=True, eq=False, dict=T
     part_created: Callable[[int, str, int | None, JSONObject], U_co]
     part_delta: Callable[[int, str, int | None, Json, JSONObject], U_co]
     part_done: Callable[[int, str, int | None, JSONObject], U_co]
-    part_has_id: bool = False
-    part_end: str | None = None
-    ending_only: tuple[str, ...] = ()
+    delta_has_part_id: bool = False
+    part_end_field: str | None = None
+    frozen_by_ending: tuple[str, ...] = ()
 
     @cached_property
     def parts(self) -> Schema:

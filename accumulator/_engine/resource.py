@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Generic, Literal, NamedTuple, TypeAlias
 
 from accumulator._engine.protocol import Event, ResourceType, Role, U
 from accumulator._fold.delta import fold_delta
-from accumulator._fold.nodes import Entry, Keyed, Object, OpenUnindexed, depth_of, is_nothing, snapshot, snapshot_object
+from accumulator._fold.nodes import Entry, Keyed, Object, OpenUnindexed, depth_of, is_empty, snapshot, snapshot_object
 from accumulator._fold.policy import WrongShape, usable_index
 from accumulator._fold.whole import fold_ending, fold_repeat
 from accumulator._json import Json, JSONObject, Path, json_type
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from accumulator._fold.changes import Change, Changes, Growth
 
 State: TypeAlias = Literal["new", "open", "ended"]
-Fold: TypeAlias = Literal["fill", "fill but status", "append", "settle"]
-Notice: TypeAlias = Literal["created", "updated", "updated if aside", "done"]
+Fold: TypeAlias = Literal["repeat", "repeat after ending", "delta", "ending"]
+Notice: TypeAlias = Literal["created", "updated", "updated if outside parts", "done"]
 
 
 class Step(NamedTuple):
@@ -31,12 +31,12 @@ class Step(NamedTuple):
 
     Folds:
         fill: its top-level fields replace; below, it fills what is empty. See `fold_repeat`.
-        fill but status: the same, but the fields in `ResourceType.ending_only` stay.
+        fill but status: the same, but the fields in `ResourceType.frozen_by_ending` stay.
         append: it is a delta. See `fold_delta`.
         settle: it decides. See `fold_ending`.
 
     Updates:
-        updated if aside: updated, where a delta set a field and named no part.
+        updated if outside parts: updated, where a delta set a field and named no part.
     """
 
     state: State
@@ -45,15 +45,15 @@ class Step(NamedTuple):
 
 
 LIFE: Final[dict[tuple[State, Role], Step]] = {
-    ("new", "whole"): Step("open", "fill", ("created",)),
-    ("new", "delta"): Step("open", "append", ("created",)),
-    ("new", "ending"): Step("ended", "settle", ("created", "done")),
-    ("open", "whole"): Step("open", "fill", ("updated",)),
-    ("open", "delta"): Step("open", "append", ("updated if aside",)),
-    ("open", "ending"): Step("ended", "settle", ("done",)),
-    ("ended", "whole"): Step("ended", "fill but status", ("updated",)),
-    ("ended", "delta"): Step("ended", "append", ("updated if aside",)),
-    ("ended", "ending"): Step("ended", "settle", ("updated",)),
+    ("new", "repeat"): Step("open", "repeat", ("created",)),
+    ("new", "delta"): Step("open", "delta", ("created",)),
+    ("new", "ending"): Step("ended", "ending", ("created", "done")),
+    ("open", "repeat"): Step("open", "repeat", ("updated",)),
+    ("open", "delta"): Step("open", "delta", ("updated if outside parts",)),
+    ("open", "ending"): Step("ended", "ending", ("done",)),
+    ("ended", "repeat"): Step("ended", "repeat after ending", ("updated",)),
+    ("ended", "delta"): Step("ended", "delta", ("updated if outside parts",)),
+    ("ended", "ending"): Step("ended", "ending", ("updated",)),
 }
 """What an event does, by the state before it and its role. A second ending is folded as the first, and only updates."""
 
@@ -101,7 +101,7 @@ class Resource(Generic[U]):
     @property
     def is_open(self) -> bool:
         """Whether its ending, or that of one of its parts, is still to come."""
-        return self._undone > 0 or (self.state != "ended" and self.type.part_end is None)
+        return self._undone > 0 or (self.state != "ended" and self.type.part_end_field is None)
 
     def json(self) -> JSONObject:
         """Return its JSON, which is shared and must not be changed. Costs what changed since the last call."""
@@ -128,12 +128,12 @@ class Resource(Generic[U]):
 
     def _fold(self, fold: Fold, payload: JSONObject) -> Changes:
         kind = self.type
-        if fold == "append":
+        if fold == "delta":
             delta, path = _at(payload, kind.delta_path)
             return fold_delta(self.root, delta, kind.schema, path, kind.parts)
-        if fold == "settle":
+        if fold == "ending":
             return fold_ending(self.root, payload, kind.schema, kind.parts)
-        keep = kind.ending_only if fold == "fill but status" else ()
+        keep = kind.frozen_by_ending if fold == "repeat after ending" else ()
         return fold_repeat(self.root, payload, kind.schema, kind.parts, keep=keep)
 
     def _end_all(self) -> list[Entry]:
@@ -150,12 +150,12 @@ class Resource(Generic[U]):
 
     def _end_some(self, changes: Changes) -> list[Entry]:
         """End the parts that say so themselves, and return those that had not ended."""
-        if self.type.part_end is None:
+        if self.type.part_end_field is None:
             return []
         finished: list[Entry] = []
         for change in changes.parts:
             entry = change.entry
-            if not entry.done and not is_nothing(entry.fields.get(self.type.part_end)):
+            if not entry.done and not is_empty(entry.fields.get(self.type.part_end_field)):
                 entry.done = True
                 finished.append(entry)
         self._undone -= len(finished)
@@ -167,7 +167,7 @@ class Resource(Generic[U]):
             node = node.fields.get(key) if isinstance(node, Object) else None
         return node if isinstance(node, Keyed) else None
 
-    def count_undone(self) -> None:
+    def recount_undone(self) -> None:
         """Count the parts that have not ended, after the builder was loaded."""
         parts = self._parts()
         self._undone = sum(not entry.done for entry in parts.ordered()) if parts is not None else 0
@@ -188,7 +188,7 @@ class Resource(Generic[U]):
         updates += [kind.part_done(number, self.id, entry.index, snapshot_object(entry)) for entry in finished]
         if "done" in step.updates:
             updates.append(kind.done(number, self.id, self.json()))
-        elif "updated" in step.updates or (changes.aside and "updated if aside" in step.updates):
+        elif "updated" in step.updates or (changes.outside_parts and "updated if outside parts" in step.updates):
             updates.append(kind.updated(number, self.id, self.json()))
         return updates
 
@@ -201,7 +201,7 @@ class Resource(Generic[U]):
 def part_id(entry: Entry) -> Json:
     """Return the id of a part as it was sent, None while there was none."""
     ident = entry.fields.get("id")
-    return None if is_nothing(ident) else snapshot(ident)
+    return None if is_empty(ident) else snapshot(ident)
 
 
 def _at(payload: JSONObject, keys: tuple[str, ...]) -> tuple[JSONObject, Path]:

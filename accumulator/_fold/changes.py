@@ -48,19 +48,19 @@ class Changes:
     Attributes:
         parts: the parts that the event named, in its order.
         faults: what was left out or replaced.
-        aside: whether a delta set a field and named no part.
+        outside_parts: whether a delta set a field and named no part.
         replaced: whether a delta replaced a value by another one.
         growth: the one thing that a delta did, if it did just one: see `Growth`.
 
     """
 
-    __slots__ = ("aside", "faults", "growth", "parts", "replaced")
+    __slots__ = ("faults", "growth", "outside_parts", "parts", "replaced")
 
     def __init__(self) -> None:
         """Start with nothing done."""
         self.parts: list[Change] = []
         self.faults: list[Fault] = []
-        self.aside = False
+        self.outside_parts = False
         self.replaced = False
         self.growth: Growth | None = None
 
@@ -86,7 +86,7 @@ class _Growth(msgspec.Struct, frozen=True):
         for node in self.objects:
             node.snap = None
         for keyed, entry in self.entries:
-            keyed.touch(entry)
+            keyed.invalidate(entry)
 
 
 class TextGrowth(_Growth, frozen=True):

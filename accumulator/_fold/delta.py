@@ -31,10 +31,10 @@ from accumulator._fold.nodes import (
     OpenUnindexed,
     Text,
     build_fields,
+    decide_keep_first,
     entry_type,
     id_key,
-    is_nothing,
-    keeps_first,
+    is_empty,
     snapshot,
 )
 from accumulator._fold.policy import Schema, WrongShape, check, usable_index
@@ -101,14 +101,14 @@ class _Plan:
         for text, fragment, _, _ in self._texts:
             text.append(fragment)
         for (_, key), target in self._conflicts.items():
-            target.report(key)
+            target.mark_conflict(key)
         for node in self._touched:
             node.snap = None
         for keyed, entry in self._stale:
-            keyed.touch(entry)
+            keyed.invalidate(entry)
         changes = self._changes
         set_any = bool(self._fields or self._texts or self._entries) or self._repeated
-        changes.aside = set_any and not changes.parts
+        changes.outside_parts = set_any and not changes.parts
         changes.growth = self._growth()
         return changes
 
@@ -147,9 +147,9 @@ class _Plan:
             elif key in append:
                 self._append(target, key, node, value, here)
             elif isinstance(value, dict) and key not in whole:
-                self._merge_nested(target, key, node, value, schema.fields.get(key, schema.open), here)
+                self._merge_nested(target, key, node, value, schema.fields.get(key, schema.other), here)
             elif isinstance(value, list):
-                self._merge_list(target, key, node, value, schema.fields.get(key, schema.open), here)
+                self._merge_list(target, key, node, value, schema.fields.get(key, schema.other), here)
             else:
                 self._replace(target, key, node, value, here)
 
@@ -166,24 +166,24 @@ class _Plan:
         if type(value) is str and value == node:
             return  # the usual repeat
         reported = key in target.conflicts or (id(target), key) in self._conflicts
-        if (kept := keeps_first(node, value, present=node is not None, reported=reported)) == "set":
+        if (kept := decide_keep_first(node, value, present=node is not None, reported=reported)) == "set":
             self._set(target, key, value)
         elif kept == "conflict":
             self._conflicts[id(target), key] = target
             self._changes.faults.append(value_conflict(path, key, value))
 
     def _late(self, key: str, node: Node, value: Json, path: Path, *, appends: bool) -> None:
-        if not (is_nothing(value) or (not appends and same_json(snapshot(node), value))):
+        if not (is_empty(value) or (not appends and same_json(snapshot(node), value))):
             self._changes.faults.append(late(path, key, value))
 
     def _append(self, target: Object, key: str, node: Node, value: Json, path: Path) -> None:
-        if is_nothing(value):
+        if is_empty(value):
             if node is None:
                 self._set(target, key, Text() if isinstance(value, str) else value)
         elif isinstance(value, str):
             if isinstance(node, Text) and node:
                 self._texts.append((node, value, target, path))
-            elif isinstance(node, Text) or is_nothing(node):
+            elif isinstance(node, Text) or is_empty(node):
                 self._set(target, key, Text(value))
             else:
                 raise WrongShape(path, f"expected {json_type(snapshot(node))} as before, got a text")
@@ -200,7 +200,7 @@ class _Plan:
         if isinstance(node, Object):
             self.merge_object(node, value, schema, path)
         else:
-            self._replaces(node)
+            self._note_replaced(node)
             self._set(target, key, grown := Object())
             build_fields(grown, value, schema, self._build_list, path)
 
@@ -220,7 +220,7 @@ class _Plan:
             self._replace(target, key, node, value, path)
             return
         if not isinstance(node, Keyed):
-            self._replaces(node)
+            self._note_replaced(node)
             node = Keyed()
             self._set(target, key, node)
         self._merge_entries(node, value, schema, path)
@@ -240,10 +240,10 @@ class _Plan:
         if node is not None and same_json(snapshot(node), value):
             self._repeated = True
             return
-        self._replaces(node)
+        self._note_replaced(node)
         self._set(target, key, value)
 
-    def _replaces(self, node: Node) -> None:
+    def _note_replaced(self, node: Node) -> None:
         """Note that a value is replaced, unless there was none."""
         if node is not None:
             self._changes.replaced = True
@@ -258,8 +258,8 @@ class _Plan:
                 self._changes.faults.append(type_conflict(here, known, kind, delta))
                 continue
             ident = delta.get("id")
-            if not is_nothing(ident) and (created or is_nothing(self._node(entry, "id"))):
-                self._name(keyed, id_key(ident), entry)
+            if not is_empty(ident) and (created or is_empty(self._node(entry, "id"))):
+                self._register_id(keyed, id_key(ident), entry)
             if entry.index is None and (created or (kind and not known and not entry.done and entry.position is None)):
                 self._filed.append((keyed.open_unindexed, entry, keyed.open_unindexed.put(entry, kind)))
             if created:
@@ -286,7 +286,7 @@ class _Plan:
         self._opened.append((delta, schema.dropped, path))
         return entry, True
 
-    def _name(self, keyed: Keyed, ident: str, entry: Entry) -> None:
+    def _register_id(self, keyed: Keyed, ident: str, entry: Entry) -> None:
         if ident not in keyed.ids and (id(keyed), ident) not in self._new:
             self._new[id(keyed), ident] = entry
             self._ids.append((keyed, ident, entry))

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from accumulator._fold.nodes import Entry, Keyed, entry_type, id_key, is_nothing
+from accumulator._fold.nodes import Entry, Keyed, entry_type, id_key, is_empty
 from accumulator._fold.policy import usable_index
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def find(
     """
     if index is not None:
         known = opened.get((id(keyed), index)) or keyed.entries.get(index)
-    elif is_nothing(ident := sent.get("id")):
+    elif is_empty(ident := sent.get("id")):
         fitting = keyed.open_unindexed.fitting(entry_type(sent))
         known = fitting[0] if len(fitting) == 1 else None
     else:
@@ -48,7 +48,7 @@ def pair(keyed: Keyed, sent: list[JSONObject], key: str | None, *, ending: bool)
     found: list[Entry | None] = []
     for item in sent:
         ident, index = item.get("id"), usable_index(item, key)
-        entry = None if is_nothing(ident) else keyed.ids.get(id_key(ident))
+        entry = None if is_empty(ident) else keyed.ids.get(id_key(ident))
         if entry is None and index is not None:
             entry = keyed.entries.get(index)
         found.append(free.pop(id(entry), None) if entry else None)
@@ -57,7 +57,7 @@ def pair(keyed: Keyed, sent: list[JSONObject], key: str | None, *, ending: bool)
     rest = _Rest(free.values())
     for position, item in enumerate(sent):
         if found[position] is None and (ending or usable_index(item, key) is None):
-            named = not is_nothing(item.get("id"))
+            named = not is_empty(item.get("id"))
             found[position] = rest.take(entry_type(item), nameless=named and not ending)
     return found
 
@@ -75,7 +75,7 @@ class _Rest:
         self._queues: dict[tuple[str | None, bool], deque[tuple[int, Entry]]] = {}
         self._taken: set[int] = set()
         for rank, entry in enumerate(entries):
-            for nameless in (False, True) if is_nothing(entry.fields.get("id")) else (False,):
+            for nameless in (False, True) if is_empty(entry.fields.get("id")) else (False,):
                 for kind in (entry_type(entry), None):
                     self._queues.setdefault((kind, nameless), deque()).append((rank, entry))
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, Union
 
-from accumulator._json import Json, JSONObject, Path, dump_json, joined, same_json
+from accumulator._json import Json, JSONObject, Path, dump_json, join_surrogates, same_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -53,14 +53,14 @@ class Text:
         recent = self._recent
         recent.append(fragment)
         if len(recent) >= _BLOCK:
-            self._blocks.append(joined("".join(recent)))
+            self._blocks.append(join_surrogates("".join(recent)))
             recent.clear()
 
     def read(self) -> str:
         """Return the whole text. A surrogate pair that two fragments split is joined."""
         if not self._recent and len(self._blocks) == 1:
             return self._blocks[0]
-        text = joined("".join(chain(self._blocks, self._recent)))
+        text = join_surrogates("".join(chain(self._blocks, self._recent)))
         self._blocks = [text] if text else []
         self._recent = []
         return text
@@ -92,7 +92,7 @@ class Object:
             self.settled = set()
         self.settled.add(key)
 
-    def report(self, key: str) -> None:
+    def mark_conflict(self, key: str) -> None:
         """Mark a field's conflict as reported."""
         if not isinstance(self.conflicts, set):
             self.conflicts = set()
@@ -198,23 +198,23 @@ class Keyed:
         index = entry.index
         if index is None:
             self.unindexed.append(entry)
-            self.reorder()
+            self.invalidate_order()
             return
         self.entries[index] = entry
         self.snap = None
         if index <= self._highest or self.unindexed:
-            self.reorder()
+            self.invalidate_order()
         elif self._places:
             self._places[entry] = len(self._places)
             self._later.append(entry)
         self._highest = max(index, self._highest)
 
-    def touch(self, entry: Entry) -> None:
+    def invalidate(self, entry: Entry) -> None:
         """Drop the snapshots that a change of an entry makes stale."""
         entry.snap = self.snap = None
         self._stale.add(entry)
 
-    def reorder(self) -> None:
+    def invalidate_order(self) -> None:
         """Drop the snapshot because the order of the entries may have changed."""
         self.snap = None
         self._places = {}
@@ -247,11 +247,11 @@ class Keyed:
         """Make entries known by their ids; the first entry of an id keeps it."""
         for entry in entries:
             ident = entry.fields.get("id")
-            if not is_nothing(ident):
+            if not is_empty(ident):
                 self.ids.setdefault(id_key(ident), entry)
 
 
-def is_nothing(value: Node) -> bool:
+def is_empty(value: Node) -> bool:
     """Tell whether a JSON value is empty: null, "" or []. What is empty never erases."""
     return value is None or value == "" or value == []  # noqa: PLR1714 - a list has no hash
 
@@ -264,10 +264,10 @@ def has_content(node: Node) -> bool:
         return any(map(has_content, node.fields.values()))
     if isinstance(node, Keyed):
         return bool(node.entries or node.unindexed)
-    return not is_nothing(node)
+    return not is_empty(node)
 
 
-def keeps_first(node: Node, value: Json, *, present: bool, reported: bool) -> Literal["set", "keep", "conflict"]:
+def decide_keep_first(node: Node, value: Json, *, present: bool, reported: bool) -> Literal["set", "keep", "conflict"]:
     """Decide about a value for a field that keeps its first one.
 
     Args:
@@ -279,8 +279,8 @@ def keeps_first(node: Node, value: Json, *, present: bool, reported: bool) -> Li
     """
     if not has_content(node):
         opens = node is None and (value is not None or not present)
-        return "set" if opens or not is_nothing(value) else "keep"
-    return "keep" if is_nothing(value) or reported or same_json(snapshot(node), value) else "conflict"
+        return "set" if opens or not is_empty(value) else "keep"
+    return "keep" if is_empty(value) or reported or same_json(snapshot(node), value) else "conflict"
 
 
 def id_key(ident: Node) -> str:
@@ -360,7 +360,7 @@ def build_fields(  # noqa: PLR0913, PLR0917 - as `build`, and the key to drop
         if isinstance(value, str):
             fields[key] = Text(value) if key in append else value
         elif isinstance(value, (dict, list)):
-            fields[key] = build(value, key, schema.fields.get(key, schema.open), build_list, (path, key))
+            fields[key] = build(value, key, schema.fields.get(key, schema.other), build_list, (path, key))
         else:
             fields[key] = value
     return target
@@ -380,4 +380,4 @@ def as_delta(node: Node, schema: Schema) -> Json:
 
 
 def _fields_as_delta(node: Object, schema: Schema) -> JSONObject:
-    return {key: as_delta(value, schema.fields.get(key, schema.open)) for key, value in node.fields.items()}
+    return {key: as_delta(value, schema.fields.get(key, schema.other)) for key, value in node.fields.items()}

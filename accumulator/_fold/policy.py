@@ -63,12 +63,12 @@ class Schema:
         key: the field that names an entry's key, for a keyed list; None for an object.
         entry_key: the field that names an entry's key: `key`, or the policy's where any list may be keyed.
         dropped: the field that is left out of an entry's JSON, None if its key stays.
-        known: whether the protocol names this place; False for whatever is open.
-        open: the schema of all that `fields` does not name.
+        known: whether it has fields or a key.
+        other: the schema of every field that `fields` does not name: nothing is required there.
 
     """
 
-    __slots__ = ("dropped", "entry_key", "fields", "key", "known", "open", "policy")
+    __slots__ = ("dropped", "entry_key", "fields", "key", "known", "other", "policy")
 
     def __init__(
         self,
@@ -78,9 +78,14 @@ class Schema:
         key: str | None = None,
         keeps_key: bool = False,
     ) -> None:
-        """Declare an object, or with `key` a keyed list, whose entries keep it in their JSON if `keeps_key`.
+        """Declare an object, or with `key` a keyed list of such objects.
 
-        Without fields and key it is an open place.
+        Args:
+            policy: what is done to the fields in it.
+            fields: the schemas of the fields that need one.
+            key: the field that holds an entry's index.
+            keeps_key: whether that field stays in the entry's JSON.
+
         """
         self.policy = policy
         self.fields: Mapping[str, Schema] = fields or {}
@@ -88,7 +93,7 @@ class Schema:
         self.entry_key = key or policy.list_key
         self.dropped = None if keeps_key else self.entry_key
         self.known = bool(fields) or key is not None
-        self.open: Schema = Schema(policy) if self.known else self
+        self.other: Schema = Schema(policy) if self.known else self
 
     def at(self, path: tuple[str, ...]) -> Schema:
         """Return the schema that lies at a path of fields."""

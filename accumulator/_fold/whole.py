@@ -24,10 +24,10 @@ from accumulator._fold.nodes import (
     OpenUnindexed,
     Text,
     build,
+    decide_keep_first,
     entry_type,
     has_content,
-    is_nothing,
-    keeps_first,
+    is_empty,
     snapshot,
 )
 from accumulator._fold.policy import Schema, check, usable_index
@@ -63,11 +63,11 @@ def fold_repeat(
         if key in schema.fields:
             changed |= merge.fill(root, {key: value}, schema, None)
         elif value is None:
-            changed |= _open_null(root, key)
+            changed |= _add_null(root, key)
         elif key in schema.policy.keep_first:
             changed |= merge.keep_first(root, key, value, (None, key))
         elif key not in keep:
-            changed |= merge.update(root, key, value, schema.open, (None, key))
+            changed |= merge.update(root, key, value, schema.other, (None, key))
     if changed:
         root.snap = None
     return merge.changes
@@ -85,7 +85,7 @@ def fold_ending(root: Object, sent: JSONObject, schema: Schema, parts: Schema | 
         if key in schema.fields:
             merge.settle_field(root, key, value, schema.fields[key], (None, key))
         else:
-            root.fields[key] = _build_settled(value, key, schema.open)
+            root.fields[key] = _build_settled(value, key, schema.other)
             if value is not None:
                 root.settle(key)
     return merge.changes
@@ -102,11 +102,11 @@ class _Merge:
 
     def keep_first(self, target: Object, key: str, value: Json, path: Path) -> bool:
         present, reported = key in target.fields, key in target.conflicts
-        kept = keeps_first(target.fields.get(key), value, present=present, reported=reported)
+        kept = decide_keep_first(target.fields.get(key), value, present=present, reported=reported)
         if kept == "set":
             target.fields[key] = value
         elif kept == "conflict":
-            target.report(key)
+            target.mark_conflict(key)
             self.changes.faults.append(value_conflict(path, key, value))
         return kept == "set"
 
@@ -117,7 +117,7 @@ class _Merge:
             changed = False
             for name, item in value.items():
                 if item is None:
-                    changed |= _open_null(node, name)
+                    changed |= _add_null(node, name)
                 else:
                     changed |= self.update(node, name, item, schema, (path, name))
             if changed:
@@ -134,7 +134,7 @@ class _Merge:
         """Fill what is empty in an object."""
         changed = False
         for key, value in sent.items():
-            changed |= self._fill_field(target, key, value, schema.fields.get(key, schema.open), (path, key))
+            changed |= self._fill_field(target, key, value, schema.fields.get(key, schema.other), (path, key))
         if changed:
             target.snap = None
         return changed
@@ -144,7 +144,7 @@ class _Merge:
         if key in schema.policy.keep_first:
             return self.keep_first(target, key, value, path)
         if value is None:
-            return _open_null(target, key)
+            return _add_null(target, key)
         if isinstance(value, list) and (
             schema.key is not None or (isinstance(node, Keyed) and schema.key_of(value) is not None)
         ):
@@ -153,7 +153,7 @@ class _Merge:
         if isinstance(value, dict) and (isinstance(node, Object) or schema.known):
             nested = target.fields[key] = node if isinstance(node, Object) else Object()
             return self.fill(nested, value, schema, path) or nested is not node
-        if has_content(node) or (node is not None and is_nothing(value)):
+        if has_content(node) or (node is not None and is_empty(value)):
             return False
         target.fields[key] = build(value, key, schema, _build_list, path)
         return True
@@ -161,7 +161,7 @@ class _Merge:
     def fill_entries(self, keyed: Keyed, sent: list[Json], schema: Schema, path: Path) -> bool:
         """Open the entries that are not there, and fill what is empty in the others."""
         changed = False
-        for position, item, entry, created in self._entries(keyed, sent, schema, ending=False) if sent else ():
+        for position, item, entry, created in self._match_or_add(keyed, sent, schema, ending=False) if sent else ():
             here = (path, position)
             known, kind = entry_type(entry), entry_type(item)
             if known and kind and known != kind:
@@ -173,7 +173,7 @@ class _Merge:
             if created and schema is self._parts:
                 self.changes.parts.append(Change(entry, created, item, here))
         if changed:
-            keyed.reorder()
+            keyed.invalidate_order()
         return changed
 
     # An ending.
@@ -183,7 +183,7 @@ class _Merge:
         node = target.fields.get(key)
         if isinstance(value, str) and value and value == (node.read() if isinstance(node, Text) else node):
             target.settle(key)  # the usual case
-        elif is_nothing(value):
+        elif is_empty(value):
             if not has_content(node):
                 opens_list = schema.key is not None and value == []
                 target.fields[key] = Keyed() if opens_list else _build_settled(value, key, schema)
@@ -203,14 +203,14 @@ class _Merge:
     def _settle(self, target: Object, sent: JSONObject, schema: Schema, path: Path) -> None:
         target.snap = None
         for key, value in sent.items():
-            self.settle_field(target, key, value, schema.fields.get(key, schema.open), (path, key))
+            self.settle_field(target, key, value, schema.fields.get(key, schema.other), (path, key))
         if len(target.fields) > len(sent):  # all that was sent is there, and more
             for key in [key for key, node in target.fields.items() if key not in sent and not has_content(node)]:
                 del target.fields[key]
 
     def _settle_entries(self, keyed: Keyed, sent: list[Json], schema: Schema, path: Path) -> None:
-        keyed.reorder()
-        settled = list(self._entries(keyed, sent, schema, ending=True))
+        keyed.invalidate_order()
+        settled = list(self._match_or_add(keyed, sent, schema, ending=True))
         everyone = {id(entry): entry for entry in (*keyed.entries.values(), *keyed.unindexed)}
         for entry in everyone.values():
             entry.position = None
@@ -234,7 +234,7 @@ class _Merge:
 
     # Both.
 
-    def _entries(
+    def _match_or_add(
         self, keyed: Keyed, sent: list[Json], schema: Schema, *, ending: bool
     ) -> Iterator[tuple[int, JSONObject, Entry, bool]]:
         """Yield the position and JSON of each entry of a whole list, the entry that it is, and whether it is new.
@@ -289,7 +289,7 @@ def _settle_all(target: Object) -> None:
             target.settle(key)
 
 
-def _open_null(target: Object, key: str) -> bool:
+def _add_null(target: Object, key: str) -> bool:
     """Set a field that is not there to null."""
     if key in target.fields:
         return False

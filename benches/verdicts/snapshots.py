@@ -37,7 +37,7 @@ def grow(keyed: Keyed, number: int) -> None:
     text = entry.fields["arguments"]
     if isinstance(text, Text):
         text.append("y")
-    keyed.touch(entry)
+    keyed.invalidate(entry)
 
 
 def patched(calls: int, reads: int) -> list[Json]:
