@@ -21,7 +21,7 @@ from accumulator._json import Json, JSONObject, dump_json, parse_json
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from accumulator._engine.body import Said
+    from accumulator._engine.body import Condition
 
 # Fields. `accumulator._fold.policy` says what each kind of field does.
 
@@ -145,7 +145,7 @@ NAMELESS: Final = "message"
 FINAL_STATUSES: Final = frozenset({"completed", "incomplete", "failed", "cancelled", "expired", "requires_action"})
 """The statuses of a run that a body can end with: nothing follows five of them, and the last waits for the user."""
 
-OUTCOMES: Final[tuple[tuple[Said, str | None], ...]] = (
+OUTCOMES: Final[tuple[tuple[Condition, str | None], ...]] = (
     ("broken", "truncated"),
     ("error", "error"),
     ("final status", None),  # the status itself

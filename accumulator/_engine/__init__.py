@@ -1,1 +1,11 @@
-"""What one run is: its events, its resources and its bodies."""
+"""The engine: it applies the events of a protocol to resources and bodies. It knows no protocol.
+
+- `protocol`: what a protocol declares.
+- `resource`: the life of one object that events build.
+- `body`: one HTTP body and its outcome.
+- `engine`: the state of one accumulator, and what an event does to it.
+- `fast_path`: the short cut for events like one before.
+- `feed`: one source of events.
+- `checkpoint`: the state as bytes.
+- `accumulator`: the base class of the accumulators of all protocols.
+"""

@@ -19,7 +19,7 @@ _T_co = TypeVar("_T_co", covariant=True)
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds on what a server can make an accumulator hold; None turns one off.
+    """Bounds on what a server can make an accumulator hold; None turns a bound off.
 
     Attributes:
         max_event_size: bytes of one server-sent event, with its comments and unknown fields. 32 MiB by default: an
@@ -38,19 +38,19 @@ DEFAULT_LIMITS = Limits()
 
 
 class BaseAccumulator(Generic[U]):
-    """Fold the events of one run. Does no I/O, and is not thread-safe.
+    """Fold the events of one run. It does no I/O, and is not thread-safe.
 
     Attributes:
         protocol: what the events mean; a subclass sets it.
-        strict: whether a problem raises `MergeError`, once its event was applied as ever.
-        limits: the bounds on what a server can make it hold.
+        strict: whether a problem raises `MergeError`, after its event was applied.
+        limits: the bounds on what a server can make the accumulator hold.
 
     """
 
     protocol: Protocol[U]
 
     def __init__(self, *, strict: bool = False, limits: Limits = DEFAULT_LIMITS) -> None:
-        """Start a run that no event was applied to."""
+        """Start with no events."""
         if not isinstance(strict, bool) or not isinstance(limits, Limits):
             raise TypeError(f"expected a bool and a Limits, got {type(strict).__name__} and {type(limits).__name__}")
         self.strict = strict
@@ -60,7 +60,7 @@ class BaseAccumulator(Generic[U]):
         self._own = self._new_feed()
 
     def _new_feed(self) -> Feed[U]:
-        """Return a new source of this run, with a parser of its own. Each stream has one."""
+        """Return a new source of events, with a parser of its own. Each stream has one."""
         return Feed(self._engine, strict=self.strict, max_event_size=self.limits.max_event_size)
 
     def feed(self, chunk: bytes) -> list[U]:
@@ -73,8 +73,8 @@ class BaseAccumulator(Generic[U]):
             LimitError: an event is larger than `limits` allow; it is left out.
             TypeError: `chunk` is not bytes.
 
-        After the first two, `error.updates` holds the updates of this call so far. The rest of the chunk waits, and
-        `feed(b"")` goes on with it.
+        After a `MergeError` or a `LimitError`, `error.updates` holds the updates of this call so far. The rest of the
+        chunk waits; `feed(b"")` continues with it.
 
         """
         self._own.push(chunk)
@@ -97,12 +97,12 @@ class BaseAccumulator(Generic[U]):
         """End the body, because its source has ended, and return the updates in order.
 
         A last block without its blank line is applied if its data is whole. WHATWG's parser would discard it, but a
-        quarter of stored recordings end so. `BodyEnded` comes unless `done` brought it. A source without any event is
-        one body, truncated. Raises as `feed`; the next `end()` goes on.
+        quarter of stored recordings end so. The last update is `BodyEnded`, unless the body has ended before. A source
+        without any event is one body, truncated. Raises as `feed`; then call `end()` again.
         """
         updates = self._apply_waiting()
         if not self._own.used and self._engine.body.began:
-            return updates  # streams read all there was, and they end their bodies themselves
+            return updates  # only streams were read, and each has ended its own body
         try:
             return updates + self._own.end()
         except AccumulatorError as error:
@@ -125,7 +125,7 @@ class BaseAccumulator(Generic[U]):
         return self._engine.outcome(self._engine.body)
 
     def _problems_so_far(self) -> Sequence[U]:
-        """Return every problem so far; the same sequence until there is another."""
+        """Return every problem so far: the same sequence until there is another problem."""
         if len(self._problems) != len(self._engine.problems):
             self._problems = _Prefix(self._engine.problems, len(self._engine.problems))
         return self._problems
@@ -133,8 +133,9 @@ class BaseAccumulator(Generic[U]):
     def to_bytes(self) -> bytes:
         """Return the whole state, to be continued by `from_bytes` in this process or another.
 
-        It holds resources, problems, the body in hand, half a block that `feed` has seen, `strict` and `limits`. It is
-        JSON text with a version, not pickle. Its layout is no part of the interface. Costs what was folded.
+        It holds all that was folded, the problems, the current body, the events that wait, half a block, `strict` and
+        `limits`. It is JSON text with a version, not pickle. Its layout is no part of the interface. Costs what was
+        folded.
         """
         return save(self._engine, self._own, strict=self.strict, max_event_size=self.limits.max_event_size)
 
@@ -156,9 +157,9 @@ class BaseAccumulator(Generic[U]):
 
 
 class _Prefix(Sequence[_T_co]):
-    """The first items of a list that only grows: a sequence that never changes, made without a copy.
+    """The first items of a list that only grows: a sequence that never changes, without a copy.
 
-    Equal to a list or tuple of the same items, too. Not hashable. Pickles as a tuple.
+    It equals a list or tuple of the same items, is not hashable, and pickles as a tuple.
     """
 
     __slots__ = ("_all", "_count")

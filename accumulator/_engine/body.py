@@ -1,4 +1,4 @@
-"""One HTTP body: what it said between its first event and its end, and the outcome that follows from it."""
+"""One HTTP body: what happened between its first event and its end, and the outcome that follows from that."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-Said: TypeAlias = Literal["broken", "error", "final status", "done", "always"]
-"""What decides the outcome of a body.
+Condition: TypeAlias = Literal["broken", "error", "final status", "done", "always"]
+"""A condition that decides the outcome of a body.
 
-broken: its source raised.
-error: it had an error event.
-final status: the last status that it said is one that a body can end with.
-done: it had the mark of its end.
-always: true of every body; it comes last.
+broken: the source raised.
+error: an error event arrived.
+final status: the last status is one that a body can end with.
+done: the mark of the end arrived.
+always: holds for every body. It is the last of a protocol's conditions.
 """
 
 
 class Body(msgspec.Struct):
-    """What one body has said so far.
+    """What happened in one body so far.
 
     Attributes:
-        began: whether it had an event, or ended.
+        began: whether an event arrived, or the body ended without any.
         ended: whether it has ended.
-        done: whether it had the mark of its end.
+        done: whether the mark of its end arrived.
         broken: whether its source raised.
-        status: the last status that it said.
-        error: its error.
+        status: the last status of the run in it.
+        error: the last error in it.
 
     """
 
@@ -40,17 +40,18 @@ class Body(msgspec.Struct):
     status: str | None = None
     error: dict[str, object] | None = None
 
-    def outcome(self, order: Sequence[tuple[Said, str | None]], final: Collection[str]) -> str | None:
+    def outcome(self, order: Sequence[tuple[Condition, str | None]], final: Collection[str]) -> str | None:
         """Return the outcome, None while the body is open.
 
         Args:
-            order: what decides, in order, and the outcome that it gives; None stands for the status.
+            order: pairs of a condition and an outcome; the first condition that holds decides. The outcome None stands
+                for the status.
             final: the statuses that a body can end with.
 
         """
         if not self.ended:
             return None
-        said: dict[Said, bool] = {
+        said: dict[Condition, bool] = {
             "broken": self.broken,
             "error": self.error is not None,
             "final status": self.status in final,
@@ -64,10 +65,10 @@ class BodyEnded(msgspec.Struct, frozen=True, gc=False):
     """A body ended. Handed out once per body, last.
 
     Attributes:
-        event_number: the number of events in all bodies so far, 0 before any.
-        outcome: how the run stands: "completed", "requires_action", "error", "truncated" and so on.
-        open: ids of what no ending came for, or for a part of it: of run steps, then of messages, each in order of
-            first sight.
+        event_number: the number of events in all bodies so far; 0 before any.
+        outcome: how the body ended, such as "completed", "requires_action", "error" or "truncated".
+        open: ids of the objects that have not ended, or that have a part that has not: type by type (run steps, then
+            messages), each in order of first sight.
 
     """
 

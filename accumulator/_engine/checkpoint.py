@@ -1,9 +1,14 @@
 """A run as bytes: JSON text in ASCII with a version, checked when it is read.
 
-A checkpoint holds `strict` and `max_event_size`, the number of events, each resource by the name of its type with its
-state and its builder, the problems, the run as last sent, the body that began last and, where that is another, the one
-of `feed`, the state of the parser with half a block, and the events that wait. Snapshots and templates are left out:
-both come back by themselves.
+A checkpoint holds:
+
+- `strict` and `max_event_size`,
+- the number of events, the problems, and the run as last sent,
+- each resource with its state and its builder, under the name of its type,
+- the body that began last and, if it is another, the body of `feed`,
+- the state of the parser with half a block, the events that wait, and whether `feed` was used.
+
+Snapshots and templates are left out: they are built again.
 """
 
 from __future__ import annotations
@@ -31,7 +36,7 @@ _AnObject = TypeVar("_AnObject", bound=Object)
 
 
 class SavedNode(msgspec.Struct, omit_defaults=True):
-    """A node: `json` is the text of a value or of a `Text`, the rest is that of an object or a list."""
+    """A node. A value and a `Text` have `json`; an object or entry has what stands in between; a list has `entries`."""
 
     kind: Literal["text", "json", "object", "keyed"]
     json: str = ""
@@ -55,16 +60,18 @@ class SavedResource(msgspec.Struct):
 
 
 class SavedEvent(msgspec.Struct, omit_defaults=True):
-    """An event that waits. The data of one that was too large is not kept."""
+    """An event that waits. The data of an event that was too large is not kept."""
 
     name: str = ""
     data: str = ""
-    torn: bool = False
     too_large: bool = False
 
 
 class Checkpoint(msgspec.Struct):
-    """All that a checkpoint holds but the resources, whose names are the protocol's."""
+    """All that a checkpoint holds, except for the resources: those are stored under the names of their types.
+
+    `own` is the body of `feed`, if it is not `body`; `used` says whether `feed` was used.
+    """
 
     strict: bool
     max_event_size: int | None
@@ -79,7 +86,7 @@ class Checkpoint(msgspec.Struct):
 
 
 def save(engine: Engine[U], feed: Feed[U], *, strict: bool, max_event_size: int | None) -> bytes:
-    """Write the state of a run and of its own source."""
+    """Return the state of an engine and of the feed of its accumulator as bytes."""
     import json
 
     checkpoint = Checkpoint(
@@ -103,7 +110,7 @@ def save(engine: Engine[U], feed: Feed[U], *, strict: bool, max_event_size: int 
 
 
 def load(data: bytes) -> tuple[Checkpoint, JSONObject]:
-    """Read a checkpoint, and return it with all that its state holds.
+    """Read a checkpoint, and return it with the JSON that it was read from.
 
     Raises:
         CheckpointError: the bytes are no checkpoint, or one of another version.
@@ -129,7 +136,7 @@ def restore(checkpoint: Checkpoint, state: JSONObject, engine: Engine[U], feed: 
     except (KeyError, TypeError, ValueError, RecursionError) as exc:
         raise _no_state(exc) from exc
     engine.count, engine.run = checkpoint.count, cast("JSONObject | None", checkpoint.run)
-    engine.nesting = MAX_DEPTH  # how deep the resources are is looked at when it matters
+    engine.nesting = MAX_DEPTH  # an upper bound; `require_stack` measures if that matters
     engine.body = checkpoint.body
     feed.body = checkpoint.body if checkpoint.own is None else checkpoint.own
     feed.used = checkpoint.used

@@ -1,4 +1,4 @@
-"""All that the events of one run came to, whatever bodies and sources they arrived in."""
+"""The state of one accumulator, and what an event does to it, whatever source and body the event is from."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
 
 
 class Engine(Generic[U]):
-    """The state of one run, and what an event does to it.
+    """The state of one accumulator.
 
     Attributes:
         protocol: what the events mean.
-        resources: the resources by the name of their type and their id, in order of first sight.
-        run: the run as its last event had it.
+        resources: the resources, by the name of their type and by id, in order of first sight.
+        run: the run, as last sent.
         problems: every problem so far.
         count: the number of events so far.
         body: the body that began last.
-        fast_path: the templates.
-        nesting: an upper bound of how deep anything so far is nested.
-        reported: the first problem of the event that was applied last, and a sentence about it; None if it had none.
+        fast_path: the fast path, with its templates.
+        nesting: an upper bound of how deep the JSON of any event so far is nested.
+        reported: the first problem of the last event, with a sentence about it; None if the event had no problem.
 
     """
 
@@ -75,12 +75,12 @@ class Engine(Generic[U]):
         return cast("U", BodyEnded(self.count, self.outcome(body) or "unknown", self._open_ids))
 
     def get_resource(self, kind: ResourceType[U], ident: str) -> Resource[U]:
-        """Return a resource by type and id. A new one is not kept: `keep` it once an event was applied to it."""
+        """Return a resource by type and id, a new one if it is not known. `keep` stores it."""
         known = self.resources[kind.name]
         return known.get(ident) or Resource(kind, ident, len(known))
 
     def keep(self, resource: Resource[U]) -> None:
-        """Keep a resource among the known ones, and while it is open among the open ones."""
+        """Store a resource, and note whether it is open."""
         self.resources[resource.type.name][resource.id] = resource
         if resource.is_open != (resource in self._open):
             self._open_ids = None
@@ -97,7 +97,7 @@ class Engine(Generic[U]):
         Args:
             body: the body.
             frame: the event.
-            build_updates: whether the updates about resources are made; the others always are.
+            build_updates: whether updates about resources are made. All other updates are always made.
             torn: whether the blank line behind the event is missing.
 
         """
@@ -149,12 +149,12 @@ class Engine(Generic[U]):
         return [*resource.build_updates(self.count, applied), *problems] if build_updates else problems
 
     def _learn(self, resource: Resource[U], event: Event[U], frame: Frame, applied: Applied) -> None:
-        """Learn a template from an event, or forget those that it may have made wrong."""
+        """Learn a template from an event, or forget the templates that the event may have made wrong."""
         if applied.role != "delta" or applied.changes.replaced:
             self.fast_path.forget(resource)
         elif (growth := applied.growth) is not None and self.fast_path.enabled and isinstance(frame[1], bytes):
             if resource.type.delta_has_part_id and part_id(growth.change.entry) is None:
-                return  # the part may still get its id, and then its updates name it
+                return  # the part may get its id later, and its updates would name it then
             self.fast_path.learn(resource, event, frame, growth)
 
     # Problems.
@@ -181,19 +181,19 @@ class Engine(Generic[U]):
         return self._report(Report(self.count, "undecodable", "$", raw, message, None, None))
 
     def report_torn(self, rest: bytes) -> U:
-        """Report a last block that is cut before its data."""
+        """Report a last block that was cut before its data."""
         self.count += 1
         self.reported = None
         return self._report_undecodable(text_of(rest), "expected a whole event, got the beginning of one")
 
     def count_too_large(self, error: LimitError) -> LimitError:
-        """Return the error of an event that was too large, with the event's number in its message."""
+        """Count an event that was too large, and return its error with the event's number in the message."""
         self.count += 1
         error.args = (f"event {self.count}: {error}",)
         return error
 
     def require_stack(self, data: bytes | str) -> None:
-        """Raise `RecursionError`, with nothing changed, unless there is stack enough for an event with such data."""
+        """Raise `RecursionError` if the stack is too small to fold an event with such data. Nothing is folded then."""
         self.nesting = max(self.nesting, min(count_openers(data), MAX_DEPTH))
         if has_stack(self.nesting):
             return
@@ -208,17 +208,17 @@ class Engine(Generic[U]):
 
 
 def name_of(name: bytes | str) -> str:
-    """Return an event's name as text, "message" for none (WHATWG HTML, 9.2.6). Wrong UTF-8 reads as U+FFFD."""
+    """Return an event's name as text, "message" if it has none (WHATWG HTML, 9.2.6)."""
     return text_of(name) or "message"
 
 
 def text_of(data: bytes | str) -> str:
-    """Return data as text. Wrong UTF-8 reads as U+FFFD, as in the parser."""
+    """Return data as text. Invalid UTF-8 reads as U+FFFD, as in the parser."""
     return data if isinstance(data, str) else data.decode("utf-8", "replace")
 
 
 def payload_text(event: Event[U], data: bytes | str) -> str:
-    """Return the text of an event's payload, as it was sent as far as msgspec can tell."""
+    """Return the text of an event's payload as it was sent; encoded again if msgspec cannot find it in the data."""
     try:
         for key in event.within:
             data = bytes(msgspec.json.decode(data, type=dict[str, msgspec.Raw])[key])

@@ -1,19 +1,21 @@
 """The fast path: templates that are learned from events, for events like them.
 
-Most events of a stream differ from the one before in one text only. Where the general way finds that all an event did
-was to append a text to one that is not empty, the event's data becomes a *template*: the *head* up to the text's JSON
-string, and the *tail* behind it. Later data with that head, that tail and one JSON string between them is the same JSON
-but for the text, so the general way would append that text there and do nothing else. The text's place is a *slot*.
+Most events of a stream differ from the one before in one text only. Where the general way (`Engine.apply`) finds that
+all an event did was to append a text to one that is not empty, the event's data becomes a *template*: the *head* up to
+the text's JSON string, and the *tail* behind it. Later data with that head, that tail and one JSON string between them
+is the same JSON but for the text. So the general way would append that text there, and do nothing else. The text's
+place is a *slot*.
 
 Two kinds of templates have a second slot:
 
-- `EntryTemplate`: the event opened an entry of one text in a keyed list. Another index opens another entry.
-- `ResentIdTemplate`: the part came under another id before, and that conflict is reported. Another id changes nothing.
+- `EntryTemplate`: the event added an entry with one text to a keyed list. Another index adds another entry.
+- `ResentIdTemplate`: the fragment had another id than its part, and that conflict is reported. A further id changes
+  nothing.
 
-This is right because:
+Why this is right:
 
 - A slot is proved: the data is decoded with another value in it, and that value is found where the first one was.
-- Nothing else in the event changes anything or is a fault: its plan held that one thing and nothing more.
+- Nothing else in the event changes anything, and nothing in it is a fault: see `Changes.growth`.
 - That stays so while only deltas arrive, and none replaces a value. A field that keeps its first value keeps it, a
   text that is not empty is only appended to, objects and lists stay what they are, entries stay under their indexes,
   and a conflict is reported once. After any other event the templates of its resource are forgotten.
@@ -50,7 +52,7 @@ MAX_LEARNED: Final = 2**20
 """Bytes of all events that templates were learned from: enough for some thousand parts that grow at a time."""
 
 _MAX_LENGTHS: Final = 8
-"""Different lengths of heads. Each is tried for each event; parts that differ in their index only have one or two."""
+"""Different lengths of heads. Each is tried for each event. Parts that differ only in their index have one or two."""
 
 _MAX_PLACES: Final = 4
 """Places in an event with the slot's value that are tried as the slot, the last ones first."""
@@ -90,13 +92,13 @@ class Template(ABC, Generic[U]):
         """Return the match of an event of the same name, and its text; None if it does not fit."""
 
     def _make_update(self, number: int, text: str, leaves: JSONObject, last: JSONObject) -> U:
-        """Make the update of another event, with other values in the part and beside the text."""
+        """Make the update of a matching event: `leaves` go into the part, `last` into the object of the text."""
         node = part = cast("_Tree", {**self._part, **leaves})
         for key in self._keys:
             node[key] = node = node[key].copy()
         node.update(cast("_Tree", last))
         node[self._key] = cast("_Tree", text)
-        # The copy is of the update's own class.
+        # `replace` keeps the class, which its type does not say.
         return _replace(self._update, event_number=number, delta=self._wrap(part))  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
 
@@ -120,7 +122,7 @@ class TextTemplate(Template[U]):
             return None
 
     def match_run(self, text: str, name: bytes, items: Iterator[Item]) -> tuple[list[str], Item | None]:
-        """Return a text and those of the next events, up to the first that does not fit, and that event."""
+        """Match events in a row. Return their texts behind `text`, and the first event that does not match."""
         head, tail, around = self.head, self.tail, self.around
         texts = [text]
         for item in items:
@@ -149,12 +151,12 @@ class TextTemplate(Template[U]):
         for key in self._keys:
             node[key] = node = node[key].copy()
         node[self._key] = text  # type: ignore[assignment]  # pyright: ignore[reportArgumentType] - a leaf of the tree
-        # The copy is of the update's own class.
+        # `replace` keeps the class, which its type does not say.
         return _replace(self._update, event_number=number, delta=self._wrap(part))  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
 
 class ResentIdTemplate(TextTemplate[U]):
-    """Fragments of one text that each bring another id, whose conflict is reported."""
+    """Fragments of one text that have ids of their own, whose conflict with the part's is reported."""
 
     __slots__ = ("_id_first", "_middle")
 
@@ -202,7 +204,7 @@ class EntryTemplate(Template[U]):
         return None if text is None else (NewEntry(self, index), text)
 
     def open(self, index: int, text: str) -> None:
-        """Open an entry."""
+        """Add an entry."""
         entry = Entry(index)
         entry.fields = {**self._fields, self._key: Text(text)}
         if self._keyed.snap is not None:  # else the snapshots are stale already
@@ -215,7 +217,7 @@ class EntryTemplate(Template[U]):
 
 
 class ResentId(Generic[U]):
-    """A match of a `ResentIdTemplate`, with the id."""
+    """A match of a `ResentIdTemplate`: the template and the fragment's id."""
 
     __slots__ = ("_ident", "_template")
 
@@ -233,7 +235,7 @@ class ResentId(Generic[U]):
 
 
 class NewEntry(Generic[U]):
-    """A match of an `EntryTemplate`, with an index that its list does not have."""
+    """A match of an `EntryTemplate`: the template and the index of the new entry."""
 
     __slots__ = ("_index", "_template")
 
@@ -242,7 +244,7 @@ class NewEntry(Generic[U]):
         self._template, self._index = template, index
 
     def commit(self, text: str) -> None:
-        """Open the entry."""
+        """Add the entry."""
         self._template.open(self._index, text)
 
     def update(self, number: int, text: str) -> U:
@@ -251,7 +253,7 @@ class NewEntry(Generic[U]):
 
 
 Match: TypeAlias = TextTemplate[U] | ResentId[U] | NewEntry[U]
-"""What an event that fits a template is: `update` makes its update, `commit` folds it."""
+"""The result of a match: `update` makes the update about the event, `commit` folds it."""
 
 
 class _Table(Generic[U]):
@@ -290,7 +292,10 @@ class _Table(Generic[U]):
 
 
 class _Lessons(Generic[U]):
-    """What was learned of one resource: templates, the bytes they came from, and the offers of each text or list."""
+    """What was learned from one resource.
+
+    `offers` counts how often each text or list was offered for learning, `learned` the bytes that were looked at.
+    """
 
     __slots__ = ("learned", "offers", "templates")
 
@@ -304,8 +309,8 @@ class FastPath(Generic[U]):
     """All templates, by event name and head. Each belongs to a resource that is open.
 
     Attributes:
-        enabled: whether anything is learned. Without templates every event takes the general way, to the same result.
-        last: the template that was used last; None once any was forgotten since.
+        enabled: whether anything is learned. Without templates every event goes the general way, to the same result.
+        last: the template that matched last; None after any was forgotten.
 
     """
 
@@ -321,7 +326,7 @@ class FastPath(Generic[U]):
         self._learned = 0
 
     def find(self, name: bytes, data: bytes) -> tuple[Match[U], str] | None:
-        """Return the match of an event, and its text; None if it has to take the general way."""
+        """Return the match of an event, and its text; None if no template matches."""
         last = self.last  # most events are like the one before
         if last is not None and name == self._last_name and (found := last.match(data)) is not None:
             return found
@@ -334,9 +339,9 @@ class FastPath(Generic[U]):
         return None
 
     def learn(self, resource: Resource[U], event: Event[U], frame: Frame, growth: Growth) -> None:
-        """Learn from an event that did one thing: from the 1st, 2nd, 4th, 8th, ... of its text or list.
+        """Learn a template from an event that did one thing: from the 1st, 2nd, 4th, 8th, ... of its text or list.
 
-        So a server that never sends the same head twice costs little time and no memory.
+        So a server that never sends the same head twice costs little time and memory.
         """
         lessons = self._lessons.setdefault(resource, _Lessons())
         grown = growth.keyed if isinstance(growth, ListGrowth) else growth.text
@@ -346,7 +351,7 @@ class FastPath(Generic[U]):
         if size > MAX_DATA or self._learned + size > MAX_LEARNED or offers & (offers - 1):
             return
         lessons.learned += size
-        self._learned += size  # also if it comes to nothing
+        self._learned += size  # also if there is no template in it
         sample = resource.part_delta(0, growth.change)
         template = _make_template(event, data, growth, sample, resource.type.schema.policy.append)
         table = self._tables.setdefault(name, _Table())
@@ -418,7 +423,10 @@ class _Slot(msgspec.Struct, frozen=True):
     other: str | int
 
     def place(self, data: bytes) -> tuple[int, int] | None:
-        """Return where the value is in the data: there, the other value is found by its keys. None if nowhere."""
+        """Return the span of the value in the data, None if it is not found.
+
+        It is the place where `other`, put in, is found at `keys` of the decoded data.
+        """
         if self.value == self.other:
             return None
         other = msgspec.json.encode(self.other)

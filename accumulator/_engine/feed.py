@@ -1,4 +1,4 @@
-"""One source of a run: its parser, the events that wait to be applied, and the body that it is in."""
+"""One source of events: its parser, the events that wait, and its current body."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from accumulator._sse import Frame, Item, SSEParser
 
 
 class Feed(Generic[U]):
-    """Bytes or framed events of one source, applied one at a time. It reads one body after the other.
+    """Bytes or framed events of one source, applied one at a time, body after body.
 
-    An event has three shapes on its way: the `Frame` of the parser, the `Event` of the protocol's `decode`, and what a
-    resource `Applied`.
+    On its way an event is a `Frame` of the parser, then an `Event` of the protocol's `decode`; what it does to a
+    resource is `Applied`.
 
     Attributes:
-        parser: the source's own.
-        body: the body in hand.
-        pending: the events that wait. Text that UTF-8 cannot encode stays text in a frame, name and data both, so that
-            no template fits it.
+        parser: the parser of this source.
+        body: the current body.
+        pending: the events that wait. The frame of an event with a lone surrogate holds str, not bytes, so that it fits
+            no template.
         used: whether anything arrived.
-        build_updates: whether the updates about resources are made. A drain needs none.
+        build_updates: whether updates about resources are made. Reading to the end needs none.
 
     """
 
     def __init__(self, engine: Engine[U], *, strict: bool, max_event_size: int | None) -> None:
-        """Start a source that nothing arrived from."""
+        """Start with nothing."""
         self.parser = SSEParser(max_event_size=max_event_size)
         self.body = Body()
         self.pending: deque[Item] = deque()
@@ -44,21 +44,21 @@ class Feed(Generic[U]):
 
     @property
     def finished(self) -> bool:
-        """Whether the body in hand has ended, and no event of another arrived."""
+        """Whether the current body has ended, and no event of the next one was applied."""
         return self.body.ended
 
     @property
     def outcome(self) -> str | None:
-        """The outcome of the body in hand, None while it is open."""
+        """The outcome of the current body, None while it is open."""
         return self._engine.outcome(self.body)
 
     def push(self, chunk: bytes) -> None:
-        """Take a chunk of bytes. The events that it completes wait."""
+        """Parse a chunk of bytes. The events that it completes wait."""
         self.used = self.used or bool(chunk)
         self.pending += self.parser.push(chunk)
 
     def push_event(self, event: str, data: bytes | str) -> None:
-        """Take an event that is framed already. Its size is that of its data, in bytes or characters."""
+        """Add an event that is framed already. Its size is that of its data, in bytes or characters."""
         self.used = True
         if self._max_event_size is not None and len(data) > self._max_event_size:
             self.pending.append(self.parser.too_large())
@@ -72,14 +72,14 @@ class Feed(Generic[U]):
     # What is applied.
 
     def step(self) -> list[U] | None:
-        """Apply one event and return its updates, None if no event waits. The fast path comes first.
+        """Apply the next event and return its updates, None if no event waits. The fast path is tried first.
 
-        With `build_updates` off, all events that the fast path takes are applied before that one.
+        With `build_updates` off, all events in a row that the fast path takes are applied first.
 
         Raises:
-            LimitError: the event was too large. It is left out.
-            MergeError: the accumulator is strict and the event, which is applied, had a problem.
-            RecursionError: the caller left too little stack for the event. It still waits.
+            LimitError: the event was too large, and is left out.
+            MergeError: the accumulator is strict, and the event had a problem. The event was applied.
+            RecursionError: the stack is too small for the event. It still waits.
 
         """
         if not self.build_updates:
@@ -89,7 +89,7 @@ class Feed(Generic[U]):
         return self._step_general()
 
     def next_fragment(self) -> U | None:
-        """Apply the next event if the fast path takes it, and return its update; else None."""
+        """Apply the next event if the fast path takes it, and return its update; else return None."""
         pending, body = self.pending, self.body
         if not pending or body.ended or not body.began:
             return None
@@ -105,7 +105,7 @@ class Feed(Generic[U]):
         return update
 
     def _drain_fast_path(self) -> None:
-        """Apply events up to the first that the fast path does not take, without updates."""
+        """Apply events, without updates, up to the first that the fast path does not take."""
         if self.body.ended or not self.body.began:
             return
         pending, taken = self.pending, 0
@@ -115,7 +115,7 @@ class Feed(Generic[U]):
         try:
             while type(item) is tuple and (found := self._fast_path.find(item[0], item[1])) is not None:
                 match, text = found
-                if match is before and isinstance(match, TextTemplate):  # where two follow each other, more do
+                if match is before and isinstance(match, TextTemplate):  # two in a row: expect more
                     texts, item = match.match_run(text, item[0], items)
                     match.commit("".join(texts))
                     taken += len(texts)
@@ -147,10 +147,10 @@ class Feed(Generic[U]):
         return self._raise_if_strict(self._apply(frames[0]))
 
     def _split_done(self, frame: Frame) -> list[Frame]:
-        """Return the event of a frame, behind the mark of an end that it is glued to, if it is.
+        """Return the events of a frame: two if its data begins with the done mark and a line end, else one.
 
-        Two recordings in one file are glued so where the first lacks its last blank line, as a quarter of the stored
-        ones do. No event has data that begins with the mark and a line end.
+        Such a frame is the seam of two recordings in one file. The first lacks its last blank line, as a quarter of
+        stored recordings do.
         """
         name, data, *rest = frame
         if not isinstance(data, bytes) or not data.startswith(self._done_line):
@@ -174,7 +174,7 @@ class Feed(Generic[U]):
             self._engine.body = self.body
 
     def _raise_if_strict(self, updates: list[U]) -> list[U]:
-        """Return the updates of one event. Raise its first problem instead if the accumulator is strict."""
+        """Return the updates of one event or, if the accumulator is strict, raise its first problem."""
         if not self._strict or self._engine.reported is None:
             return updates
         problem, message = self._engine.reported
@@ -185,14 +185,14 @@ class Feed(Generic[U]):
     # The end.
 
     def end(self) -> list[U]:
-        """End the source: apply its last block if its data is whole, and end the body unless it has ended.
+        """End the source: apply a last block that lacks its blank line, and end the body unless it has ended.
 
         If that block raises, the body has not ended. The next call ends it.
         """
         return self._end(broken=False)
 
     def fail(self) -> list[U]:
-        """End the source because it broke, as `end` does. A body that had not ended is truncated."""
+        """Do as `end`, for a source that raised: a body that has not ended is truncated."""
         return self._end(broken=True)
 
     def _end(self, *, broken: bool) -> list[U]:
@@ -201,7 +201,7 @@ class Feed(Generic[U]):
         try:
             for frame in self._split_done(rest) if isinstance(rest, tuple) else ():
                 updates += self._raise_if_strict(self._apply(frame, torn=True))
-            if isinstance(rest, bytes):  # no event, so that it begins no body after `done`
+            if isinstance(rest, bytes):  # no event: after `done` it starts no new body
                 updates += self._raise_if_strict([self._engine.report_torn(rest)])
         except MergeError as error:
             attach(error, updates)
@@ -213,7 +213,7 @@ class Feed(Generic[U]):
         return updates
 
     def abandon(self) -> None:
-        """End the source because nobody will read on: drop what waits, and end a body that is open."""
+        """End the source because nobody reads on: drop what waits, and end a body that is open, without updates."""
         self.drop()
         if self.body.began:
             self.body.ended = True

@@ -1,14 +1,16 @@
-"""The seam: what a protocol declares, so that the engine folds its streams.
+"""What a protocol declares, so that the engine folds its streams.
 
-A protocol is one subclass of `Protocol`, with one `ResourceType` for each kind of object that its events build. Add one
-as follows:
+To add a protocol, write:
 
-1. Write the `Policy` and the `Schema` of each object: which texts are appended, which lists are keyed, and by what.
-2. Write a `ResourceType` for each object: where its delta and its parts are, and the updates about it.
-3. Write the `Protocol`: name each event in `decode`, and say what decides the outcome.
+1. The `Policy` and the `Schema` of each object: which texts are appended, which lists are keyed, and by what.
+2. The classes of the updates, `BodyEnded` among them. The one about a fragment of a part is a `msgspec.Struct` with the
+   fields `event_number` and `delta`, a `Model`.
+3. A `ResourceType` for each object: where its delta and its parts are, and what makes the updates about it.
+4. A subclass of `Protocol`: `decode` says what each event is, `outcomes` what decides how a body ended.
+5. A subclass of `BaseAccumulator` with that as its `protocol`, and with methods to read the objects.
 
-The engine never looks at a name of an event and never makes a model; both are the protocol's. Nothing below a protocol
-changes for it.
+`tests/chat_chunks.py` is an example. Nothing below the protocol changes for it. The engine knows the names of no events
+but `message`, which stands for no name, and `done`.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from accumulator._json import Json, JSONObject
 from accumulator._model import Model
 
 if TYPE_CHECKING:
-    from accumulator._engine.body import Said
+    from accumulator._engine.body import Condition
     from accumulator._fold.changes import ProblemKind
 
 U = TypeVar("U")
@@ -44,16 +46,16 @@ Kind: TypeAlias = Literal["resource", "run", "error", "done", "unknown", "undeco
 """What an event is about.
 
 resource: an object that the engine folds.
-run: what the whole body is about. The last one is kept as it was sent.
-error: the body has failed.
+run: the object that the whole body is about. It is not folded: the last one is kept as it was sent.
+error: the server reports an error.
 done: the mark of a body's end.
-unknown: none of these; it is handed out and changes nothing.
-undecodable: its data is not what its name calls for; a problem.
+unknown: none of these. It is handed out, and changes nothing.
+undecodable: the data does not fit the name. It is a problem.
 """
 
 
 class Event(msgspec.Struct, Generic[U], frozen=True):
-    """An event that was decoded.
+    """What `Protocol.decode` says of an event.
 
     Attributes:
         kind: what it is about.
@@ -61,7 +63,7 @@ class Event(msgspec.Struct, Generic[U], frozen=True):
         payload: its JSON, where its kind has one.
         resource: the type of the resource, for an event about one.
         role: what it is to that resource.
-        status: what it says of the body's status; None if nothing.
+        status: the status of the run, if the event says it.
         within: the keys in its data that lead to the payload.
         message: what is wrong with an undecodable one.
 
@@ -82,17 +84,17 @@ class ResourceType(msgspec.Struct, Generic[U_co], kw_only=True, eq=False, dict=T
 
     Attributes:
         name: its name in checkpoints, a plural.
-        schema: what the fold needs of it.
+        schema: its schema.
         delta_path: the keys in a delta event's payload that lead to the increment; () if the payload is the increment.
         parts_path: the keys in the object that lead to the list of its parts.
-        delta_has_part_id: whether the updates about its fragments name the part's id.
-        part_end_field: the field whose value, once it is not null, ends a part; None if parts end with their object.
-        frozen_by_ending: fields that only endings change once there was one.
-        created, updated, done: make the updates about the object, of an event's number, the object's id and its JSON.
-        part_created, part_done: make the updates about a part: as above, with the part's index before its JSON. The
-            index is None for a part that was sent without a usable one.
-        part_delta: makes the update about a fragment: event number, object id, index, the part's id, and the fragment
-            as sent. It must be a `msgspec.Struct` with the fields `event_number` and `delta`, a `Model`.
+        created, updated, done: make an update about the object, from the event's number, the object's id and its JSON.
+        part_created, part_done: make an update about a part, from the event's number, the object's id, the part's index
+            and its JSON. The index is None for a part that was sent without a usable one.
+        part_delta: makes the update about a fragment, from the event's number, the object's id, the part's index and
+            id, and the fragment as sent.
+        delta_has_part_id: whether that update names the part's id.
+        part_end_field: the field of a part that ends it, once it is not null; None if parts end with their object.
+        frozen_by_ending: fields that, after the first ending, only endings change.
 
     """
 
@@ -122,7 +124,17 @@ class ResourceType(msgspec.Struct, Generic[U_co], kw_only=True, eq=False, dict=T
 
 
 class Fragment(msgspec.Struct, Generic[U], frozen=True):
-    """What an update about a fragment says: which part grew, and by what."""
+    """What an update about a fragment says.
+
+    Attributes:
+        event_number: the event.
+        resource: the type of the object.
+        owner: the object's id.
+        index: the part's index.
+        part_id: the part's id, None while there was none.
+        delta: the fragment.
+
+    """
 
     event_number: int
     resource: ResourceType[U]
@@ -133,15 +145,16 @@ class Fragment(msgspec.Struct, Generic[U], frozen=True):
 
 
 class Report(NamedTuple, Generic[U]):
-    """What is wrong with an event.
+    """A problem of an event, for the protocol to make its update.
 
     Attributes:
         event_number: the event.
         kind: the kind of problem.
         path: JSONPath of the place within the payload.
         raw: the text of what was left out or replaced.
-        message: what was expected and what was sent.
-        resource: the type of the resource that it is about, and `id` its id; None for both if it is about none.
+        message: what was expected, and what the event has.
+        resource: the type of the resource that the event is about, if it is about one.
+        id: the id of that resource.
 
     """
 
@@ -160,26 +173,27 @@ class Protocol(ABC, Generic[U]):
     Attributes:
         resources: the kinds of objects, in the order in which `BodyEnded.open` lists them.
         final_statuses: the statuses that a body can end with.
-        outcomes: what decides the outcome of a body, in order, with the outcome; None stands for the status.
-        done_mark: the data of the event that ends a body, where data alone says so; b"" if none does.
-        problem_type: the class of what `problem` makes, which checkpoints hold.
+        outcomes: pairs of a condition and an outcome; the first condition that holds decides. The outcome None stands
+            for the last status.
+        done_mark: the data that ends a body, whatever the event's name; b"" if there is none.
+        problem_type: the class of what `problem` makes. Checkpoints hold instances of it.
 
     """
 
     resources: tuple[ResourceType[U], ...]
     final_statuses: frozenset[str]
-    outcomes: Sequence[tuple[Said, str | None]]
+    outcomes: Sequence[tuple[Condition, str | None]]
     done_mark: bytes
     problem_type: type[U]
 
     @abstractmethod
     def decode(self, name: str, data: bytes | str, *, torn: bool) -> Event[U]:
-        """Say what a framed event is. Never raises: what is wrong with it makes it undecodable.
+        """Say what a framed event is. It never raises: an event that is wrong is undecodable.
 
         Args:
             name: its name, "message" if it has none.
-            data: its data; text only where UTF-8 cannot encode it.
-            torn: whether its block lacked the blank line, so that its data may be cut.
+            data: its data; a str only if that has a lone surrogate.
+            torn: whether the blank line behind the event is missing, so that its data may be cut.
 
         """
 
@@ -205,4 +219,4 @@ class Protocol(ABC, Generic[U]):
 
     @abstractmethod
     def fragment(self, update: U) -> Fragment[U] | None:
-        """Return what an update about a fragment says; None for any other update, and where there is no index."""
+        """Return what an update about a fragment says; None for any other update, and for one without an index."""

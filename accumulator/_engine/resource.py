@@ -1,10 +1,10 @@
-"""One resource over its life, from the first event that names it to its ending and after.
+"""One object that events build, from the first event about it to its ending and beyond.
 
-`LIFE` is the whole story: what an event of each role does in each state. The first event about a resource opens it,
-whatever its role. Nothing leads back from `ended`.
+`LIFE` says what an event of each role does in each state. The first event about a resource creates it, whatever its
+role. No event leads back from `ended`.
 
-Within one event the updates come in this order: the object's created; each part's created and delta; each part's done;
-the object's updated or done. Problems are last. Each object in them is the state after the whole event.
+The updates of one event are in this order: the object's `created`; each part's `part_created` and `part_delta`; each
+`part_done`; the object's `updated` or `done`. Problems are last. Each object in them is a snapshot after the event.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ class Step(NamedTuple):
     """What an event does: the state after it, how it is folded, and the updates about the object.
 
     Folds:
-        fill: its top-level fields replace; below, it fills what is empty. See `fold_repeat`.
-        fill but status: the same, but the fields in `ResourceType.frozen_by_ending` stay.
-        append: it is a delta. See `fold_delta`.
-        settle: it decides. See `fold_ending`.
+        repeat: see `fold_repeat`.
+        repeat after ending: the same, but the fields in `ResourceType.frozen_by_ending` stay.
+        delta: see `fold_delta`.
+        ending: see `fold_ending`.
 
     Updates:
-        updated if outside parts: updated, where a delta set a field and named no part.
+        updated if outside parts: `updated`, if a delta set a field and named no part.
     """
 
     state: State
@@ -55,7 +55,11 @@ LIFE: Final[dict[tuple[State, Role], Step]] = {
     ("ended", "delta"): Step("ended", "delta", ("updated if outside parts",)),
     ("ended", "ending"): Step("ended", "ending", ("updated",)),
 }
-"""What an event does, by the state before it and its role. A second ending is folded as the first, and only updates."""
+"""What an event does, by the state before it and its role.
+
+A second ending is folded like the first. The object gets `updated` then, not another `done`. A part that was added
+since the first ending gets its `part_done`.
+"""
 
 
 class Applied(NamedTuple):
@@ -65,7 +69,7 @@ class Applied(NamedTuple):
         step: the row of `LIFE`.
         role: the event's role.
         changes: what the fold did.
-        finished: the parts that the event ended.
+        finished: the parts that ended with the event.
 
     """
 
@@ -76,20 +80,20 @@ class Applied(NamedTuple):
 
     @property
     def growth(self) -> Growth | None:
-        """The one thing that a delta of an open resource did, if it did just one."""
+        """The only thing that a delta of an open resource did; see `Changes.growth`."""
         return self.changes.growth if self.step.state == "open" and not self.finished else None
 
 
 class Resource(Generic[U]):
     """An object that events build: its builder, its state, and how many of its parts have not ended.
 
-    `rank` is the number of resources of its type that were seen before it.
+    `rank` is the number of resources of its type that are older.
     """
 
     __slots__ = ("_undone", "id", "rank", "root", "state", "type")
 
     def __init__(self, kind: ResourceType[U], ident: str, rank: int) -> None:
-        """Start a resource that no event was applied to."""
+        """Start with no events."""
         self.type = kind
         self.id = ident
         self.rank = rank
@@ -100,7 +104,7 @@ class Resource(Generic[U]):
 
     @property
     def is_open(self) -> bool:
-        """Whether its ending, or that of one of its parts, is still to come."""
+        """Whether a part has not ended or, if parts end with their object, the object has not."""
         return self._undone > 0 or (self.state != "ended" and self.type.part_end_field is None)
 
     def json(self) -> JSONObject:
@@ -149,7 +153,7 @@ class Resource(Generic[U]):
         return finished
 
     def _end_some(self, changes: Changes) -> list[Entry]:
-        """End the parts that say so themselves, and return those that had not ended."""
+        """End the parts whose `part_end_field` has a value, and return those that had not ended."""
         if self.type.part_end_field is None:
             return []
         finished: list[Entry] = []
@@ -168,7 +172,7 @@ class Resource(Generic[U]):
         return node if isinstance(node, Keyed) else None
 
     def recount_undone(self) -> None:
-        """Count the parts that have not ended, after the builder was loaded."""
+        """Count the parts that have not ended. A checkpoint does not hold the number."""
         parts = self._parts()
         self._undone = sum(not entry.done for entry in parts.ordered()) if parts is not None else 0
 

@@ -1,6 +1,8 @@
 """The fold: deltas and whole objects are merged into builders. It knows JSON, and no protocol.
 
-`policy` says what happens to each kind of field, `nodes` are the builders and their snapshots, `matching` finds the
-entry of a list that is meant, `delta` merges deltas, `whole` merges whole objects and endings, and `changes` is what a
-merge did.
+- `policy`: what a merge does to each kind of field.
+- `nodes`: the mutable builders and their snapshots.
+- `matching`: which entry of a list is meant.
+- `delta`, `whole`: the merge of deltas, and of whole objects.
+- `changes`: the result of a merge.
 """

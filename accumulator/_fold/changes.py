@@ -1,4 +1,7 @@
-"""What a merge did: the parts it changed, and the faults it found."""
+"""The result of a merge: the parts that it changed, and the faults that it found.
+
+A `Fault` is what the fold finds. With the number of its event and its resource it becomes a problem.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,16 @@ from accumulator._json import Json, JSONObject, Path, dump_json
 ProblemKind: TypeAlias = Literal["undecodable", "shape", "index", "conflict", "contradiction", "late"]
 """What may be wrong with an event.
 
-undecodable: its data is no JSON, or a torn block, or `done` with other data than `[DONE]`.
-shape: a value has another JSON type than the fold needs there.
+undecodable: the data is no JSON, the block is torn, or `done` has other data than `[DONE]`.
+shape: a value has another JSON type than the fold needs there, or an id is empty.
 index: an entry of a list has no usable `index`.
 conflict: a field that keeps its first value, such as `id`, `name` or `type`, got another one.
-contradiction: an ending's content differs from what was streamed before it.
-late: a delta names a field whose value an ending has settled.
+contradiction: an ending's content differs from what was folded before it.
+late: a delta has a value for a field that an ending has settled.
 """
 
 _SHOWN = 80
-"""Characters of a field's name or type that a message shows."""
+"""Characters of a field's name, or of a type, that a message shows."""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -34,7 +37,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A part that an event named: its entry, whether the event opened it, and the entry as sent."""
+    """A part that an event names: its entry, whether it is new, the part as sent, and its path in the event."""
 
     entry: Entry
     created: bool
@@ -46,11 +49,11 @@ class Changes:
     """What the merge of one event did.
 
     Attributes:
-        parts: the parts that the event named, in its order.
+        parts: the parts that the event names, in its order.
         faults: what was left out or replaced.
         outside_parts: whether a delta set a field and named no part.
-        replaced: whether a delta replaced a value by another one.
-        growth: the one thing that a delta did, if it did just one: see `Growth`.
+        replaced: whether a delta replaced a value by another.
+        growth: the only thing that a delta did, if it was the growth of one part; see `Growth`.
 
     """
 
@@ -66,13 +69,13 @@ class Changes:
 
 
 class _Growth(msgspec.Struct, frozen=True):
-    """The one change of a delta, in a part that was there before.
+    """The only thing that a delta did, in a part that existed before.
 
     Attributes:
-        path: where it is in the delta.
-        change: the part.
-        objects: the objects whose snapshots it makes stale.
-        entries: the entries whose snapshots it makes stale, each with its list.
+        path: the place in the event.
+        change: the part that grew.
+        objects: the objects whose snapshots become stale.
+        entries: the entries whose snapshots become stale, each with its list.
 
     """
 
@@ -82,7 +85,7 @@ class _Growth(msgspec.Struct, frozen=True):
     entries: list[tuple[Keyed, Entry]]
 
     def drop_snapshots(self) -> None:
-        """Drop every snapshot that the change makes stale."""
+        """Drop the snapshots that become stale."""
         for node in self.objects:
             node.snap = None
         for keyed, entry in self.entries:
@@ -98,7 +101,7 @@ class TextGrowth(_Growth, frozen=True):
 
 
 class ListGrowth(_Growth, frozen=True):
-    """An entry was opened in a keyed list; `sent` is its JSON, `key` the field that holds its index."""
+    """An entry was added to a keyed list; `sent` is its JSON, and `key` the field with its index."""
 
     keyed: Keyed
     index: int
@@ -115,7 +118,7 @@ def value_conflict(path: Path, key: str, value: Json) -> Fault:
 
 
 def type_conflict(path: Path, known: str, kind: str, sent: JSONObject) -> Fault:
-    """Return the fault of an entry whose type changed: it is left out."""
+    """Return the fault of an entry that has another type now, and is left out."""
     message = f"expected an entry of type {known[:_SHOWN]!r} as before, got {kind[:_SHOWN]!r}"
     return Fault("conflict", (path, "type"), message, dump_json(sent))
 

@@ -1,10 +1,10 @@
 """The merge of a delta: it is planned, then committed.
 
-The plan reads what is there and finds every fault. Either it raises `WrongShape`, and nothing has changed, or `commit`
-carries it out in a few loops that cannot fail. Only the file of open entries without an index changes while planning;
-`roll_back` restores it.
+The plan reads the builders and finds every fault. If it raises `WrongShape`, nothing has changed. Otherwise `commit`
+carries it out in a few loops that cannot fail. Planning changes one thing only, `Keyed.open_unindexed`, and `roll_back`
+restores it.
 
-What each kind of field does is in `policy`.
+`policy` says what a delta does to each kind of field.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def fold_delta(root: Object, delta: JSONObject, schema: Schema, path: Path, part
         root: the object that grows.
         delta: its increment.
         schema: the schema of both.
-        path: where the delta is in its event.
-        parts: the schema, within `schema`, of the list whose entries are reported in `Changes.parts`.
+        path: the place of the delta in its event.
+        parts: the schema of the list of parts, within `schema`; its entries are reported in `Changes.parts`.
 
     Raises:
         WrongShape: a value has another JSON type than the fold needs; nothing was merged.
@@ -68,7 +68,8 @@ def fold_delta(root: Object, delta: JSONObject, schema: Schema, path: Path, part
 class _Plan:
     """What a delta will do.
 
-    `_new` holds what will be set, by the identity of its container and its key, for later entries of the same event.
+    `_new` maps the identity of a container, and the key, index or id in it, to what will be set there: a later entry of
+    the same delta sees it.
     """
 
     def __init__(self, parts: Schema | None) -> None:
@@ -76,22 +77,25 @@ class _Plan:
         self._new: dict[tuple[int, str | int], object] = {}
         self._fields: list[tuple[Object, str, Node]] = []
         self._entries: list[tuple[Keyed, Entry]] = []
-        self._opened: list[tuple[JSONObject, str | None, Path]] = []  # each as sent, the key that is dropped, and where
+        self._opened: list[tuple[JSONObject, str | None, Path]] = []  # of each entry: its JSON, dropped key and path
         self._ids: list[tuple[Keyed, str, Entry]] = []
         self._texts: list[tuple[Text, str, Object, Path]] = []
         self._conflicts: dict[tuple[int, str], Object] = {}
+        # Changes of open entries without an index, which `roll_back` undoes.
         self._filed: list[tuple[OpenUnindexed, Entry, str | None]] = []
+        # What has a stale snapshot after the commit.
         self._touched: list[Object] = []
         self._stale: list[tuple[Keyed, Entry]] = []
         self._repeated = False  # whether a field was sent again with the value that it has
         self._changes = Changes()
 
     def roll_back(self) -> None:
-        """Restore the files of open entries without an index."""
-        for file, entry, before in reversed(self._filed):
-            file.put(entry, before)
+        """Undo the changes of open entries without an index."""
+        for unindexed, entry, before in reversed(self._filed):
+            unindexed.put(entry, before)
 
     def commit(self) -> Changes:
+        """Carry the plan out, and return what it did. Nothing in it can fail."""
         for target, key, node in self._fields:
             target.fields[key] = node
         for keyed, entry in self._entries:
@@ -114,7 +118,7 @@ class _Plan:
 
     def _growth(self) -> Growth | None:
         """Return the one thing that the plan does in one part, None if it does more or less."""
-        others = (self._fields, self._ids, self._changes.faults)  # conflicts and entries without an index have faults
+        others = (self._fields, self._ids, self._changes.faults)  # a new conflict, or no usable index, is a fault
         if len(self._changes.parts) != 1 or len(self._texts) + len(self._entries) != 1 or any(others):
             return None
         [change] = self._changes.parts
@@ -226,7 +230,7 @@ class _Plan:
         self._merge_entries(node, value, schema, path)
 
     def _build_list(self, value: list[Json], schema: Schema, path: Path) -> Node:
-        """Build the list of an object that is new: nobody sees it before the commit, so it may grow at once."""
+        """Build the list of a new object. Nobody sees the object before the commit, so the list may grow at once."""
         if schema.key_of(value) is None:
             return value
         keyed = Keyed()
@@ -244,13 +248,13 @@ class _Plan:
         self._set(target, key, value)
 
     def _note_replaced(self, node: Node) -> None:
-        """Note that a value is replaced, unless there was none."""
+        """Note that a value will be replaced, unless there is none."""
         if node is not None:
             self._changes.replaced = True
 
     def _merge_entries(self, keyed: Keyed, sent: list[Json], schema: Schema, path: Path) -> None:
         dropped = schema.dropped
-        for position, delta in enumerate(cast("list[JSONObject]", sent)):  # `check`, or the indexes, made sure of it
+        for position, delta in enumerate(cast("list[JSONObject]", sent)):  # `check` or `key_of` tested it
             here = (path, position)
             entry, created = self._entry(keyed, delta, schema, here)
             kind, known = entry_type(delta), None if created else self._node(entry, "type")
@@ -271,7 +275,7 @@ class _Plan:
                 self._changes.parts.append(Change(entry, created, delta, here))
 
     def _entry(self, keyed: Keyed, delta: JSONObject, schema: Schema, path: Path) -> tuple[Entry, bool]:
-        """Return the entry that a delta means, and whether it is a new one."""
+        """Return the entry that a delta means, and whether it is new."""
         key = schema.entry_key
         index = usable_index(delta, key)
         if index is None:

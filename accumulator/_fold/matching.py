@@ -1,14 +1,14 @@
 """Which entry of a keyed list is meant.
 
-A delta names its entry by an index. Without a usable one it names it by `id`, or else continues the only open entry
-without an index that its type fits.
+A delta names its entry by index. Without a usable index it names the entry by `id`. Without either it continues an
+entry that has no index and has not ended, if its type fits just one.
 
-A whole object lists its entries without indexes, as a rule. Each is paired with a folded entry by `id`, then by an
-index if it names one, then in order where the types agree. An ending pairs in order even where the ids differ: some
-servers make up a new id each time. A repeated object does not, nor does it across indexes: it fills the entry that it
-is paired with, and two entries would become one.
+A whole object lists its entries without indexes, as a rule. Each is paired with a folded entry: by `id`, else by an
+index if it names one, else in order, where the types agree. In order, an ending also pairs entries whose ids differ,
+since some servers make up a new id each time. A repeat does not: it would fill one entry with the content of another.
+So a repeated entry with an id is paired in order only with one that has none, and one with an index never.
 
-A missing type, on either side, fits all.
+A missing type, on either side, fits every type.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
 
 def find(
-    keyed: Keyed, sent: JSONObject, index: int | None, opened: Mapping[tuple[int, str | int], object]
+    keyed: Keyed, sent: JSONObject, index: int | None, planned: Mapping[tuple[int, str | int], object]
 ) -> Entry | None:
     """Return the entry that a delta means, None if there is none yet.
 
-    `opened` holds the entries that the same event opens: by the identity of their list, and their index or id.
+    `planned` is what the same event will set: by the identity of the container, and the key, index or id in it.
     """
     if index is not None:
-        known = opened.get((id(keyed), index)) or keyed.entries.get(index)
+        known = planned.get((id(keyed), index)) or keyed.entries.get(index)
     elif is_empty(ident := sent.get("id")):
         fitting = keyed.open_unindexed.fitting(entry_type(sent))
         known = fitting[0] if len(fitting) == 1 else None
     else:
-        known = opened.get((id(keyed), id_key(ident))) or keyed.ids.get(id_key(ident))
+        known = planned.get((id(keyed), id_key(ident))) or keyed.ids.get(id_key(ident))
     return known if isinstance(known, Entry) else None
 
 
@@ -58,30 +58,30 @@ def pair(keyed: Keyed, sent: list[JSONObject], key: str | None, *, ending: bool)
     for position, item in enumerate(sent):
         if found[position] is None and (ending or usable_index(item, key) is None):
             named = not is_empty(item.get("id"))
-            found[position] = rest.take(entry_type(item), nameless=named and not ending)
+            found[position] = rest.take(entry_type(item), without_id=named and not ending)
     return found
 
 
 def _fit_in_order(entries: Collection[Entry], sent: list[JSONObject]) -> bool:
-    """Tell whether each entry fits the one at its place, as in most lists. Asking costs less than `_Rest`."""
+    """Tell whether the types agree in order, as in most lists. This costs less than `_Rest`."""
     pairs = zip(map(entry_type, entries), map(entry_type, sent), strict=False)
     return len(entries) <= len(sent) and all(known == kind or not known or not kind for known, kind in pairs)
 
 
 class _Rest:
-    """Entries that are taken in order, by type. Each take costs the same, however many there are."""
+    """The entries that are not paired yet, to be taken in order by type. Each take costs the same."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._queues: dict[tuple[str | None, bool], deque[tuple[int, Entry]]] = {}
         self._taken: set[int] = set()
         for rank, entry in enumerate(entries):
-            for nameless in (False, True) if is_empty(entry.fields.get("id")) else (False,):
+            for without_id in (False, True) if is_empty(entry.fields.get("id")) else (False,):
                 for kind in (entry_type(entry), None):
-                    self._queues.setdefault((kind, nameless), deque()).append((rank, entry))
+                    self._queues.setdefault((kind, without_id), deque()).append((rank, entry))
 
-    def take(self, kind: str, *, nameless: bool) -> Entry | None:
-        """Take the first entry that a type fits; with `nameless`, the first of those without an id."""
-        queues = [self._queues.get((fitting, nameless)) for fitting in ((kind, "") if kind else (None,))]
+    def take(self, kind: str, *, without_id: bool) -> Entry | None:
+        """Take the first entry that a type fits; with `without_id`, the first of those that have none."""
+        queues = [self._queues.get((fitting, without_id)) for fitting in ((kind, "") if kind else (None,))]
         left = [queue for queue in queues if queue and self._skip_taken(queue)]
         if not left:
             return None

@@ -1,14 +1,14 @@
-"""Builders: what grows behind a snapshot, and the snapshots that are read from them.
+"""Mutable builders, and the read-only snapshots that are taken from them.
 
 A *node* is a builder or a plain JSON value:
 
 - `Text`: a text in fragments. They are joined in blocks as they arrive, and to one text when it is read.
 - `Object`: a JSON object whose fields are nodes. An `Entry` is one in a keyed list.
-- `Keyed`: a list whose entries are sorted by their index.
-- A JSON value is replaced as one, and never changed in place.
+- `Keyed`: a list whose entries are found by index.
+- A JSON value is replaced whole, and never changed in place.
 
 A *snapshot* is plain JSON. A builder keeps its snapshot until it changes, later snapshots share it, and nobody changes
-it. Where a parent keeps a snapshot, all of its descendants keep theirs.
+it. If a builder's snapshot is current, so are the snapshots of everything in it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _NO_NAMES: frozenset[str] = frozenset()
 
 
 class Text:
-    """A text in fragments. Appending costs the fragment. Reading costs the text, once per growth."""
+    """A text in fragments. Appending costs the fragment. Reading joins them, and keeps the text until it grows."""
 
     __slots__ = ("_blocks", "_recent")
 
@@ -57,7 +57,7 @@ class Text:
             recent.clear()
 
     def read(self) -> str:
-        """Return the whole text. A surrogate pair that two fragments split is joined."""
+        """Return the whole text. Two halves of a surrogate pair, from two fragments, become one character."""
         if not self._recent and len(self._blocks) == 1:
             return self._blocks[0]
         text = join_surrogates("".join(chain(self._blocks, self._recent)))
@@ -103,10 +103,10 @@ class Entry(Object):
     """An object in a keyed list.
 
     Attributes:
-        index: its key; None for an entry that was sent without a usable one.
-        position: its place in the last ending that named it; None before that.
+        index: its index; None for an entry that was sent without a usable one.
+        position: its position in the last ending that listed entries; None if it was not listed, or before any.
         done: whether it has ended.
-        missed: whether it was reported that an ending lacks it.
+        missed: whether it was reported that an ending does not list it.
 
     """
 
@@ -122,7 +122,7 @@ class Entry(Object):
 
 
 class OpenUnindexed:
-    """The open entries of a list that were sent without a usable index, by type."""
+    """The entries of a list that have no usable index and have not ended, by type."""
 
     __slots__ = ("_all", "_by_type", "_types")
 
@@ -133,7 +133,7 @@ class OpenUnindexed:
         self._by_type: dict[str, dict[int, Entry]] = {}
 
     def put(self, entry: Entry, kind: str | None) -> str | None:
-        """File an entry under a type, "" for no type, or with None nowhere. Return the type that it was under."""
+        """Register an entry under a type, "" for no type. None removes it. Return the type that it was under."""
         before = self._types.pop(id(entry), None)
         if before is not None:
             del self._by_type[before][id(entry)], self._all[id(entry)]
@@ -143,23 +143,23 @@ class OpenUnindexed:
         return before
 
     def refresh(self, entry: Entry) -> None:
-        """File an entry under its present type, if it is filed at all."""
+        """Register an entry under its present type, if it is registered."""
         if id(entry) in self._all:
             self.put(entry, entry_type(entry))
 
     def fitting(self, kind: str) -> list[Entry]:
-        """Return the first two entries that a type fits. No type, on either side, fits all."""
+        """Return the first two entries that a type fits. A missing type fits every entry, and is fit by every type."""
         found = [self._by_type.get(kind, {}), self._by_type.get("", {})] if kind else [self._all]
         return list(islice(chain.from_iterable(entries.values() for entries in found), 2))
 
 
 class Keyed:
-    """A list of entries that are sorted by index.
+    """A list whose entries are found by index; `ordered` says in which order they stand.
 
     Attributes:
         entries: the entries by index.
-        unindexed: the entries without a usable index, in order of arrival. They stand behind all others.
-        open_unindexed: those of them that are open.
+        unindexed: the entries without a usable index, in order of arrival.
+        open_unindexed: those of them that have not ended.
         ids: the first entry of each id; see `id_key`.
         snap: the snapshot, None when it is stale.
 
@@ -185,16 +185,14 @@ class Keyed:
         self.open_unindexed = OpenUnindexed()
         self.ids: dict[str, Entry] = {}
         self.snap: list[Json] | None = None
-        self._last: list[Json] = []  # the snapshot before this one
-        self._places: dict[
-            Entry, int
-        ] = {}  # where each entry stands in it, and in the next; empty if that is not known
-        self._stale: set[Entry] = set()  # the entries that changed since
-        self._later: list[Entry] = []  # the entries that were added since, behind all others
+        self._last: list[Json] = []  # the previous snapshot
+        self._places: dict[Entry, int] = {}  # the position of each entry in the next snapshot; empty if unknown
+        self._stale: set[Entry] = set()  # entries that changed since the previous snapshot
+        self._later: list[Entry] = []  # entries that were added since, behind all others
         self._highest = -1  # the highest index
 
     def add(self, entry: Entry) -> None:
-        """Add an entry under its index."""
+        """Add an entry, under its index if it has one."""
         index = entry.index
         if index is None:
             self.unindexed.append(entry)
@@ -210,17 +208,17 @@ class Keyed:
         self._highest = max(index, self._highest)
 
     def invalidate(self, entry: Entry) -> None:
-        """Drop the snapshots that a change of an entry makes stale."""
+        """Drop the snapshot of an entry that changed, and that of the list."""
         entry.snap = self.snap = None
         self._stale.add(entry)
 
     def invalidate_order(self) -> None:
-        """Drop the snapshot because the order of the entries may have changed."""
+        """Drop the snapshot of the list, and forget the order of the entries."""
         self.snap = None
         self._places = {}
 
     def read(self) -> list[Json]:
-        """Return the snapshot. Unchanged entries are copied in one piece."""
+        """Return the snapshot. It shares those of unchanged entries with the previous one."""
         if self.snap is None:
             if self._places:
                 snap: list[Json] = [*self._last, *map(snapshot_object, self._later)]
@@ -237,14 +235,14 @@ class Keyed:
         return self.snap
 
     def ordered(self) -> list[Entry]:
-        """Return the entries by index, then those without. The entries of the last ending keep its order."""
+        """Return the entries by index, then those without one. Entries that the last ending lists keep its order."""
         entries = [self.entries[index] for index in sorted(self.entries)] + self.unindexed
         placed = [entry for entry in entries if entry.position is not None]
         in_order = iter(sorted(placed, key=lambda entry: entry.position or 0))
         return [entry if entry.position is None else next(in_order) for entry in entries]
 
     def register(self, entries: Iterable[Entry]) -> None:
-        """Make entries known by their ids; the first entry of an id keeps it."""
+        """Register entries under their ids. The first entry of an id keeps it."""
         for entry in entries:
             ident = entry.fields.get("id")
             if not is_empty(ident):
@@ -257,7 +255,7 @@ def is_empty(value: Node) -> bool:
 
 
 def has_content(node: Node) -> bool:
-    """Tell whether a node holds anything that is not empty."""
+    """Tell whether a node holds anything that is not empty. A plain `{}` counts as content."""
     if isinstance(node, Text):
         return bool(node)
     if isinstance(node, Object):
@@ -268,12 +266,12 @@ def has_content(node: Node) -> bool:
 
 
 def decide_keep_first(node: Node, value: Json, *, present: bool, reported: bool) -> Literal["set", "keep", "conflict"]:
-    """Decide about a value for a field that keeps its first one.
+    """Decide what a value does to a field that keeps its first one.
 
     Args:
         node: what the field has.
         value: what was sent.
-        present: whether the object has the field, be it with null.
+        present: whether the object has the field; a repeat adds a missing field with null.
         reported: whether a conflict of the field was reported before.
 
     """
@@ -284,12 +282,12 @@ def decide_keep_first(node: Node, value: Json, *, present: bool, reported: bool)
 
 
 def id_key(ident: Node) -> str:
-    """Return the key of an id in `Keyed.ids`: a text itself, and for any other JSON a text that no id can be."""
+    """Return the key of an id in `Keyed.ids`: a text itself; of any other JSON its text, behind a NUL."""
     return ident if isinstance(ident, str) else "\0" + dump_json(snapshot(ident))
 
 
 def depth_of(nodes: Iterable[Node]) -> int:
-    """Return how deep nodes are nested. It goes level by level, so that no depth needs stack."""
+    """Return how deep nodes are nested. It goes level by level, so that no depth exhausts the stack."""
     depth, level = 0, list(nodes)
     while level := [child for node in level for child in _children(node)]:
         depth += 1
@@ -329,14 +327,14 @@ def entry_type(entry: Object | Mapping[str, Json]) -> str:
 
 
 def build(value: Json, key: str, schema: Schema, build_list: ListBuilder, path: Path = None) -> Node:
-    """Build the node of a value that nothing was folded into yet.
+    """Build the node of a new value.
 
     Args:
         value: the JSON.
         key: the field that it is the value of.
         schema: its schema.
-        build_list: builds the node of a list; deltas, repeated objects and endings differ there.
-        path: where the value is, for faults.
+        build_list: builds the node of a list. Deltas, repeats and endings differ there.
+        path: the place in the event, for faults.
 
     """
     policy = schema.policy
@@ -367,7 +365,7 @@ def build_fields(  # noqa: PLR0913, PLR0917 - as `build`, and the key to drop
 
 
 def as_delta(node: Node, schema: Schema) -> Json:
-    """Return a node as a delta that builds it: a snapshot in which entries have their index."""
+    """Return the delta that builds a node: its snapshot, with the index in each entry of a keyed list."""
     if isinstance(node, Text):
         return node.read()
     if isinstance(node, Object):

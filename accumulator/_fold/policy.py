@@ -1,17 +1,25 @@
-"""What the fold does to each kind of field, and where the protocol needs objects and lists.
+"""The field policy: what the fold does to each kind of field, and where a protocol needs objects and lists.
 
-Both are data that a protocol declares. The fold asks the policy about a field by its name, in this order:
+A protocol declares both: a `Policy` names fields, a `Schema` names places.
 
-| field | a delta or a repeated object | an ending |
-|---|---|---|
-| in `keep_first` | the first value that is not empty stays; another one is a `conflict` | replaces |
-| in `append` | a delta's text is appended; a repeated object only fills an empty text | replaces |
-| an object, not in `whole` | is merged key by key | is merged key by key |
-| a keyed list | is merged entry by entry | is merged entry by entry |
-| anything else | the last value that is not null replaces | replaces |
+A *delta* is merged field by field, at any depth:
 
-Null never overwrites, but at the top level of an ending. What is empty (null, "" or []) never erases. Nothing is added
-up. Text that meets another JSON type in an `append` field is a `shape` problem.
+| field | what a delta does |
+|---|---|
+| in `keep_first` | the first value that is not empty stays; another one is a `conflict` |
+| in `append` | text is appended to text; text on another JSON type, or the reverse, is a `shape` problem |
+| an object, not in `whole` | is merged key by key |
+| a keyed list | is merged entry by entry |
+| anything else | the last value that is not null replaces |
+
+A *repeat* is the object itself before its end. It replaces the top-level fields that the schema does not name, objects
+among them key by key, but for those in `keep_first`. In the fields that the schema names it only fills what is empty.
+
+An *ending* is the object itself at its end. It sets the top-level fields that the schema does not name to what was
+sent, null too. In the fields that the schema names each of its values replaces the folded one. Where the ending is
+empty, what was folded stays.
+
+Nothing is ever added up. *Empty* means null, "" or []. An index is *usable* if it is an integer of 0 or more.
 """
 
 from __future__ import annotations
@@ -26,25 +34,25 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class WrongShape(Exception):  # noqa: N818 - it never leaves the library, so it is no error of its face
-    """A value has another JSON type than the fold needs: the whole event is left out."""
+class WrongShape(Exception):  # noqa: N818 - no public error: it never leaves the library
+    """A value has another JSON type than the fold needs, or an id is empty: the whole event is left out."""
 
     def __init__(self, path: Path, message: str) -> None:
-        """Keep where it is, and what was expected there."""
+        """Keep the path of the value, and a message about what was expected there."""
         super().__init__(message)
         self.path = path
         self.message = message
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """What is done to a field, by its name. It holds at any depth of the schema that it belongs to.
+    """What is done to a field, by its name and at every depth.
 
     Attributes:
         append: fields whose text is appended to.
         keep_first: fields that keep their first value, such as ids and names.
-        whole: fields whose object is a value: it is replaced as one.
-        list_key: the key that makes a list keyed wherever all of its entries are objects with a usable one; None where
-            only the schema says which lists are keyed.
+        whole: fields whose object is replaced, not merged.
+        list_key: a field that makes any list keyed, if all of its entries are objects with a usable index in it. None
+            if only the schema says which lists are keyed.
 
     """
 
@@ -55,14 +63,14 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 class Schema:
-    """Where an object, or a keyed list of such objects, is needed; what it does not name is open.
+    """A place where the fold needs an object, or a keyed list of objects.
 
     Attributes:
         policy: what is done to the fields in it.
         fields: the schemas of the fields that need one.
-        key: the field that names an entry's key, for a keyed list; None for an object.
-        entry_key: the field that names an entry's key: `key`, or the policy's where any list may be keyed.
-        dropped: the field that is left out of an entry's JSON, None if its key stays.
+        key: for a keyed list, the field that holds an entry's index; None for an object.
+        entry_key: the field that would hold an entry's index if this is a list: `key`, else the policy's `list_key`.
+        dropped: the field that is left out of an entry's JSON: `entry_key`, or None if the index stays there.
         known: whether it has fields or a key.
         other: the schema of every field that `fields` does not name: nothing is required there.
 
@@ -96,23 +104,23 @@ class Schema:
         self.other: Schema = Schema(policy) if self.known else self
 
     def at(self, path: tuple[str, ...]) -> Schema:
-        """Return the schema that lies at a path of fields."""
+        """Return the schema at a path of fields."""
         schema = self
         for key in path:
             schema = schema.fields[key]
         return schema
 
     def entry(self) -> Schema:
-        """Return the schema of one entry of a keyed list by itself."""
+        """Return the schema of an entry of this list."""
         return Schema(self.policy, self.fields)
 
     def key_of(self, value: Json) -> str | None:
-        """Return the field that keys a list: the schema's, or the policy's if all entries have a usable one."""
+        """Return the field that holds the index of each entry of a list, None if the list is not keyed."""
         return self.key or (self.entry_key if is_indexed(value, self.entry_key) else None)
 
 
 def check(value: Json, schema: Schema, path: Path) -> None:
-    """Raise `WrongShape` where a value lacks an object or a list that its schema needs."""
+    """Raise `WrongShape` if a value lacks an object or list of its schema, or an entry's `type` is no text."""
     if schema.key is None:
         _check_object(value, schema, path)
         return
@@ -138,7 +146,7 @@ def _check_object(value: Json, schema: Schema, path: Path) -> None:
 
 
 def usable_index(entry: Json, key: str | None) -> int | None:
-    """Return an entry's index, None unless its key holds an integer of 0 or more."""
+    """Return the index that an entry holds under a key, None if it is not usable."""
     index = entry.get(key) if key is not None and isinstance(entry, dict) else None
     return index if type(index) is int and index >= 0 else None
 

@@ -1,13 +1,17 @@
-"""The merge of whole objects: an ending decides, any other one only fills what is empty.
+"""The merge of whole objects: an ending replaces; a repeat replaces at the top, and fills what is empty below.
 
-`check` decides before anything is merged whether the event applies. After that nothing can fail.
+`check` rejects an event before anything is merged. After that nothing can fail.
 
-An ending replaces each value that it holds. Where the folded value differs, that is a `contradiction`, whose `raw` is
-what was folded. Where the ending is empty (null, "", [], or no such field) the folded content stays. A folded field
-without content that the ending lacks goes, so that the result is what the server sent.
+An ending sets the top-level fields that the schema does not name to what was sent. In the fields that the schema names:
 
-What an ending gives is *settled*: a field at the top as a whole, in the objects below each value by itself. So a later
-delta still fills what no ending gave. That an entry is missing, and that a field conflicts, is reported once.
+- Each value that it holds replaces the folded one. If they differ, that is a `contradiction`; its `raw` is what was
+  folded.
+- Where it is empty (null, "", [], or no such field) the folded content stays.
+- A folded field that is empty, and that the ending lacks, is removed. So the result is what the server sent.
+
+What an ending gives is *settled*: a later delta for it is `late`. A top-level field is settled as one, below that each
+value by itself, so that a later delta still fills what no ending gave. A missing entry is reported once, as is the
+conflict of a field.
 """
 
 from __future__ import annotations
@@ -40,17 +44,16 @@ if TYPE_CHECKING:
 def fold_repeat(
     root: Object, sent: JSONObject, schema: Schema, parts: Schema | None = None, *, keep: Collection[str] = ()
 ) -> Changes:
-    """Merge an object that is no ending: update the fields at the top, and fill what is empty below the schema's.
+    """Merge a repeat: replace top-level fields, and fill what is empty in the fields that the schema names.
 
-    It costs the object, and for each list in it the entries that are there. What says nothing new leaves the snapshots
-    as they are.
+    It costs the object, and for each list in it the folded entries. If nothing changes, snapshots stay current.
 
     Args:
         root: the object that grows.
         sent: the object as sent.
         schema: the schema of both.
-        parts: the schema, within `schema`, of the list whose new entries are reported in `Changes.parts`.
-        keep: fields that are not updated.
+        parts: the schema of the list of parts, within `schema`; its new entries are reported in `Changes.parts`.
+        keep: top-level fields that are not replaced.
 
     Raises:
         WrongShape: a value has another JSON type than the fold needs; nothing was merged.
@@ -74,9 +77,9 @@ def fold_repeat(
 
 
 def fold_ending(root: Object, sent: JSONObject, schema: Schema, parts: Schema | None = None) -> Changes:
-    """Merge an ending: the fields at the top as sent, null too, and below the schema's each value that it holds.
+    """Merge an ending: set top-level fields, and in the fields that the schema names replace what it holds.
 
-    It costs the object and what was folded. Parameters and errors are those of `fold_repeat`.
+    It costs the object and what was folded. Parameters and errors are those of `fold_repeat`, without `keep`.
     """
     check(sent, schema, None)
     merge = _Merge(parts)
@@ -92,7 +95,7 @@ def fold_ending(root: Object, sent: JSONObject, schema: Schema, parts: Schema | 
 
 
 class _Merge:
-    """The merge of one whole object, with the changes so far. The functions of a repeat return whether any was made."""
+    """The merge of one whole object, with its changes so far. Methods of a repeat return whether anything changed."""
 
     def __init__(self, parts: Schema | None) -> None:
         self._parts = parts
@@ -111,7 +114,7 @@ class _Merge:
         return kept == "set"
 
     def update(self, target: Object, key: str, value: Json, schema: Schema, path: Path) -> bool:
-        """Replace the value of an open field: objects key by key, and of keyed entries only what is empty."""
+        """Replace a field that the schema does not name: objects key by key; keyed entries are only filled."""
         node = target.fields.get(key)
         if isinstance(node, Object) and isinstance(value, dict):
             changed = False
@@ -159,7 +162,7 @@ class _Merge:
         return True
 
     def fill_entries(self, keyed: Keyed, sent: list[Json], schema: Schema, path: Path) -> bool:
-        """Open the entries that are not there, and fill what is empty in the others."""
+        """Add the entries that are new, and fill what is empty in the others."""
         changed = False
         for position, item, entry, created in self._match_or_add(keyed, sent, schema, ending=False) if sent else ():
             here = (path, position)
@@ -179,10 +182,10 @@ class _Merge:
     # An ending.
 
     def settle_field(self, target: Object, key: str, value: Json, schema: Schema, path: Path) -> None:
-        """Give a field the value that an ending holds for it."""
+        """Set a field to what an ending holds for it."""
         node = target.fields.get(key)
         if isinstance(value, str) and value and value == (node.read() if isinstance(node, Text) else node):
-            target.settle(key)  # the usual case
+            target.settle(key)  # the ending repeats what was folded
         elif is_empty(value):
             if not has_content(node):
                 opens_list = schema.key is not None and value == []
@@ -214,7 +217,7 @@ class _Merge:
         everyone = {id(entry): entry for entry in (*keyed.entries.values(), *keyed.unindexed)}
         for entry in everyone.values():
             entry.position = None
-        # Only where the protocol has a keyed list is the key no field of its own.
+        # In a list that the schema does not name, the index is an ordinary field, and stays.
         dropped = schema.dropped if schema.key is not None else None
         for position, item, entry, created in settled:
             entry.position = position
@@ -237,9 +240,9 @@ class _Merge:
     def _match_or_add(
         self, keyed: Keyed, sent: list[Json], schema: Schema, *, ending: bool
     ) -> Iterator[tuple[int, JSONObject, Entry, bool]]:
-        """Yield the position and JSON of each entry of a whole list, the entry that it is, and whether it is new.
+        """Yield each entry of a whole list: its position, its JSON, the entry that it is, and whether that is new.
 
-        A new one gets the index that it names, else its position, else the lowest that is free.
+        A new entry is added under the index that it names, else under its position, else under the lowest free index.
         """
         key = schema.entry_key
         items = [item for item in sent if isinstance(item, dict)]
@@ -261,7 +264,7 @@ class _Merge:
 
 
 def _build_list(value: list[Json], schema: Schema, path: Path) -> Node:
-    """Build the list of a new value: a keyed one if its entries have indexes, so that deltas find them later."""
+    """Build the list of a new value: a keyed one if its entries have indexes, so that later deltas find them."""
     if schema.key_of(value) is None:
         return value
     keyed = Keyed()
@@ -270,7 +273,7 @@ def _build_list(value: list[Json], schema: Schema, path: Path) -> Node:
 
 
 def _build_settled(value: Json, key: str, schema: Schema) -> Node:
-    """Build the node of a value that an ending gives. Its lists stay as they were sent."""
+    """Build the node of a value that an ending gives, and settle it. Its lists stay as they were sent."""
     node = build(value, key, schema, _keep_list)
     if isinstance(node, Object):
         _settle_all(node)
@@ -290,7 +293,7 @@ def _settle_all(target: Object) -> None:
 
 
 def _add_null(target: Object, key: str) -> bool:
-    """Set a field that is not there to null."""
+    """Add a field with null, unless the object has it. Return whether it was added."""
     if key in target.fields:
         return False
     target.fields[key] = None
@@ -298,7 +301,7 @@ def _add_null(target: Object, key: str) -> bool:
 
 
 def _may_be_entries(node: Node, value: list[Json]) -> bool:
-    """Tell whether a whole list can hold the entries of a list that was keyed by their indexes."""
+    """Tell whether a whole list can hold the entries of a folded list that the schema does not name."""
     return isinstance(node, Keyed) and all(isinstance(item, dict) for item in value)
 
 
