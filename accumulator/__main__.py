@@ -1,4 +1,4 @@
-"""Run the command line: `python -m accumulator`."""
+"""Run the command line for `python -m accumulator`."""
 
 from accumulator._cli.main import main
 

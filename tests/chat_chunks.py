@@ -1,7 +1,7 @@
-"""A second protocol, as small as it can be: the chunks of streamed Chat Completions.
+"""A second protocol, as small as possible: the chunks of streamed Chat Completions.
 
-Events have no names. Every chunk is a delta of the one completion. A choice ends by its own `finish_reason`. Usage is
-in a chunk without choices, and `[DONE]` ends the body.
+Here a chunk is the JSON object of one event. Events have no names. Every chunk is a delta of a completion. A choice
+ends with its own `finish_reason`. The token usage arrives in a chunk without choices, and `[DONE]` ends the body.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 class Completion(Model):
-    """A chat completion, or a choice or a chunk of one."""
+    """A chat completion, a choice of a completion, or a chunk."""
 
     __slots__ = ()
     id: Field[str | None] = Field("Id of the completion.")
 
 
 class Grown(Struct, frozen=True):
-    """A fact about a completion or, with an index, about one of its choices; `what` names it."""
+    """An update about a completion, or about one of its choices if `index` is not None. `what` names the update."""
 
     event_number: int
     what: str
@@ -40,7 +40,7 @@ class Grown(Struct, frozen=True):
 
 
 class Said(Struct, frozen=True):
-    """An error, an unknown event or a problem."""
+    """An update about an error, an unknown event or a problem. `what` describes the update."""
 
     event_number: int
     what: str

@@ -492,10 +492,12 @@ def seems_plain(update: Update) -> object:
 
 def test_an_async_hook_that_nobody_could_see_is_refused_when_it_is_called() -> None:
     stream = accumulate([FIRST], handler=seems_plain)
-    with pytest.raises(TypeError, match="gave a coroutine: use the async twin") as caught:
+    with pytest.raises(
+        TypeError, match="returned a coroutine, and nothing is awaited here: use the async version"
+    ) as caught:
         next(stream)
     (note,) = caught.value.__notes__
-    assert note.startswith("hearing of the end failed too: TypeError(")
+    assert note.startswith("the handler failed at the end of the body too: TypeError(")
     assert "truncated" == stream.accumulator.outcome
 
 
@@ -606,7 +608,7 @@ def test_hearing_of_the_end_may_fail_too(twin: Twin) -> None:
     twin.open(FIRST, handler=hear)
     with pytest.raises(LookupError, match=r"^RunUpdated") as caught:
         twin.until_done()
-    assert ["hearing of the end failed too: LookupError('BodyEnded')"] == caught.value.__notes__
+    assert ["the handler failed at the end of the body too: LookupError('BodyEnded')"] == caught.value.__notes__
     assert ["RunUpdated", "BodyEnded"] == [type(update).__name__ for update in heard]
 
 
@@ -658,7 +660,7 @@ def test_a_context_that_a_hook_s_exception_has_stays(twin: Twin) -> None:
 def test_a_hook_cannot_pretend_that_the_stream_is_at_its_end(mode: str, stop: type[Exception]) -> None:
     twin, error, heard = Twin(mode), stop(), list[Update]()
     run = twin.open(FIRST, handler=failing(2, error, heard))
-    with pytest.raises(RuntimeError, match=f"^(a hook|coroutine) raised {stop.__name__}$") as caught:
+    with pytest.raises(RuntimeError, match=f"^(the handler|coroutine) raised {stop.__name__}$") as caught:
         twin.until_done()
     assert caught.value.__cause__ is error
     assert ("truncated", BodyEnded(3, "truncated", ("step_1",))) == (run.outcome, heard[-1])

@@ -1,4 +1,4 @@
-"""Imports point one way, each floor knows only what it may, and `import accumulator` stays cheap."""
+"""Modules import only lower layers, the lower layers do not name the protocol, and `import accumulator` stays cheap."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from accumulator._assistants.protocol import EVENTS, MESSAGES, RUN_STEPS
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "accumulator"
 
-# From the ground up: a floor imports those below it, and within it no module imports one that imports it.
-FLOORS = (
+# The layers, the lowest first. A part is a module or a package directly in `accumulator`. A module may import the parts
+# of lower layers and the other modules of its own part, but no other part of its own layer. No imports form a cycle.
+LAYERS = (
     {"_json", "_errors"},
     {"_sse", "_partial_json"},
     {"_model"},
@@ -32,19 +33,19 @@ FLOORS = (
     {"_cli"},
     {"__main__"},
 )
-LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
+LAYER_OF = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}
 
-# The one arrow that may point up: an exception names the types of what it carries. At run time it imports nothing.
-TYPES_FROM_ABOVE = {"_errors"}
+# The parts that may import higher layers, for type checkers only: an exception names the types of its attributes.
+TYPES_OF_HIGHER_LAYERS = {"_errors"}
 
-# A floor that knows JSON only imports nothing else of the ground.
+# The parts that may import these parts only.
 ONLY = {"_fold": {"_fold", "_json"}}
 
-# The HTTP edge is one module, so that another client costs one module.
+# Only one module imports HTTP clients, so that another client changes one module.
 HTTP = {"httpx", "httpx_sse", "httpx2"}
 HTTP_EDGE = {"_assistants.connect"}
 
-# What only the protocol may name: its events, the keys of its objects, its classes.
+# The names that no part below the protocol may use: its events, the keys of its objects and its classes.
 BELOW_THE_PROTOCOL = {"_json", "_sse", "_model", "_partial_json", "_fold", "_engine", "_streams"}
 EVENT_NAMES = {name for name, row in EVENTS.items() if row.kind not in {"error", "done"}}
 KEYS = {key for kind in (RUN_STEPS, MESSAGES) for key in kind.parts_path if "_" in key}
@@ -64,14 +65,14 @@ SOURCES = {module_of(path): path for path in sorted(PACKAGE.glob("**/*.py"))}
 
 
 class Import(NamedTuple):
-    """One module that another names in an import, and whether only type checkers see it."""
+    """The name in an import, and whether only type checkers run the import."""
 
     name: str
     typing_only: bool
 
 
 def imports(tree: ast.AST, package: str = "accumulator", *, typing_only: bool = False) -> list[Import]:
-    """Return every import below a node, in functions too. `from accumulator import x` may mean the module `x`."""
+    """Return every import below a node, also in functions. In `from accumulator import x`, `x` may be a module."""
     found: list[Import] = []
     for node in ast.iter_child_nodes(tree):
         match node:
@@ -90,13 +91,13 @@ def imports(tree: ast.AST, package: str = "accumulator", *, typing_only: bool = 
 
 
 def is_package(name: str) -> bool:
-    return name == "accumulator" or name.removeprefix("accumulator.") in LEVEL.keys() & {
+    return name == "accumulator" or name.removeprefix("accumulator.") in LAYER_OF.keys() & {
         p.name for p in PACKAGE.iterdir()
     }
 
 
 def own_module(name: str) -> str | None:
-    """Return the module of this package that an import names, `__init__` for a name that is no module."""
+    """Return the module of `accumulator` that an import names: `__init__` for any other name, None outside it."""
     package, _, rest = name.partition(".")
     if package != "accumulator":
         return None
@@ -104,34 +105,34 @@ def own_module(name: str) -> str | None:
     return next((each for each in (".".join(parts[:2]), parts[0]) if each in SOURCES), "__init__")
 
 
-def floor_of(module: str) -> str:
+def part_of(module: str) -> str:
     return module.partition(".")[0]
 
 
 def found_in(module: str, source: str) -> list[Import]:
-    package = f"accumulator.{floor_of(module)}" if "." in module else "accumulator"
+    package = f"accumulator.{part_of(module)}" if "." in module else "accumulator"
     return imports(ast.parse(source), package)
 
 
 def violations(module: str, source: str) -> list[str]:
-    """Return what a module imports although its floor forbids it."""
-    floor, wrong = floor_of(module), list[str]()
+    """Return the imports of a module that its layer does not allow."""
+    part, wrong = part_of(module), list[str]()
     for name, typing_only in found_in(module, source):
         own = own_module(name)
         if own is None:
             allowed = name.partition(".")[0] not in HTTP or module in HTTP_EDGE
         else:
-            other = floor_of(own)
-            allowed = LEVEL[other] < LEVEL[floor] or (other == floor and own != module and "." in module)
-            allowed = allowed or (typing_only and floor in TYPES_FROM_ABOVE)
-            allowed = allowed and other in ONLY.get(floor, {other})
+            other = part_of(own)
+            allowed = LAYER_OF[other] < LAYER_OF[part] or (other == part and own != module and "." in module)
+            allowed = allowed or (typing_only and part in TYPES_OF_HIGHER_LAYERS)
+            allowed = allowed and other in ONLY.get(part, {other})
         if not allowed:
             wrong.append(name)
     return wrong
 
 
 def names_of_the_protocol(source: str) -> set[str]:
-    """Return the events, keys and classes of the API that code names, docstrings left out."""
+    """Return the events, keys and classes of the protocol that the code names outside docstrings."""
     tree = ast.parse(source)
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     found: set[str] = set()
@@ -146,32 +147,32 @@ def names_of_the_protocol(source: str) -> set[str]:
     return found
 
 
-def test_every_module_has_a_floor() -> None:
-    assert [module for module in SOURCES if floor_of(module) not in LEVEL] == []
+def test_every_module_has_a_layer() -> None:
+    assert [module for module in SOURCES if part_of(module) not in LAYER_OF] == []
 
 
 @pytest.mark.parametrize("module", SOURCES)
-def test_imports_point_down(module: str) -> None:
+def test_a_module_imports_only_what_its_layer_allows(module: str) -> None:
     assert violations(module, SOURCES[module].read_text(encoding="utf-8")) == []
 
 
-@pytest.mark.parametrize("module", [module for module in SOURCES if floor_of(module) in BELOW_THE_PROTOCOL])
-def test_nothing_below_the_protocol_names_it(module: str) -> None:
+@pytest.mark.parametrize("module", [module for module in SOURCES if part_of(module) in BELOW_THE_PROTOCOL])
+def test_no_module_below_the_protocol_names_it(module: str) -> None:
     assert names_of_the_protocol(SOURCES[module].read_text(encoding="utf-8")) == set()
 
 
-@pytest.mark.parametrize("floor", [floor for floor in LEVEL if (PACKAGE / floor).is_dir()])
-def test_the_package_of_a_floor_holds_a_docstring_and_nothing_else(floor: str) -> None:
-    body = ast.parse((PACKAGE / floor / "__init__.py").read_text(encoding="utf-8")).body
+@pytest.mark.parametrize("part", [part for part in LAYER_OF if (PACKAGE / part).is_dir()])
+def test_the_init_module_of_a_package_has_only_a_docstring(part: str) -> None:
+    body = ast.parse((PACKAGE / part / "__init__.py").read_text(encoding="utf-8")).body
     assert [ast.Expr] == [type(node) for node in body]
 
 
 def graph() -> dict[str, set[str]]:
-    """Return which modules each module imports, for types too, but for the arrow that may point up."""
+    """Return the modules that each module imports, also for types, without the allowed imports of higher layers."""
     edges: dict[str, set[str]] = {}
     for module, path in SOURCES.items():
         found = found_in(module, path.read_text(encoding="utf-8"))
-        kept = [each for each in found if not (each.typing_only and module in TYPES_FROM_ABOVE)]
+        kept = [each for each in found if not (each.typing_only and module in TYPES_OF_HIGHER_LAYERS)]
         edges[module] = {own for each in kept if (own := own_module(each.name)) is not None}
     return edges
 
@@ -181,7 +182,7 @@ def test_there_is_no_cycle() -> None:
     assert set(SOURCES) <= set(order)
 
 
-def test_a_cycle_within_a_floor_is_seen() -> None:
+def test_a_cycle_within_a_package_is_found() -> None:
     with pytest.raises(CycleError):
         list(TopologicalSorter({**graph(), "_fold.policy": {"_fold.delta"}}).static_order())
 
@@ -193,7 +194,7 @@ def test_a_cycle_within_a_floor_is_seen() -> None:
         ("_fold.delta", "from accumulator._fold.nodes import Text", []),
         ("_fold.delta", "from .nodes import Text", []),
         ("_engine.feed", "from accumulator._sse import Frame", []),
-        # Each floor, and what it must not know.
+        # For each layer, imports that it forbids.
         ("_json", "from accumulator._model import Model", ["accumulator._model"]),
         ("_sse", "from accumulator._model import Model", ["accumulator._model"]),
         ("_model", "from accumulator._fold.nodes import Text", ["accumulator._fold.nodes"]),
@@ -203,16 +204,16 @@ def test_a_cycle_within_a_floor_is_seen() -> None:
         ("_engine.feed", "from accumulator._streams.tap import ByteTap", ["accumulator._streams.tap"]),
         ("_engine.feed", "from accumulator._assistants.runs import Run", ["accumulator._assistants.runs"]),
         ("_streams.tap", "from accumulator._assistants.runs import Run", ["accumulator._assistants.runs"]),
-        ("_assistants.runs", "from accumulator._cli.command import run", ["accumulator._cli.command"]),
+        ("_assistants.runs", "from accumulator._cli.main import run", ["accumulator._cli.main"]),
         ("_assistants.runs", "from accumulator import RunStep", ["accumulator.RunStep"]),
-        # Each way to write it.
+        # Each way to write an import.
         ("_fold.delta", "from .._sse import Frame", ["accumulator._sse"]),
         ("_fold.delta", "from .. import _sse", ["accumulator._sse"]),
         ("_fold.delta", "from .._assistants import runs", ["accumulator._assistants.runs"]),
         ("_fold.delta", "import accumulator", ["accumulator"]),
         ("_fold.delta", "def f():\n    import accumulator._streams.tap", ["accumulator._streams.tap"]),
         ("_fold.delta", "if TYPE_CHECKING:\n    from accumulator._sse import x", ["accumulator._sse"]),
-        # The one exemption is for types.
+        # An import of a higher layer is allowed for types only.
         ("_errors", "if TYPE_CHECKING:\n    from accumulator._assistants.runs import x", []),
         (
             "_errors",
@@ -226,7 +227,7 @@ def test_a_cycle_within_a_floor_is_seen() -> None:
         ("_assistants.connect", "import httpx_sse", []),
     ],
 )
-def test_a_planted_import_is_seen(module: str, source: str, expected: list[str]) -> None:
+def test_a_forbidden_import_is_found(module: str, source: str, expected: list[str]) -> None:
     assert violations(module, source) == expected
 
 
@@ -240,7 +241,7 @@ def test_a_planted_import_is_seen(module: str, source: str, expected: list[str])
         ("from x import RunStep as Y", {"RunStep"}),
     ],
 )
-def test_a_planted_name_of_the_protocol_is_seen(source: str, expected: set[str]) -> None:
+def test_a_name_of_the_protocol_is_found(source: str, expected: set[str]) -> None:
     assert names_of_the_protocol(source) == expected
 
 
@@ -258,7 +259,7 @@ def test_importing_the_package_loads_no_client_and_no_event_loop() -> None:
 
 
 def test_public_names_exist_and_are_sorted() -> None:
-    # The order that ruff keeps: constants, classes, functions.
+    # The order of ruff: constants, classes, functions.
     def key(name: str) -> tuple[bool, bool, str]:
         return not name.isupper(), not name[0].isupper(), name
 

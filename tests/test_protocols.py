@@ -1,4 +1,4 @@
-"""Another protocol fits: Chat Completions fold through the same engine, streams and fast path, which know neither."""
+"""Fold a second protocol, Chat Completions, with the engine, the streams and the fast path that Assistants runs use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from accumulator import MergeError, SSEParser
 from accumulator._streams.coalesce import Coalescer
-from accumulator._streams.sources import open_source
+from accumulator._streams.sources import make_source
 from accumulator._streams.streams import UpdateStream
 from tests.chat_chunks import Chat, ChatAccumulator, Grown, Said
 from tests.conftest import real_recordings
@@ -119,13 +119,13 @@ def test_updates_tell_what_happened_to_a_choice() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_choices_and_calls_may_come_in_any_order(seed: int) -> None:
-    """Two choices, the second of them with two calls; what is for one key keeps its order, all else is shuffled."""
+    """Shuffle the deltas of two choices, the second with two calls. Each choice and call keeps its own order."""
     queues = [
         [choice(0, content=text) for text in ("a", "b", "c")],
         [choice(1, tool_calls=[each]) for each in (opened(1, "call_b", "g"), grown(1, "{"), grown(1, "}"))],
         [choice(1, tool_calls=[each]) for each in (opened(0, "call_a", "f"), grown(0, '{"a"'), grown(0, ":1}"))],
     ]
-    order = random.Random(seed).sample([0, 1, 2] * 3, 9)  # noqa: S311 - any order will do
+    order = random.Random(seed).sample([0, 1, 2] * 3, 9)  # noqa: S311 - not for security
     chunks = [chunk(queues[which].pop(0)) for which in order]
     run = folded(*chunks, chunk(choice(1, "tool_calls"), choice(0, "stop")), DONE)
     first, second = cast("list[dict[str, object]]", completion(run)["choices"])
@@ -195,7 +195,7 @@ def test_the_fast_path_cuts_and_drains_change_nothing(chunks: list[bytes], size:
 
 
 def stream_of(pieces: list[bytes], run: ChatAccumulator) -> UpdateStream[ChatAccumulator, Update]:
-    return UpdateStream(open_source(pieces), run)
+    return UpdateStream(make_source(pieces, "accumulate", "aaccumulate"), run)
 
 
 def state_of(run: ChatAccumulator) -> tuple[object, ...]:
@@ -241,7 +241,7 @@ def folded_updates(stream: bytes) -> Iterable[Update]:
     return itertools.chain(run.feed(stream), run.end())
 
 
-# Streams of real servers.
+# The recorded streams of real servers.
 
 
 def recordings() -> list[Path]:

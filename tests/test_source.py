@@ -19,7 +19,7 @@ import pydantic
 import pytest
 from azure.ai.agents.models import RunStepToolCall
 
-from accumulator import BodyEnded, Problem, ResponseError, TruncatedError, aaccumulate, accumulate
+from accumulator import BodyEnded, Problem, ResponseError, TruncatedError, aaccumulate, accumulate, atap, tap
 from tests.bodies import DONE, FIRST, FIRST_EVENTS, SECOND, STEP_AFTER_FIRST, delta, step
 
 if TYPE_CHECKING:
@@ -424,6 +424,15 @@ def test_a_source_of_the_other_kind_is_told_the_other_function() -> None:
             TypeError, match=r"aaccumulate\(\) got a source that is read without await, .*: use accumulate"
         ):
             aaccumulate(source)
+
+
+def test_a_tap_names_the_other_tap_for_a_source_of_the_other_kind() -> None:
+    with pytest.raises(TypeError, match=r"^tap\(\) got an async source, async_generator: use atap\(\)$"):
+        tap(chunked())
+    with pytest.raises(TypeError, match=r"^atap\(\) got a source that is read without await, list: use tap\(\)$"):
+        atap([b""])
+    with pytest.raises(TypeError, match=r"^tap\(\) takes a response, a binary file, .*; got int$"):
+        tap(7)
 
 
 def test_an_iterable_of_both_kinds_is_read_either_way() -> None:

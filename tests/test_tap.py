@@ -416,7 +416,9 @@ def test_hearing_of_the_end_may_fail_too(twin: Twin) -> None:
     assert [FIRST] == twin.take()
     error = twin.tap.error
     assert "LookupError('RunUpdated')" == repr(error)
-    assert ["hearing of the end failed too: LookupError('BodyEnded')"] == getattr(error, "__notes__", None)
+    assert ["the handler failed at the end of the body too: LookupError('BodyEnded')"] == getattr(
+        error, "__notes__", None
+    )
 
 
 def test_a_hook_that_fails_over_a_broken_source_hides_nothing(twin: Twin) -> None:

@@ -16,9 +16,9 @@ import httpx_sse
 from accumulator._assistants.protocol import ASSISTANTS
 from accumulator._assistants.streams import AsyncRunStream, RunStream, new_or_given
 from accumulator._engine.accumulator import DEFAULT_LIMITS, Limits
-from accumulator._streams.coalesce import coalescing
-from accumulator._streams.hooks import Callback, checked
-from accumulator._streams.sources import open_async_source, open_source
+from accumulator._streams.coalesce import make_coalescer
+from accumulator._streams.hooks import Callback, check_handler
+from accumulator._streams.sources import make_async_source, make_source
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
@@ -84,11 +84,11 @@ def connect(  # noqa: PLR0913 - the request's three, and accumulate's keywords
     """
     if hasattr(client, "aclose"):
         raise TypeError(f"connect() takes a sync client, got {type(client).__name__}: use aconnect()")
-    hooks, coalescer = checked(handler, twin="aconnect"), coalescing(min_interval, clock, ASSISTANTS.fragment)
+    hooks, coalescer = check_handler(handler, "aconnect"), make_coalescer(min_interval, clock, ASSISTANTS.fragment)
     accumulator = new_or_given(into, strict=strict, limits=limits)
     with (
         httpx_sse.connect_sse(cast("httpx.Client", client), method, url, **_own_headers(kwargs)) as event_source,
-        RunStream(source := open_source(event_source), accumulator, hooks, coalescer) as stream,
+        RunStream(source := make_source(event_source, "connect", "aconnect"), accumulator, hooks, coalescer) as stream,
     ):
         if source.refused:
             stream.until_done()  # raises the ResponseError
@@ -112,11 +112,13 @@ async def aconnect(  # noqa: PLR0913 - as connect
     """Send a request with an async client and yield the stream of its response: `connect`'s twin."""
     if not hasattr(client, "aclose"):
         raise TypeError(f"aconnect() takes an async client, got {type(client).__name__}: use connect()")
-    hooks, coalescer = checked(handler), coalescing(min_interval, clock, ASSISTANTS.fragment)
+    hooks, coalescer = check_handler(handler), make_coalescer(min_interval, clock, ASSISTANTS.fragment)
     accumulator = new_or_given(into, strict=strict, limits=limits)
     async with (
         httpx_sse.aconnect_sse(cast("httpx.AsyncClient", client), method, url, **_own_headers(kwargs)) as event_source,
-        AsyncRunStream(source := open_async_source(event_source), accumulator, hooks, coalescer) as stream,
+        AsyncRunStream(
+            source := make_async_source(event_source, "aconnect", "connect"), accumulator, hooks, coalescer
+        ) as stream,
     ):
         if source.refused:
             await stream.until_done()

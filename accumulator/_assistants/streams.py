@@ -12,9 +12,9 @@ from accumulator._assistants.runs import ErrorObject
 from accumulator._assistants.updates import ContentDelta, Update
 from accumulator._engine.accumulator import DEFAULT_LIMITS, Limits
 from accumulator._errors import RunError, TruncatedError
-from accumulator._streams.coalesce import coalescing
-from accumulator._streams.hooks import Callback, checked
-from accumulator._streams.sources import open_async_source, open_source
+from accumulator._streams.coalesce import make_coalescer
+from accumulator._streams.hooks import Callback, check_handler
+from accumulator._streams.sources import make_async_source, make_source
 from accumulator._streams.streams import AsyncUpdateStream, UpdateStream
 from accumulator._streams.tap import AsyncByteTap, ByteTap
 
@@ -66,8 +66,9 @@ def accumulate(  # noqa: PLR0913 - the source, and what to do with it by name
         ValueError: the interval is not more than 0, or not finite.
 
     """
-    hooks, coalescer = checked(handler, twin="aaccumulate"), coalescing(min_interval, clock, ASSISTANTS.fragment)
-    return RunStream(open_source(source), new_or_given(into, strict=strict, limits=limits), hooks, coalescer)
+    hooks, coalescer = check_handler(handler, "aaccumulate"), make_coalescer(min_interval, clock, ASSISTANTS.fragment)
+    made = make_source(source, "accumulate", "aaccumulate")
+    return RunStream(made, new_or_given(into, strict=strict, limits=limits), hooks, coalescer)
 
 
 def aaccumulate(  # noqa: PLR0913 - as accumulate
@@ -94,8 +95,9 @@ def aaccumulate(  # noqa: PLR0913 - as accumulate
     in the sync loop. A source that ties itself to the task that reads it, by `asyncio.timeout` around a `yield` for
     example, cannot be read so.
     """
-    hooks, coalescer = checked(handler), coalescing(min_interval, clock, ASSISTANTS.fragment)
-    return AsyncRunStream(open_async_source(source), new_or_given(into, strict=strict, limits=limits), hooks, coalescer)
+    hooks, coalescer = check_handler(handler), make_coalescer(min_interval, clock, ASSISTANTS.fragment)
+    made = make_async_source(source, "aaccumulate", "accumulate")
+    return AsyncRunStream(made, new_or_given(into, strict=strict, limits=limits), hooks, coalescer)
 
 
 def tap(source: object, *, into: Accumulator | None = None, handler: Callback[Update] | None = None) -> Tap:
@@ -114,8 +116,8 @@ def tap(source: object, *, into: Accumulator | None = None, handler: Callback[Up
             one argument; or `into` is no accumulator.
 
     """
-    hooks = checked(handler, twin="atap")
-    return Tap(open_source(source), new_or_given(into), hooks)
+    hooks = check_handler(handler, "atap")
+    return Tap(make_source(source, "tap", "atap"), new_or_given(into), hooks)
 
 
 def atap(source: object, *, into: Accumulator | None = None, handler: Callback[Update] | None = None) -> AsyncTap:
@@ -124,8 +126,8 @@ def atap(source: object, *, into: Accumulator | None = None, handler: Callback[U
     Not a coroutine function. Hooks may be coroutine functions and are awaited in order. Cancellation in one passes
     unchanged and loses nothing: the chunk in hand is the next that is passed on.
     """
-    hooks = checked(handler)
-    return AsyncTap(open_async_source(source), new_or_given(into), hooks)
+    hooks = check_handler(handler)
+    return AsyncTap(make_async_source(source, "atap", "tap"), new_or_given(into), hooks)
 
 
 def new_or_given(into: Accumulator | None, *, strict: bool = False, limits: Limits = DEFAULT_LIMITS) -> Accumulator:

@@ -1,1 +1,1 @@
-"""The command line."""
+"""The command line: the entry point, the command `replay`, and the output to the standard streams."""

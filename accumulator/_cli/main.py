@@ -1,7 +1,8 @@
-"""The entry point: parses the arguments, runs a command, and returns an exit status whatever happens.
+"""The entry point: parse the arguments, run a command, and always return an exit status.
 
-Beyond the statuses of a command, it is 130 (128 + SIGINT) after Ctrl-C, and 0 if the reader of an output went away: it
-had what it wanted, as `head -1` does. That is no error, also under a shell's `pipefail`, and nothing is said.
+Besides the exit statuses of the commands, there are two more. It is 130 (128 + SIGINT) after Ctrl-C. It is 0 if the
+reader of an output closed its end early, as `head -1` does. Nothing is printed then, because that is not an error, not
+even under `pipefail` of a shell.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from accumulator._cli.output import discard_outputs, tell
+from accumulator._cli.output import discard_outputs, print_to_stderr
 from accumulator._cli.replay import HELP, SUMMARY, UNUSABLE, replay
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the command line with these arguments and return its exit status.
 
-    Whatever the input, no exception gets out. After an interrupt or a failed write, both outputs are discarded.
+    No input makes it raise an exception. After an interrupt or a failed write, both outputs are discarded.
     """
     try:
         return _run(arguments)
@@ -38,9 +39,9 @@ def run(arguments: Sequence[str]) -> int:
         status = _INTERRUPTED
     except BrokenPipeError:
         status = _READER_GONE
-    except OSError as error:  # of an output: a command catches those of its inputs
+    except OSError as error:  # of an output: a command catches the errors of its inputs
         with suppress(OSError):
-            tell(f"accumulator: expected to be able to write the output: {error.strerror or error}")
+            print_to_stderr(f"accumulator: expected to be able to write the output: {error.strerror or error}")
         status = UNUSABLE
     discard_outputs()
     return status
@@ -50,24 +51,24 @@ def _run(arguments: Sequence[str]) -> int:
     try:
         import click
     except ModuleNotFoundError:
-        tell("accumulator: the command line needs click: pip install 'delta-accumulator[cli]'")
+        print_to_stderr("accumulator: the command line needs click: pip install 'delta-accumulator[cli]'")
         return UNUSABLE
     command = commands()
     try:
-        # Not `command.main()`, which has its own exit statuses for an interrupt and for a reader that went away.
+        # Not `command.main()`, which has its own exit statuses for an interrupt and for a reader that closed its end.
         with command.make_context("accumulator", list(arguments)) as context:
             status: int = command.invoke(context)
-    except click.exceptions.Exit as request:  # of --help and --version
+    except click.exceptions.Exit as request:  # by --help and --version
         return request.exit_code
     except click.ClickException as error:
-        # Not `error.show()`: the message may hold an argument as it was given.
-        tell(f"accumulator: {error.format_message()} Try 'accumulator --help'.")
+        # Not `error.show()`: the message may contain an argument, which has to be escaped.
+        print_to_stderr(f"accumulator: {error.format_message()} Try 'accumulator --help'.")
         return UNUSABLE
     return status
 
 
 def commands() -> click.Group:
-    """Build the commands; their callbacks return the exit status. `ModuleNotFoundError` without click."""
+    """Build the commands, whose callbacks return the exit status. Raise `ModuleNotFoundError` without click."""
     import click
 
     version = click.Option(

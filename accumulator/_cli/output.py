@@ -1,7 +1,8 @@
-r"""What the commands print: results on standard output, everything else on standard error.
+r"""Print results to standard output and everything else to standard error; handle closed standard streams.
 
-Text of a stream never reaches a terminal raw. On both outputs, control, format and line-separating characters and lone
-surrogates are written as `\uXXXX`; a parser of the JSON gets the same text. Other non-ASCII stays.
+Text of an event never reaches a terminal unescaped. On both outputs, control characters, format characters, line
+separators and lone surrogates are written as `\uXXXX`. Other non-ASCII characters are written unchanged. A JSON parser
+reads the original text.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import unicodedata
 
 
 class _Escapes(dict[int, str]):
-    """A table for `str.translate` that decides about each character when it is first met."""
+    """A table for `str.translate` that adds the entry of a character when it is first needed."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
@@ -29,14 +30,14 @@ _ESCAPES = _Escapes()
 
 
 def print_json(value: object) -> None:
-    """Print JSON on a line: UTF-8 whatever the locale, as JSON is."""
+    """Print a value as JSON on one line, in UTF-8 whatever the locale is."""
     if sys.stdout is None:
-        raise closed()
-    # Only the JSON's strings can hold a character to escape.
+        raise closed_stream_error()
+    # Only the strings of the JSON can contain a character to escape, and `\uXXXX` is an escape of JSON too.
     line = _printable(json.dumps(value, ensure_ascii=False, separators=(",", ":"))) + "\n"
     rest = memoryview(line.encode())
     while rest:
-        # With PYTHONUNBUFFERED this is a raw file: it may take only a part, and nothing if it does not block.
+        # With PYTHONUNBUFFERED this is a raw file: it may write only a part, or nothing if it is non-blocking.
         written = sys.stdout.buffer.write(rest)
         if not written:
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
@@ -44,25 +45,25 @@ def print_json(value: object) -> None:
 
 
 def flush() -> None:
-    """Write what was printed, so that it comes before the next line on standard error, and a failure comes now."""
+    """Flush standard output, so that its lines precede the next line of standard error. May raise `OSError`."""
     if sys.stdout is not None:
         sys.stdout.flush()
 
 
-def tell(line: str) -> None:
-    """Write a line to standard error, if there is one; its encoding escapes what it does not have."""
+def print_to_stderr(line: str) -> None:
+    """Print a line to standard error, if it is open. Characters that its encoding lacks are escaped."""
     if sys.stderr is not None:
         sys.stderr.write(f"{_printable(line)}\n")
         sys.stderr.flush()
 
 
-def closed() -> OSError:
-    """Make the error of a standard stream that was closed before the start."""
+def closed_stream_error() -> OSError:
+    """Make the error for a standard stream that was closed before the process started."""
     return OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
 def discard_outputs() -> None:
-    """Point both outputs at nothing: the interpreter flushes them at exit, which would fail or block again."""
+    """Redirect both outputs to the null device, because the flush at exit would fail or block again."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:

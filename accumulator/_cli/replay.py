@@ -1,4 +1,4 @@
-"""`accumulator replay`: print the final run steps of recorded event streams."""
+"""The command `accumulator replay`: print the final run steps of recorded event streams."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from accumulator import Accumulator, BodyEnded, LimitError, Problem, RunStream, TruncatedError, accumulate
-from accumulator._cli.output import closed, flush, print_json, tell
+from accumulator._cli.output import closed_stream_error, flush, print_json, print_to_stderr
 
 UNUSABLE = 2
-"""The exit status if an input, an argument or an output cannot be used."""
+"""The exit status for an input, an argument or an output that cannot be used."""
 
 _GOOD_OUTCOMES = frozenset({"completed", "requires_action", "unknown"})
 
 _LONGEST_PIECE = 200
-"""Characters of an id, a path or a message on a line: each may be as long as an event, and the line is to be read."""
+"""The characters to print of an id, a path or a message. Each may be as long as an event; a person reads the line."""
 
 SUMMARY = "Print the final run steps of recorded event streams."
 
@@ -24,29 +24,29 @@ HELP = (
     SUMMARY
     + """
 
-Each FILE is a stream of server-sent events as the server sent it; "-" is standard input, read as it comes. Standard
-output gets one JSON object a line for each run step, in the order in which they were first seen, when its FILE ends:
+Each FILE is a stream of server-sent events as the server sent it; "-" is standard input, read as it arrives. At the end
+of a FILE, standard output gets one line with a JSON object for each run step, in the order of their first events:
 
 \b
   {"file": "run.sse", "run_id": "run_...", "outcome": "completed", "step": {...}}
 
-"outcome" is that of the FILE's last body: completed, requires_action, incomplete, failed, cancelled, expired, error (an
-error event came), truncated (the stream was cut) or unknown (it ended, and did not say how the run stands). Standard
-error gets a line for each problem, as soon as it is found, and a line with each FILE's outcome.
+"outcome" is that of the last body in the FILE: completed, requires_action, incomplete, failed, cancelled, expired,
+error (an error event arrived), truncated (the body was cut) or unknown (done arrived without a final status). Standard
+error gets a line for each problem and error as soon as it is found, and a line with the outcome of each opened FILE.
 
-Each FILE is a run of its own. A FILE may hold several bodies of one run: the stream up to requires_action, then the one
-that came after the tool outputs. Where they are in two files:
+Each FILE is one run, of one body or more: the tool outputs start the next body. To join the bodies of two files:
 
 \b
   cat first.sse second.sse | accumulator replay -
 
-The exit status is the highest over all FILEs; a bad one does not keep the others from being read.
+The exit status is the highest of all FILEs. A FILE that cannot be used does not stop the command.
 
 \b
   0  the outcome is completed, requires_action or unknown
   1  any other outcome
-  2  the FILE cannot be read, has an event larger than 32 MiB (it is left
-     out, the rest is folded) or has no event in it that can be decoded
+  2  the FILE cannot be read, has no event that can be decoded, or has an
+     event larger than 32 MiB (which is left out; the rest is folded);
+     or an argument is wrong, or an output cannot be written
 """
 )
 
@@ -60,17 +60,17 @@ def _replay_file(name: str) -> int:
     try:
         opened = _open(name)
     except OSError as error:
-        tell(f"{name}: expected a readable file: {error.strerror or error}")
+        print_to_stderr(f"{name}: expected a readable file: {error.strerror or error}")
         return UNUSABLE
     accumulator = Accumulator()
     with opened as file:
-        usable = _drain(name, accumulate(file, into=accumulator))
+        usable = _read_to_end(name, accumulate(file, into=accumulator))
     outcome, steps = accumulator.outcome, accumulator.run_steps()
     for step in steps:
         print_json({"file": name, "run_id": step.run_id, "outcome": outcome, "step": step.to_dict()})
     flush()
     message = "" if accumulator.error is None else f": {_cut(str(accumulator.error.message))}"
-    tell(f"{name}: outcome {outcome}, {len(steps)} run step{'' if len(steps) == 1 else 's'}{message}")
+    print_to_stderr(f"{name}: outcome {outcome}, {len(steps)} run step{'' if len(steps) == 1 else 's'}{message}")
     if not usable:
         return UNUSABLE
     return 0 if outcome in _GOOD_OUTCOMES else 1
@@ -80,12 +80,12 @@ def _open(name: str) -> AbstractContextManager[BinaryIO]:
     if name != "-":
         return Path(name).open("rb")
     if sys.stdin is None:
-        raise closed()
+        raise closed_stream_error()
     return nullcontext(sys.stdin.buffer)
 
 
-def _drain(name: str, stream: RunStream) -> bool:
-    """Read a stream to its end and tell each problem as it comes; return whether all of it could be used."""
+def _read_to_end(name: str, stream: RunStream) -> bool:
+    """Read a stream to its end and print each problem and error. Return whether the whole stream could be used."""
     usable = True
     events = undecodable = 0
     while True:
@@ -94,18 +94,18 @@ def _drain(name: str, stream: RunStream) -> bool:
                 match update:
                     case Problem():
                         undecodable += update.kind == "undecodable"
-                        tell(f"{name}: {_problem_line(update)}")
+                        print_to_stderr(f"{name}: {_problem_line(update)}")
                     case BodyEnded():
                         events = update.event_number
                     case _:
                         pass
             break
-        except (LimitError, TruncatedError) as error:  # after a limit the stream goes on, else it is at its end
+        except (LimitError, TruncatedError) as error:  # a stream goes on after a `LimitError`
             usable = False
-            tell(f"{name}: {error}")
+            print_to_stderr(f"{name}: {error}")
     if usable and events == undecodable:
         usable = False
-        tell(f"{name}: expected server-sent events, got none that can be decoded")
+        print_to_stderr(f"{name}: expected server-sent events, got none that can be decoded")
     return usable
 
 

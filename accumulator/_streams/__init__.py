@@ -1,1 +1,1 @@
-"""Sources that are read into an accumulator, sync and async."""
+"""Sources, the streams and taps that read them into an accumulator, handlers, and the merging of deltas."""

@@ -1,16 +1,20 @@
-"""Merge deltas that come faster than anybody looks: one of each slot in an interval, and nothing is lost.
+"""Merge deltas of one part that arrive within an interval, without losing any text.
 
-A slot is one part of one resource: the kind of resource, its id, and the part's index. The first delta of a slot that
-has been quiet goes out at once. Those that follow within the interval are held and merged; they go out as one delta
-when the interval is over. Two rules keep the order:
+A slot is one part of one resource: the kind of the resource, its id and the index of the part. The first delta of a
+slot after a pause is returned at once. The deltas that follow within the interval are held: they are kept and merged.
+When the interval is over, they are returned as one delta.
 
-- An event that gives anything but deltas of slots goes out at once and whole. All that is held goes out before it, in
-  the order of the first fragments. A delta without a usable index belongs to no slot, since its `id` may name any part.
-  So nothing is merged across a problem.
-- Deltas of one slot stay in order. Those of different slots may pass each other, which changes no fold.
+Two rules keep the order:
 
-Fragments are merged by folding them into an empty slot; the result is read back with the indexes that the fold strips.
-The only clock is the one passed in, and nothing waits here: a caller that waits asks `due` for how long.
+- If an event has any update that is not the delta of a slot, none of its updates is held. All held deltas are returned
+  first, in the order of their first fragments, and the updates of the event after them. So no merge crosses a problem.
+  A delta without a usable index belongs to no slot, because its `id` may name any part.
+- The deltas of one slot keep their order. Deltas of different slots may change places, which changes no fold.
+
+Fragments are merged by folding them into an empty object. The result is read back as a delta, with the indexes that the
+fold strips.
+
+The only clock is the one that the caller passes. Nothing here waits: a caller that waits calls `due` to learn how long.
 """
 
 from __future__ import annotations
@@ -36,24 +40,24 @@ Slot: TypeAlias = tuple[object, str, int]
 
 
 class Coalescer(Generic[U]):
-    """Takes the updates of one event after the other, and returns those that go out now.
+    """Takes the updates of each event, and returns the updates that are not held.
 
-    An update costs what its fragment costs, however many are merged. What is kept is what is held, and a time for each
-    slot.
+    The cost of an update depends on its own fragment only, not on the number of merged fragments. Memory grows with the
+    held deltas, and by one time for each slot.
     """
 
     def __init__(
         self, min_interval: float, clock: Callable[[], float], fragment_of: Callable[[U], Fragment[U] | None]
     ) -> None:
-        """Hold nothing yet.
+        """Start with nothing held.
 
         Args:
             min_interval: seconds between two deltas of one slot, more than 0 and finite.
-            clock: returns seconds since whenever, and never goes back.
-            fragment_of: returns the fragment in an update, None for an update that is not to be held.
+            clock: returns seconds since any fixed moment, and never goes back.
+            fragment_of: returns the fragment in an update, or None for an update that must not be held.
 
         Raises:
-            TypeError: the interval is no number, or the clock cannot be called.
+            TypeError: the interval is not a number, or the clock cannot be called.
             ValueError: the interval is not more than 0, or not finite.
 
         """
@@ -66,41 +70,41 @@ class Coalescer(Generic[U]):
         self._interval = float(min_interval)
         self._clock = clock
         self._fragment_of = fragment_of
-        self._quiet_at: dict[Slot, float] = {}  # until when the deltas of a slot that had one are held
-        self._held: dict[Slot, _Held[U]] = {}  # in order of the first fragments
-        self._due_times: list[tuple[float, int, Slot]] = []  # a heap, of all that is held
+        self._next_allowed: dict[Slot, float] = {}  # when the next delta of a slot may be returned
+        self._held: dict[Slot, _Held[U]] = {}  # in the order of the first fragments
+        self._due_times: list[tuple[float, int, Slot]] = []  # a heap with one entry for each held slot
         self._count = 0
 
     def push(self, updates: Sequence[U]) -> list[U]:
-        """Take the updates of one event, in their order, and return what goes out now."""
+        """Take the updates of one event, in order, and return the updates that are not held or are due."""
         now = self._clock()
         fragments = [(fragment, update) for update in updates if (fragment := self._fragment_of(update)) is not None]
         if len(fragments) < len(updates):
             held = self._take(self._all_held(), now)
             for fragment, _ in fragments:
-                self._quiet_at[_slot(fragment)] = now + self._interval
+                self._next_allowed[_slot(fragment)] = now + self._interval
             return [*held, *updates]
         for fragment, update in fragments:
             slot = _slot(fragment)
             if slot in self._held:
                 self._held[slot].add(fragment, update)
             else:
-                self._hold(slot, _Held(fragment, update), self._quiet_at.get(slot, now))
+                self._hold(slot, _Held(fragment, update), self._next_allowed.get(slot, now))
         return self._take(self._slots_due(now), now)
 
     def due(self) -> float | None:
-        """Return in how many seconds something that is held is due, 0 if it is by now, None if nothing is held."""
+        """Return the seconds until the next held delta is due: 0 if one is due now, None if nothing is held."""
         return max(0.0, self._due_times[0][0] - self._clock()) if self._due_times else None
 
     def flush_due(self) -> list[U]:
-        """Return what has been held for as long as it may be."""
+        """Return the held deltas that are due."""
         if not self._due_times:
             return []
         now = self._clock()
         return self._take(self._slots_due(now), now)
 
     def flush(self) -> list[U]:
-        """Return all that is held."""
+        """Return all held deltas."""
         return self._take(self._all_held(), self._clock()) if self._held else []
 
     def _hold(self, slot: Slot, held: _Held[U], due: float) -> None:
@@ -113,40 +117,40 @@ class Coalescer(Generic[U]):
         return list(self._held)
 
     def _slots_due(self, now: float) -> list[Slot]:
-        """Return the slots whose interval is over, in order of their first fragments."""
+        """Return the held slots that are due, in the order of their first fragments."""
         due: list[tuple[int, Slot]] = []
         while self._due_times and self._due_times[0][0] <= now:
             due.append(heapq.heappop(self._due_times)[1:])
-        return [slot for _, slot in sorted(due)]  # no two have the same count
+        return [slot for _, slot in sorted(due)]  # each count is unique, so slots are never compared
 
     def _take(self, slots: Iterable[Slot], now: float) -> list[U]:
         taken: list[U] = []
         for slot in slots:
             taken += self._held.pop(slot).read()
-            self._quiet_at[slot] = now + self._interval
+            self._next_allowed[slot] = now + self._interval
         return taken
 
 
-def coalescing(
+def make_coalescer(
     min_interval: float | None, clock: Callable[[], float], fragment_of: Callable[[U], Fragment[U] | None]
 ) -> Coalescer[U] | None:
-    """Return a `Coalescer` if there is an interval, else None: every delta goes out as it comes."""
+    """Return a `Coalescer`, or None without an interval: then no delta is held."""
     return None if min_interval is None else Coalescer(min_interval, clock, fragment_of)
 
 
 class _Held(Generic[U]):
-    """The fragments of one slot that are held: one update as it is, or the fold of several."""
+    """The held fragments of one slot: one update unchanged, or the fold of several."""
 
     __slots__ = ("_fragment", "_part_id", "_root", "_unmerged", "_update")
 
     def __init__(self, fragment: Fragment[U], update: U) -> None:
-        self._unmerged: list[U] = []  # those before a fragment that they do not fit with
-        self._fragment, self._update = fragment, update  # the last
+        self._unmerged: list[U] = []  # updates that a later fragment did not fit
+        self._fragment, self._update = fragment, update  # the last one added
         self._root: Object | None = None
         self._part_id = fragment.part_id
 
     def add(self, fragment: Fragment[U], update: U) -> None:
-        """Merge the next fragment. If it does not fit with those before, they stay an update of their own."""
+        """Merge the next fragment. If it does not fit the earlier ones, those become an update of their own."""
         try:
             root = self._root or _fold(Object(), self._fragment)
             self._root = _fold(root, fragment)
@@ -158,7 +162,7 @@ class _Held(Generic[U]):
             self._part_id = fragment.part_id
 
     def read(self) -> list[U]:
-        """Return what is held: one update, or more if fragments did not fit together."""
+        """Return the held updates: one, or more if some fragments did not fit together."""
         return [*self._unmerged, self._merged()]
 
     def _merged(self) -> U:
@@ -174,10 +178,10 @@ def _slot(fragment: Fragment[U]) -> Slot:
 
 
 def _fold(root: Object, fragment: Fragment[U]) -> Object:
-    """Merge a fragment into a slot, or raise `WrongShape` with nothing merged.
+    """Merge a fragment into the fold of a slot, or raise `WrongShape` and merge nothing.
 
-    Problems are ignored: an event with a problem is not merged, so that the only ones left are conflicts that were
-    reported before, and there the first value stays.
+    Problems are not reported. An event with a problem is never held, so the only problems here are conflicts that an
+    earlier event reported; a conflict keeps the first value.
     """
     fold_delta(root, cast("JSONObject", fragment.delta.to_dict()), fragment.resource.part_schema, None)
     return root

@@ -1,4 +1,7 @@
-"""Handlers: how they are checked before anything is read, and how their hooks are called."""
+"""Check a handler before anything is read, and call it.
+
+A handler is a callable of one update. A hook is a method of a handler; the handler calls it with updates of one kind.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,22 @@ from typing import TypeAlias, TypeVar, cast
 U = TypeVar("U")
 
 Callback: TypeAlias = Callable[[U], object]
-"""A callable of one update. What it returns is ignored; where hooks are awaited, it may return an awaitable."""
+"""A handler. Its result is ignored, except that an async stream or tap awaits a result that is awaitable."""
 
 
-def checked(handler: Callback[U] | None, *, twin: str | None = None) -> Callback[U] | None:
-    """Return the handler, or raise `TypeError` if it cannot take an update, or would have to be awaited and is not.
+def check_handler(handler: Callback[U] | None, async_name: str | None = None) -> Callback[U] | None:
+    """Return the handler if it can be called with one update.
 
-    A handler that calls other hooks has them checked too, if its class has a function `__hooks__` that takes the
-    handler and returns its hooks by name.
+    The hooks of the handler are checked too, if its class has a function `__hooks__` that takes the handler and returns
+    its hooks by name.
 
     Args:
-        handler: what the user gave.
-        twin: the function that awaits hooks, for the message; None if hooks are awaited here.
+        handler: the handler that the user passed, or None for no handler.
+        async_name: the name of the async version of the caller, for the error message; None if the caller is async.
+
+    Raises:
+        TypeError: the handler or a hook cannot take one update, is a generator function, or is a coroutine function
+            although the caller is not async; or the handler is a class with hooks instead of an instance of it.
 
     """
     if handler is None:
@@ -32,44 +39,44 @@ def checked(handler: Callback[U] | None, *, twin: str | None = None) -> Callback
         hooks = None
     else:
         hooks = getattr(type(handler), "__hooks__", None)
-    _check(handler, "handler", twin)
+    _check(handler, "handler", async_name)
     for name, hook in hooks(handler).items() if hooks is not None else ():
-        _check(hook, name, twin)
+        _check(hook, name, async_name)
     return handler
 
 
-def call(hook: Callable[[], object]) -> None:
-    """Call a hook that is not awaited; raise `TypeError` if it turns out to be async."""
-    result = hook()
+def call(handler_call: Callable[[], object]) -> None:
+    """Make a call of a handler, and raise `TypeError` if it returns a coroutine."""
+    result = handler_call()
     if result is not None and isinstance(result, Coroutine):
-        result.close()  # else Python warns that it was never awaited
-        raise TypeError("a hook of a stream that is read without await gave a coroutine: use the async twin")
+        result.close()  # otherwise Python warns that it was never awaited
+        raise TypeError("the handler returned a coroutine, and nothing is awaited here: use the async version")
 
 
-async def acall(hook: Callable[[], object]) -> None:
-    """Call a hook, and await its result if it is awaitable."""
-    result = hook()
+async def acall(handler_call: Callable[[], object]) -> None:
+    """Make a call of a handler, and await its result if that is awaitable."""
+    result = handler_call()
     if result is not None and isinstance(result, Awaitable):
         await result
 
 
-def _check(hook: object, name: str, twin: str | None) -> None:
-    import inspect  # not cheap, and only handlers need it
+def _check(callback: object, name: str, async_name: str | None) -> None:
+    import inspect  # slow to import, and only handlers need it
 
-    if not callable(hook):
-        raise TypeError(f"expected {name} to be a callable of one update, got {type(hook).__name__}")
-    function: object = hook
+    if not callable(callback):
+        raise TypeError(f"expected {name} to be a callable of one update, got {type(callback).__name__}")
+    function: object = callback
     while isinstance(function, partial):
         function = cast("partial[object]", function).func
-    functions = (function, getattr(type(function), "__call__", None))  # noqa: B004 - its code is looked at
+    functions = (function, getattr(type(function), "__call__", None))  # noqa: B004 - not to test whether it is callable
     if any(inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in functions):
-        raise TypeError(f"expected {name} to do its work when called, got a generator function, which only begins")
-    if twin is not None and any(inspect.iscoroutinefunction(each) for each in functions):
-        raise TypeError(f"{name} is a coroutine function, and nothing is awaited here: use {twin}()")
+        raise TypeError(f"expected {name} to do its work when called, got a generator function")
+    if async_name is not None and any(inspect.iscoroutinefunction(each) for each in functions):
+        raise TypeError(f"{name} is a coroutine function, and nothing is awaited here: use {async_name}()")
     try:
-        signature = inspect.signature(hook)
+        signature = inspect.signature(callback)
     except (TypeError, ValueError):
-        return  # some builtins have none; the first call will show
+        return  # some builtins have no signature: the first call shows whether they take one update
     try:
         signature.bind(None)
     except TypeError as error:

@@ -1,17 +1,25 @@
-"""What the sync and the async loop share: a source that is read into an accumulator, without the I/O.
+"""The state of a source that is read into an accumulator, without I/O: the sync and the async loop share it.
 
-A loop asks for `next_update`. If there is none, it calls `next_hook`. If there is no hook either, it reads the source
-and reports what it got with `push`, `end` or `fail`; once there is no `more` to read, it stops.
+A loop repeats these steps:
 
-    phase            on                                              goes to
-    READING          `end`                                           SOURCE_ENDED
-    READING          `fail`, `push` of what is no event              SOURCE_FAILED
-    READING          `fail` with a refused response                  ENDED
-    READING          the source is one body, and that has ended      ENDED
-    SOURCE_ENDED     all that is pending is applied, the body ended  ENDED
-    SOURCE_FAILED    the same                                        ENDED
-    all but CLOSED   `break_off`                                     BROKEN_OFF
-    all but CLOSED   `close`                                         CLOSED
+1. Call `next_update`. An update is handed out.
+2. If there is no update, call `next_call`. A call of the handler is made; if it raises, `break_off` reports that.
+3. If there is no call and `wants_read` is true, read one item of the source. `push` reports an item, `end` the end of
+   the source, and `fail` an exception of the source.
+4. If `wants_read` is false, stop.
+
+    phase            on                                                         next phase
+    READING          `end`                                                      SOURCE_ENDED
+    READING          `fail` with a `ResponseError`                              ENDED
+    READING          `fail` with another error, `end(failed=True)`              SOURCE_FAILED
+    READING          `push` of neither bytes nor an event                       SOURCE_FAILED
+    READING          the end of the body, if the source is one body             ENDED
+    SOURCE_ENDED     the end of the body, after all pending events              ENDED
+    SOURCE_FAILED    the end of the body, after all pending events              ENDED
+    all but CLOSED   `break_off`, unless its error has ended the reading        BROKEN_OFF
+    all but CLOSED   `close`                                                    CLOSED
+
+The end of the one body also ends SOURCE_ENDED and SOURCE_FAILED, before the events that are still pending.
 """
 
 from __future__ import annotations
@@ -24,7 +32,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from accumulator._engine.body import Body, BodyEnded
 from accumulator._errors import AccumulatorError, ResponseError, TruncatedError, attach
-from accumulator._streams.sources import framed
+from accumulator._streams.sources import read_item
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -37,23 +45,23 @@ U = TypeVar("U")
 
 
 class Phase(Enum):
-    """How far a reading is."""
+    """What a reading does next."""
 
     READING = auto()
-    """The source may give more."""
+    """The source is read."""
     SOURCE_ENDED = auto()
-    """The source is at its end: what is pending is applied, then the body ends."""
+    """The source is at its end: the pending events are applied, then the body ends."""
     SOURCE_FAILED = auto()
-    """The source raised: as SOURCE_ENDED, but a body that is open is truncated."""
+    """The source raised: the pending events are applied, then a body that has not ended ends as truncated."""
     ENDED = auto()
-    """The last body has ended, or the response was refused; updates may be left to hand out."""
+    """The last body has ended, or the response was refused; the remaining updates are handed out."""
     BROKEN_OFF = auto()
-    """A hook raised; the handler is still called with the `BodyEnded` of the body that was open."""
+    """The handler raised, or folding failed in a tap; the handler is still called with each pending `BodyEnded`."""
     CLOSED = auto()
-    """The stream was closed; nothing more is handed out."""
+    """The stream was closed; no update is handed out."""
 
 
-_OPEN = (Phase.READING, Phase.SOURCE_ENDED, Phase.SOURCE_FAILED)
+_APPLYING = (Phase.READING, Phase.SOURCE_ENDED, Phase.SOURCE_FAILED)
 """The phases in which events are applied."""
 
 
@@ -61,9 +69,9 @@ class Reading(Generic[U]):
     """A source that is read into an accumulator.
 
     Attributes:
-        ready: updates that are handed out before anything else is done.
-        fast_path: while `ready` is empty, applies the next event if that can go by the fast path, and returns its
-            update; else returns None.
+        ready: the updates that are handed out first.
+        next_fast_update: applies the next event if the fast path takes it, and returns the update; otherwise returns
+            None. Call it only while `ready` is empty.
 
     """
 
@@ -75,13 +83,13 @@ class Reading(Generic[U]):
         handler: Callback[U] | None,
         coalescer: Coalescer[U] | None = None,
     ) -> None:
-        """Read nothing yet.
+        """Store the arguments; nothing is read until the first step.
 
         Args:
-            accumulator: what is folded into.
-            one_body: whether reading stops where the first body ends.
-            handler: what is called with each update, checked already.
-            coalescer: what merges deltas, if they are to be merged.
+            accumulator: the accumulator that the source is folded into.
+            one_body: whether reading stops at the end of the first body.
+            handler: the handler, checked by `check_handler`, or None.
+            coalescer: the coalescer that merges deltas, or None to merge none.
 
         """
         self.ready: deque[U] = deque()
@@ -90,85 +98,88 @@ class Reading(Generic[U]):
         self._one_body = one_body
         self._handler = handler
         self._coalescer = coalescer
-        self._for_handler: deque[U] = deque()  # updates that it is to be called with first
+        self._for_handler: deque[U] = deque()  # updates that the handler has not been called with
         self._incoming = self.ready if handler is None else self._for_handler
         self._phase = Phase.READING
-        self._error: Exception | None = None  # what ended the reading; each drain raises it
-        self._to_raise: Exception | None = None  # what comes out next, once
+        self._error: Exception | None = None  # the error that ended the reading; `raise_error` raises it each time
+        self._pending_error: Exception | None = None  # the error that `next_update` raises next, once
         direct = handler is None and coalescer is None
-        self.fast_path: Callable[[], U | None] = self._feed.next_fragment if direct else _nothing
+        self.next_fast_update: Callable[[], U | None] = self._feed.next_fragment if direct else _nothing
 
-    # What the loop asks.
+    # What the loop calls to learn the next step.
 
     @property
     def body(self) -> Body:
-        """The body in hand."""
+        """The current body."""
         return self._feed.body
 
     @property
-    def more(self) -> bool:
-        """Whether the source is to be read on."""
+    def wants_read(self) -> bool:
+        """Whether the loop has to read the source."""
         return self._phase is Phase.READING
 
     @property
     def truncated(self) -> bool:
-        """Whether the body was cut short, or the stream closed before it began."""
+        """Whether the current body was cut short, or the stream was closed before the body began."""
         return self._feed.outcome == "truncated" or (self._phase is Phase.CLOSED and not self.body.began)
 
     def next_update(self) -> U | None:
-        """Return the next update; None if a hook or the source comes first, or if that was the last.
+        """Return the next update.
 
-        Raises what ended the reading, once, after the updates before it; also what the feed raises for an event.
+        Return None if the handler has to be called first, if the source has to be read first, or if there is no update
+        left. An error of one event is raised after the updates of the earlier events. The error that ended the reading
+        is raised once, after all updates.
         """
         while not self.ready and not self._for_handler:
-            if self._to_raise is not None:
-                error, self._to_raise = self._to_raise, None
+            if self._pending_error is not None:
+                error, self._pending_error = self._pending_error, None
                 raise error
-            if self._phase not in _OPEN or (updates := self._advance()) is None:
+            if self._phase not in _APPLYING or (updates := self._advance()) is None:
                 return None
             self._incoming.extend(updates)
         return self.ready.popleft() if self.ready else None
 
-    def next_hook(self) -> Callable[[], object] | None:
-        """Return the call of the handler that comes before the next update, None if there is none.
+    def next_call(self) -> Callable[[], object] | None:
+        """Return the call of the handler that is due before the next update, or None if no call is due.
 
-        If the call raises, say so with `break_off`.
+        If the call raises, pass the exception to `break_off`.
         """
         if self._handler is None or not self._for_handler:
             return None
         update = self._for_handler.popleft()
         if self._phase is not Phase.BROKEN_OFF:
-            self.ready.append(update)  # before the call, so that a cancelled hook does not lose it
+            self.ready.append(update)  # before the call, so that a cancelled call does not lose the update
         return partial(self._handler, update)
 
     def due(self) -> float | None:
-        """Return in how many seconds there is an update even if the source is silent; None if there will be none."""
+        """Return the seconds until a held delta is due, or None if no delta is held."""
         return None if self._coalescer is None else self._coalescer.due()
 
     @contextmanager
     def draining(self) -> Generator[None, None, None]:
-        """Leave out updates within the block, where nobody would see them.
+        """Drain the reading within the block: read it to its end and discard the updates.
 
-        A handler and a coalescer see them, and in strict mode an error has the updates of its event.
+        The updates are not even built if nothing uses them. A handler and a coalescer use updates, and in strict mode
+        an error carries the updates of its event.
         """
-        unseen = self._handler is None and self._coalescer is None and not self._accumulator.strict
-        self._feed.build_updates = not unseen
+        unused = self._handler is None and self._coalescer is None and not self._accumulator.strict
+        self._feed.build_updates = not unused
         try:
             yield
         finally:
             self._feed.build_updates = True
 
     def raise_error(self) -> None:
-        """Raise what ended the reading, again each time: the source, a refused response or a hook."""
+        """Raise the error that ended the reading, at each call. Do nothing if no error ended the reading."""
         if self._error is not None:
             raise self._error
 
-    # What the loop reports.
+    # What the loop calls to report what happened.
 
     def push(self, item: object) -> None:
-        """Take what the source gave. What is neither bytes nor an event fails the source with a `TypeError`."""
+        """Store an item of the source. If it is neither bytes nor an event, end the reading with a `TypeError`."""
         try:
-            event = framed(item)
+            event = read_item(item)
         except TypeError as error:
             self._fail(error)
             return
@@ -178,12 +189,16 @@ class Reading(Generic[U]):
             self._feed.push_event(*event)
 
     def end(self, *, failed: bool = False) -> None:
-        """End the reading with its source; `failed` if that raised, and somebody else raises the error again."""
+        """End the reading because the source ended, or because it `failed` and the caller raises the error itself."""
         if self._phase is Phase.READING:
             self._phase = Phase.SOURCE_FAILED if failed else Phase.SOURCE_ENDED
 
     def fail(self, error: Exception) -> None:
-        """End the reading because the source raised. A response that was refused is no body."""
+        """End the reading because the source raised.
+
+        A `ResponseError` is raised unchanged, and no body ends: a refused response has none. Any other exception
+        becomes the cause of a `TruncatedError`.
+        """
         if isinstance(error, ResponseError):
             attach(error, [], self._accumulator)
             self._error = error
@@ -197,35 +212,46 @@ class Reading(Generic[U]):
         self._fail(truncated)
 
     def break_off(self, error: Exception) -> None:
-        """End the reading because a hook raised. If a body was open, the handler is called once more, with its end."""
+        """End the reading because the handler raised, or because folding failed in a tap.
+
+        If the current body has not ended, it ends as truncated. The handler is called once more, with the `BodyEnded`.
+        An error of that last call becomes a note on the first error.
+
+        The error may be the very error that ended the reading, if the handler iterated over this stream and let that
+        error propagate. Then the phase does not change, and the error is raised again.
+        """
         if self._phase is Phase.BROKEN_OFF and self._error is not None and error is not self._error:
-            self._error.add_note(f"hearing of the end failed too: {error!r}")
-        elif error is not self._error:  # else a hook looped over this stream and let its error out
+            self._error.add_note(f"the handler failed at the end of the body too: {error!r}")
+        elif error is not self._error:
             self._break_off(error)
-        self._to_raise = self._error
+        self._pending_error = self._error
 
     def close(self) -> bool:
-        """End the reading with its stream, and give up a body that is open; False if it was closed before."""
+        """End the reading because the stream is closed, and abandon an open body. Return False if closed before."""
         if self._phase is Phase.CLOSED:
             return False
-        if self._phase in _OPEN:
+        if self._phase in _APPLYING:
             self._feed.abandon()
         self._phase = Phase.CLOSED
-        self._to_raise = None
+        self._pending_error = None
         self.ready.clear()
         self._for_handler.clear()
         return True
 
-    # How it goes on.
+    # How the reading goes on.
 
     def _advance(self) -> list[U] | None:
-        """Apply one event, or end the body; return the updates that go out now, None if neither can be done."""
+        """Apply one event, or end the body.
+
+        Return the updates that are not held, together with the held deltas that are due. Return None if there was
+        nothing to apply or to end, and no held delta is due.
+        """
         try:
             updates = self._step()
         except AccumulatorError as error:
             attach(error, [], self._accumulator)
             if held := self._flush():
-                self._to_raise = error  # after those that came before its event
+                self._pending_error = error  # after the deltas of the earlier events
                 return held
             raise
         if self._coalescer is None:
@@ -240,14 +266,14 @@ class Reading(Generic[U]):
             if self._one_body and feed.finished:
                 self._end()
         if updates is None and self._phase is not Phase.READING:
-            # The last block may raise here; then the body has not ended, and the next step ends it.
+            # `feed.end` may raise for the last block. Then the body is still open, and the next step ends it.
             updates = feed.end() if self._phase is Phase.SOURCE_ENDED else feed.fail()
             self._end()
         return updates
 
     def _end(self) -> None:
         self._phase = Phase.ENDED
-        self._to_raise = self._error
+        self._pending_error = self._error
 
     def _fail(self, error: Exception) -> None:
         self._error = error
@@ -255,14 +281,14 @@ class Reading(Generic[U]):
 
     def _break_off(self, error: Exception) -> None:
         if isinstance(error, (StopIteration, StopAsyncIteration)):
-            # An iterator that raised it would seem to be at its end; Python does the same for generators (PEP 479).
-            error, stop = RuntimeError(f"a hook raised {type(error).__name__}"), error
+            # An iterator that raised this would seem exhausted. Python replaces it in generators too (PEP 479).
+            error, stop = RuntimeError(f"the handler raised {type(error).__name__}"), error
             error.__cause__ = stop
         elif error.__context__ is None:
-            error.__context__ = self._to_raise or self._error
+            error.__context__ = self._pending_error or self._error
         ends: list[U] = [update for update in self._incoming if isinstance(update, BodyEnded)]
-        if self._phase in _OPEN:
-            self._feed.drop()  # half a block belongs to the body that ends here
+        if self._phase in _APPLYING:
+            self._feed.drop()  # an incomplete block belongs to the body that ends here
             ends += self._feed.fail()
         self.ready.clear()
         self._for_handler.clear()
@@ -272,9 +298,9 @@ class Reading(Generic[U]):
             self._phase = Phase.BROKEN_OFF
 
     def _flush(self) -> list[U]:
-        """Return what the coalescer holds."""
+        """Return all held deltas."""
         return [] if self._coalescer is None else self._coalescer.flush()
 
 
 def _nothing() -> None:
-    """Return None: no event goes by the fast path."""
+    """Return None, as `next_fast_update` of a reading that cannot use the fast path."""

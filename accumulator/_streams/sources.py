@@ -1,7 +1,9 @@
-"""What people have in hand, turned into an iterator of items: chunks of bytes, or events with `.event` and `.data`.
+"""Turn what a user passes into an iterator of items.
 
-Sources are told apart by what they offer; nothing here imports an HTTP library or asyncio. The probes are tried in this
-order, and the first one that recognises the source decides:
+An item is a chunk of bytes, or an event with `.event` and `.data`.
+
+A source is recognised by its methods; this module imports neither an HTTP library nor asyncio. The probes are tried in
+this order, and the first probe that recognises the source decides:
 
     probe                    looks for                   recognises
     `_probe_iter_bytes`      `iter_bytes, aiter_bytes`   httpx, httpx2, openai-python, azure.core
@@ -10,9 +12,11 @@ order, and the first one that recognises the source decides:
     `_probe_read`            `read1, read`               files, pipes, urllib, `asyncio.StreamReader`, aiofiles
     `_probe_iteration`       `__iter__, __aiter__`       any iterable, sync or async
 
-So an `asyncio.StreamReader` is read by `read` and not line by line, and an async response is never taken for a sync
-one. A source that has a response is read by that, see `_find_openers`. Probing reads nothing: the source is opened at
-the first step of the iteration.
+So an `asyncio.StreamReader` is read with `read`, not line by line, and an async response is never mistaken for a sync
+one. If the source has a response, the response is read instead; see `_find_openers`.
+
+Bytes are read and iterators are made at the first step of the iteration, with one exception. If a response has
+`iter_bytes` but no `aiter_bytes`, its probe calls `iter_bytes()`, because only the result shows whether it is async.
 """
 
 from __future__ import annotations
@@ -26,10 +30,10 @@ from typing import NamedTuple, cast
 from accumulator._errors import ResponseError
 
 _READ_SIZE = 65_536
-"""Bytes that one read asks a file or pipe for: the usual capacity of a pipe. A read gives less as soon as it has it."""
+"""The bytes to ask a file or pipe for in one read: the usual capacity of a pipe. A read may return fewer."""
 
 _REFUSED_BODY_SIZE = 2_048
-"""Bytes that an error keeps of a refused body: room for an API's error object, too little for a log to choke on."""
+"""The bytes that an error keeps of a refused body: enough for the error object of an API, and short enough to log."""
 
 _REQUEST_ID_HEADERS = ("x-request-id", "apim-request-id", "x-ms-request-id")
 BYTES_LIKE: tuple[type[object], ...] = (bytes, bytearray, memoryview)
@@ -38,7 +42,10 @@ _EXPECTED = "a response, a binary file, or an iterable of bytes or of events"
 
 
 class _Openers(NamedTuple):
-    """What opens a source for `for` and for `async for`, None where it cannot be; and whether it is one body."""
+    """The functions that open a source for `for` and for `async for`, each None if that is not possible.
+
+    `one_body` is whether the source is one body.
+    """
 
     sync: Callable[[], Iterator[object]] | None = None
     async_: Callable[[], AsyncIterator[object]] | None = None
@@ -50,23 +57,23 @@ _MISSING = object()
 
 
 class _Head(NamedTuple):
-    """What is known of a response before its body; `checked` if it has a status, so that it is one."""
+    """What is known of a response before its body. `is_response` is False for a source without a status."""
 
     status: int | None
     content_type: str
     request_id: str | None
-    checked: bool
+    is_response: bool
 
     @property
     def refused(self) -> bool:
-        """Whether this is no event stream: server-sent events need the content type (WHATWG HTML, section 9.2.2)."""
-        return self.checked and not (
+        """Whether a response is not an event stream, which needs its content type (WHATWG HTML, section 9.2.2)."""
+        return self.is_response and not (
             200 <= (self.status or 200) < 300  # noqa: PLR2004 - the 2xx of HTTP
             and self.content_type.partition(";")[0].strip().lower() == "text/event-stream"
         )
 
     def error(self, body: bytes) -> ResponseError:
-        """Make the error of a refused response, with the start of its body."""
+        """Make the error of a refused response, with the start of its `body`."""
         got = f"status {self.status}, content type {self.content_type or 'none'}"
         named = f" (request {self.request_id})" if self.request_id else ""
         return ResponseError(
@@ -79,12 +86,12 @@ class _Head(NamedTuple):
 
 
 class _SourceBase:
-    """What `Source` and `AsyncSource` share: the response's head, and what to close.
+    """What `Source` and `AsyncSource` share: the head of the response, and the methods that close.
 
     Attributes:
-        one_body: whether nothing is to be read after the first body, as of a response.
-        refused: whether status or content type are wrong, so that the first step raises `ResponseError`. Set it to
-            False to read all the same.
+        one_body: whether to stop reading at the end of the first body, as for a response.
+        refused: whether the status or the content type is wrong. If so, the first step raises `ResponseError`. Set it
+            to False to read the response anyway.
 
     """
 
@@ -92,17 +99,18 @@ class _SourceBase:
         self._head = _head(response)
         self._given = given
         self._response = response
-        self.one_body: bool = one_body or self._head.checked
+        self.one_body: bool = one_body or self._head.is_response
         self.refused: bool = self._head.refused
 
     def refusal(self, body: bytes) -> ResponseError:
-        """Return the error of a refused response, with the start of its body."""
+        """Make the error of a refused response, with the start of its `body`."""
         return self._head.error(body)
 
     def _closers(self, items: object, *names: str) -> list[Callable[..., object]]:
-        """Return what closes the source, or else its response, and what closes the iterator over it.
+        """Return the method that closes the source and the method that closes `items`, the iterator over the source.
 
-        `names` are those of the method to look for, the best first.
+        If the source has no such method, use the method of its response. `names` are the names of the method, in order
+        of preference.
         """
 
         def closer(owner: object) -> Callable[..., object] | None:
@@ -120,13 +128,13 @@ class Source(_SourceBase):
     def __init__(
         self, given: object, response: object, openers: _Openers, opener: Callable[[], Iterator[object]]
     ) -> None:
-        """Keep the opener for the first step."""
+        """Store the arguments; nothing is read until the first step."""
         super().__init__(given, response, one_body=openers.one_body)
         self._open = opener
         self._items: Iterator[object] | None = None
 
     def __next__(self) -> object:
-        """Return the next chunk or event; what the source raises passes."""
+        """Return the next item. An exception of the source propagates."""
         if self._items is None:
             if self.refused:
                 raise self.refusal(self._start_of_body())
@@ -134,13 +142,13 @@ class Source(_SourceBase):
         return next(self._items)
 
     def close(self) -> None:
-        """Close the iterator over the source, then the source, even if the first fails."""
+        """Close the iterator over the source, then the source. A failure of the first does not prevent the second."""
         with ExitStack() as stack:
             for close in self._closers(self._items, "close"):
                 stack.callback(close)
 
     def _start_of_body(self) -> bytes:
-        """Read the start of a refused body. A read that fails ends it: the error is that it was refused."""
+        """Read the start of a refused body. Ignore an exception of the source: the refusal is the error to raise."""
         body = bytearray()
         with suppress(Exception):
             for chunk in self._open():
@@ -156,13 +164,13 @@ class AsyncSource(_SourceBase):
     def __init__(
         self, given: object, response: object, openers: _Openers, opener: Callable[[], AsyncIterator[object]]
     ) -> None:
-        """Keep the opener for the first step."""
+        """Store the arguments; nothing is read until the first step."""
         super().__init__(given, response, one_body=openers.one_body)
         self._open = opener
         self._items: AsyncIterator[object] | None = None
 
     async def __anext__(self) -> object:
-        """Return the next chunk or event; what the source raises passes."""
+        """Return the next item. An exception of the source propagates."""
         if self._items is None:
             if self.refused:
                 raise self.refusal(await self._start_of_body())
@@ -170,13 +178,13 @@ class AsyncSource(_SourceBase):
         return await anext(self._items)
 
     async def aclose(self) -> None:
-        """Close the iterator over the source, then the source, even if the first fails."""
+        """Close the iterator over the source, then the source. A failure of the first does not prevent the second."""
         async with AsyncExitStack() as stack:
             for close in self._closers(self._items, "aclose", "close"):
                 stack.push_async_callback(_await_if_needed, close)
 
     async def _start_of_body(self) -> bytes:
-        """Read the start of a refused body, as `Source` does."""
+        """Read the start of a refused body. This is the async version of `Source._start_of_body`."""
         body = bytearray()
         with suppress(Exception):
             async for chunk in self._open():
@@ -186,27 +194,36 @@ class AsyncSource(_SourceBase):
         return bytes(body)
 
 
-def open_source(given: object) -> Source:
-    """Return the source in what was given, to be read without `await`; else a `TypeError` names the right spelling."""
-    owner, openers = _find_openers(given)
-    if openers.sync is None:
-        raise _misuse(given, "accumulate", other="aaccumulate" if openers.async_ else None)
-    return Source(given, owner, openers, openers.sync)
+def make_source(given: object, name: str, async_name: str) -> Source:
+    """Make the source that reads what the user passed to `name`, a function that reads without `await`.
+
+    Raises `TypeError` if that is not possible. The message names `async_name`, the async version of the function, if
+    that one can read it.
+    """
+    response, openers = _find_openers(given)
+    if openers.sync is not None:
+        return Source(given, response, openers, openers.sync)
+    raise _misuse(given, name, f"an async source, {_name(given)}: use {async_name}()" if openers.async_ else None)
 
 
-def open_async_source(given: object) -> AsyncSource:
-    """Return the source in what was given, to be read with `await`; else a `TypeError` names the right spelling."""
-    owner, openers = _find_openers(given)
-    if openers.async_ is None:
-        raise _misuse(given, "aaccumulate", other="accumulate" if openers.sync else None)
-    return AsyncSource(given, owner, openers, openers.async_)
+def make_async_source(given: object, name: str, sync_name: str) -> AsyncSource:
+    """Make the source that reads what the user passed to `name`, an async function.
+
+    Raises `TypeError` if that is not possible. The message names `sync_name`, the sync version of the function, if that
+    one can read it.
+    """
+    response, openers = _find_openers(given)
+    if openers.async_ is not None:
+        return AsyncSource(given, response, openers, openers.async_)
+    hint = f"a source that is read without await, {_name(given)}: use {sync_name}()"
+    raise _misuse(given, name, hint if openers.sync else None)
 
 
-# An item of a source.
+# The items of a source.
 
 
-def framed(item: object) -> bytes | tuple[str, bytes | str]:
-    """Return an item as a chunk of bytes, or as an event's name and data; `TypeError` for anything else."""
+def read_item(item: object) -> bytes | tuple[str, bytes | str]:
+    """Return a chunk as bytes, or an event as its name and data. Raise `TypeError` for anything else."""
     if isinstance(item, BYTES_LIKE):
         return bytes(cast("bytes", item))
     if isinstance(item, str):
@@ -220,7 +237,7 @@ def framed(item: object) -> bytes | tuple[str, bytes | str]:
 
 
 def _event_data(data: object) -> bytes | str:
-    """Return the data of a framed event as a server would have sent it."""
+    """Return the data of an event as a server would have sent it."""
     if isinstance(data, bytes | str):
         return data
     if isinstance(data, BYTES_LIKE):
@@ -231,16 +248,16 @@ def _event_data(data: object) -> bytes | str:
     import json
 
     try:
-        # Not msgspec: it writes NaN as null, which would pass for what the server sent, and refuses lone surrogates.
+        # Not msgspec: it writes NaN as null, which the server did not send, and it refuses lone surrogates.
         return json.dumps(plain, default=_plain_inner).encode()
     except (ValueError, RecursionError) as error:
         raise TypeError(f"expected an event's data to be writable as JSON, got {_name(data)}: {error}") from error
 
 
 def _plain(data: object) -> object:
-    """Return a mapping or a model as a dict, None for anything else. A field that was never set stays absent."""
+    """Return a mapping or a model as a dict, and None for anything else. Leave out fields that were never set."""
     dump = _method(data, "model_dump")
-    if dump is not None:  # pydantic, openai; without its warnings about values that are not of the declared type
+    if dump is not None:  # pydantic, openai; no warnings about values that do not have the declared type
         return dump(mode="json", by_alias=True, exclude_unset=True, warnings=False)
     dump = _method(data, "to_dict") or _method(data, "as_dict")
     if dump is not None:
@@ -251,24 +268,25 @@ def _plain(data: object) -> object:
 
 
 def _plain_inner(data: object) -> object:
-    """Return what JSON cannot write as a dict, for `json.dumps`."""
+    """Return a value that `json.dumps` cannot write as a dict. Raise `TypeError` if it is no mapping or model."""
     plain = _plain(data)
     if plain is None:
         raise TypeError(f"expected an event's data to hold only what JSON can, got {_name(data)} in it")
     return plain
 
 
-# The probes, in the order in which they are tried. Each returns `_NO_OPENERS` for a source that it does not recognise.
+# The probes, in the order in which they are tried. A probe returns no openers for a source that it does not recognise.
 
 
 def _probe_iter_bytes(given: object) -> _Openers:
     """Recognise a response of httpx, httpx2, openai-python or azure.core.
 
-    The async method may be `aiter_bytes`, or `iter_bytes` too: then only its result shows which it is.
+    An async response has `aiter_bytes`, or an async `iter_bytes`. Only the result of `iter_bytes` shows whether the
+    method is async, so it is called here if there is no `aiter_bytes`.
     """
     sync, async_ = _method(given, "iter_bytes"), _method(given, "aiter_bytes")
     if sync is not None and async_ is not None:
-        # httpx has both on every response; only the stream beneath shows which of them works.
+        # Every response of httpx has both methods; only its underlying stream shows which of them works.
         stream: object = getattr(given, "stream", None)
         is_sync, is_async = hasattr(stream, "__iter__"), hasattr(stream, "__aiter__")
         return _Openers(
@@ -294,11 +312,11 @@ def _probe_iter_content(given: object) -> _Openers:
 
     def chunks() -> Iterator[object]:
         raw: object = getattr(given, "raw", None)
-        if not hasattr(raw, "stream"):  # not urllib3: only a read of a single byte is sure not to wait for more
+        if not hasattr(raw, "stream"):  # not urllib3: only a read of one byte never waits for more bytes
             return cast("Iterator[object]", iter_content(chunk_size=1))
         if getattr(raw, "chunked", False) or getattr(raw, "closed", False):
             return cast("Iterator[object]", iter_content(chunk_size=None))
-        # Without chunked encoding, iter_content waits until it has what it asked for.
+        # Without chunked encoding, iter_content waits until it has all the bytes that it asked for.
         read1 = _method(raw, "read1")
         if read1 is None:
             return cast("Iterator[object]", iter_content(chunk_size=1))
@@ -308,7 +326,7 @@ def _probe_iter_content(given: object) -> _Openers:
 
 
 def _probe_iter_any(given: object) -> _Openers:
-    """Recognise aiohttp: its response, which has the method on its `content`, and its `StreamReader`."""
+    """Recognise a response of aiohttp, whose `content` has the method, and the `StreamReader` of aiohttp."""
     of_reader = _method(given, "iter_any")
     content: object = getattr(given, "content", None)
     iter_any = of_reader or _method(content, "iter_any")
@@ -318,9 +336,9 @@ def _probe_iter_any(given: object) -> _Openers:
 
 
 def _probe_read(given: object) -> _Openers:
-    """Recognise binary files, pipes, urllib's responses, `asyncio.StreamReader` and aiofiles.
+    """Recognise binary files, pipes, responses of urllib, `asyncio.StreamReader` and files of aiofiles.
 
-    `read1` comes first: it returns what is there, while `read` of a buffered file waits for all that it asked for.
+    `read1` is preferred, because it returns the available bytes; `read` of a buffered file waits for the whole size.
     """
     read = _method(given, "read1") or _method(given, "read")
     if isinstance(given, io.TextIOBase) or (read is not None and hasattr(given, "encoding")):
@@ -329,7 +347,7 @@ def _probe_read(given: object) -> _Openers:
         )
     if read is None:
         return _NO_OPENERS
-    import inspect  # not cheap, and only files need it
+    import inspect  # slow to import, and only files need it
 
     if inspect.iscoroutinefunction(read):
         return _Openers(None, lambda: _aread_chunks(cast("Callable[[int], Awaitable[object]]", read)))
@@ -337,7 +355,7 @@ def _probe_read(given: object) -> _Openers:
 
 
 def _probe_iteration(given: object) -> _Openers:
-    """Recognise any iterable, of chunks or of events."""
+    """Recognise any iterable of chunks or events."""
     return _Openers(
         (lambda: iter(cast("Iterable[object]", given))) if isinstance(given, Iterable) else None,
         (lambda: aiter(cast("AsyncIterable[object]", given))) if isinstance(given, AsyncIterable) else None,
@@ -349,19 +367,19 @@ _PROBES = (*_RESPONSE_PROBES, _probe_iteration)
 
 
 def _find_openers(given: object) -> tuple[object, _Openers]:
-    """Return what is to be read, which may be an attribute of what was given, and what opens it."""
+    """Return the object to read, and the functions that open it. The object may be an attribute of the source."""
     if isinstance(given, _PATH_LIKE):
         raise TypeError(
             f'expected {_EXPECTED}, got {_name(given)}: for a file give open(path, "rb"), for text [text.encode()]'
         )
     if isinstance(given, BYTES_LIKE):
         raise TypeError(f"expected {_EXPECTED}, got {_name(given)}: for a whole body give [data]")
-    # An EventSource, or a stream of an SDK: the bytes of its response are read here, not the events of its parser.
+    # An EventSource, or a stream of an SDK: read the bytes of its response, not the events of its parser.
     response: object = getattr(given, "response", None)
     openers = _first_openers(response, _RESPONSE_PROBES)
     if openers is not _NO_OPENERS:
         return response, openers._replace(one_body=True)
-    # A stream of azure-ai-agents, or its event handler: the bytes of one body after the other.
+    # A stream or an event handler of azure-ai-agents: read the bytes of one body after the other.
     chained: object = getattr(given, "response_iterator", None)
     openers = _first_openers(chained, (_probe_iteration,))
     if openers is not _NO_OPENERS:
@@ -379,12 +397,11 @@ def _first_openers(given: object, probes: tuple[Callable[[object], _Openers], ..
     return _NO_OPENERS
 
 
-def _misuse(given: object, name: str, *, other: str | None) -> TypeError:
-    """Make the error of a source that the function cannot read, with what to do instead."""
+def _misuse(given: object, name: str, hint: str | None) -> TypeError:
+    """Make the error of a source that the function `name` cannot read, with what to do instead."""
+    if hint is not None:
+        return TypeError(f"{name}() got {hint}")
     got = _name(given)
-    if other is not None:
-        kind = "an async source" if other == "aaccumulate" else "a source that is read without await"
-        return TypeError(f"{name}() got {kind}, {got}: use {other}()")
     if hasattr(given, "makefile"):
         got += ': give its .makefile("rb")'
     elif hasattr(given, "stdout"):
@@ -397,28 +414,31 @@ def _misuse(given: object, name: str, *, other: str | None) -> TypeError:
 
 
 def _head(response: object) -> _Head:
-    """Read status, content type and request id, if it has a status at all."""
+    """Read the status, the content type and the request id of a response. A source without a status is no response."""
     status: object = getattr(response, "status_code", None)
     if status is None:
         status = getattr(response, "status", None)
     if not isinstance(status, int) or isinstance(status, bool):
-        return _Head(None, "", None, checked=False)
+        return _Head(None, "", None, is_response=False)
     headers = {}
     pairs = _method(getattr(response, "headers", None), "items")
     if pairs is not None:
         headers = {str(name).lower(): str(value) for name, value in cast("Iterable[tuple[object, object]]", pairs())}
     request_id = next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), None)
-    return _Head(status, headers.get("content-type", ""), request_id, checked=True)
+    return _Head(status, headers.get("content-type", ""), request_id, is_response=True)
 
 
 def _read_chunks(read: Callable[[int], object]) -> Iterator[object]:
-    """Read up to the empty chunk, which is the end. None (of a non-blocking file) and text go on: they are misuse."""
+    """Yield the chunks before the first empty chunk, which is the end.
+
+    None, as a non-blocking file returns, and text do not end the loop: `read_item` reports them as misuse.
+    """
     while (chunk := read(_READ_SIZE)) or not isinstance(chunk, BYTES_LIKE):
         yield chunk
 
 
 async def _aread_chunks(read: Callable[[int], Awaitable[object]]) -> AsyncIterator[object]:
-    """Read up to the empty chunk, as `_read_chunks` does."""
+    """Yield the chunks before the first empty chunk. This is the async version of `_read_chunks`."""
     while (chunk := await read(_READ_SIZE)) or not isinstance(chunk, BYTES_LIKE):
         yield chunk
 

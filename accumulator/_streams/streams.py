@@ -1,4 +1,7 @@
-"""The two loops, sync and async. What they share is in `Reading`."""
+"""Streams of updates, sync and async, and the base classes that make streams and taps context managers.
+
+A stream does the I/O: it reads the source and calls the handler. The rest of the logic is in `Reading`.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,17 @@ if TYPE_CHECKING:
     from accumulator._streams.sources import AsyncSource, Source
 
 A = TypeVar("A")
-"""A `BaseAccumulator[U]`; a bound cannot say so, as it must not name another type variable."""
+"""A `BaseAccumulator[U]`. It has no bound, because a bound must not name another type variable."""
 U = TypeVar("U")
 
 _CLOSING_FAILED = "closing the source failed too: {0!r}"
 
 
 class Closing(ABC):
-    """A context manager that closes itself. If that fails while an exception passes, it is a note on the exception."""
+    """A context manager that calls `close` when the block is left.
+
+    If `close` raises while another exception propagates, its error becomes a note on that exception.
+    """
 
     @abstractmethod
     def close(self) -> None:
@@ -45,7 +51,7 @@ class Closing(ABC):
 
 
 class AsyncClosing(ABC):
-    """`Closing` for `async with`."""
+    """The async version of `Closing`: it awaits `aclose`."""
 
     @abstractmethod
     async def aclose(self) -> None:
@@ -66,10 +72,10 @@ class AsyncClosing(ABC):
 
 
 class UpdateStream(Closing, Generic[A, U]):
-    """An iterator of updates over a source that is read into an accumulator.
+    """An iterator of the updates of a source that is read into an accumulator.
 
     Attributes:
-        accumulator: what is folded into; readable at any time, also while the stream goes on.
+        accumulator: the accumulator that the source is folded into; it may be read at any time.
 
     """
 
@@ -80,20 +86,20 @@ class UpdateStream(Closing, Generic[A, U]):
         handler: Callback[U] | None = None,
         coalescer: Coalescer[U] | None = None,
     ) -> None:
-        """Read nothing yet."""
+        """Store the arguments; nothing is read until the first step."""
         self.accumulator: A = accumulator
         self._source = source
         self._reading: Reading[U] = Reading(
             cast("BaseAccumulator[U]", accumulator), one_body=source.one_body, handler=handler, coalescer=coalescer
         )
-        self._ready, self._fast_path = self._reading.ready, self._reading.fast_path
+        self._ready, self._next_fast_update = self._reading.ready, self._reading.next_fast_update
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> U:
-        # Most events go by the fast path: for them this is all there is.
-        if not self._ready and (update := self._fast_path()) is not None:
+        # The fast path takes most events; they need nothing else of this class.
+        if not self._ready and (update := self._next_fast_update()) is not None:
             return update
         if (update := self._next()) is None:
             raise StopIteration
@@ -102,12 +108,12 @@ class UpdateStream(Closing, Generic[A, U]):
     def _next(self) -> U | None:
         reading = self._reading
         while (update := reading.next_update()) is None:
-            if (hook := reading.next_hook()) is not None:
+            if (handler_call := reading.next_call()) is not None:
                 try:
-                    call(hook)
-                except Exception as error:  # noqa: BLE001 - whatever a hook raises comes out of the reading
+                    call(handler_call)
+                except Exception as error:  # noqa: BLE001 - the reading raises it again
                     reading.break_off(error)
-            elif reading.more:
+            elif reading.wants_read:
                 self._read()
             else:
                 return None
@@ -118,20 +124,25 @@ class UpdateStream(Closing, Generic[A, U]):
             item = next(self._source)
         except StopIteration:
             self._reading.end()
-        except Exception as error:  # noqa: BLE001 - whatever a source raises, the body ends and it comes out as the cause
+        except Exception as error:  # noqa: BLE001 - the reading raises it, or an error that it causes
             self._reading.fail(error)
         else:
             self._reading.push(item)
 
     def until_done(self) -> A:
-        """Read to the end, also from where a loop stopped, and return the accumulator.
+        """Read to the end and return the accumulator. A loop over the stream may have read a part before.
+
+        No outcome raises an error: read the outcome from the accumulator.
 
         Raises:
-            TruncatedError: the source raised. An outcome raises nothing: read it from the accumulator.
-            ResponseError: a response is no event stream.
-            MergeError, LimitError: as in the loop; the next call goes on.
+            TruncatedError: the source raised; its exception is the cause.
+            ResponseError: the response is no event stream.
+            TypeError: an item of the source is neither bytes nor an event.
+            MergeError, LimitError: as in a loop over the stream. The next call goes on after that event.
+            Exception: what the handler raised, unchanged; but a `RuntimeError` instead of `StopIteration` or
+                `StopAsyncIteration`.
 
-        What a hook raised comes out unchanged, at this call and those after it.
+        An error that ended the stream is raised by each later call too.
 
         """
         with self._reading.draining():
@@ -141,16 +152,16 @@ class UpdateStream(Closing, Generic[A, U]):
         return self.accumulator
 
     def close(self) -> None:
-        """Close the source, end the iteration, and give up a body that is open. Closing again does nothing."""
+        """Close the source, end the iteration and abandon an open body. Closing again does nothing."""
         if self._reading.close():
             self._source.close()
 
 
 class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
-    """An async iterator of updates: `UpdateStream` for a source that is read with `await`.
+    """The async version of `UpdateStream`: an async iterator over a source that is read with `await`.
 
     Attributes:
-        accumulator: what is folded into; readable at any time, also while the stream goes on.
+        accumulator: the accumulator that the source is folded into; it may be read at any time.
 
     """
 
@@ -161,20 +172,20 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
         handler: Callback[U] | None = None,
         coalescer: Coalescer[U] | None = None,
     ) -> None:
-        """Read nothing yet."""
+        """Store the arguments; nothing is read until the first step."""
         self.accumulator: A = accumulator
         self._source = source
         self._reads = TimedReads(source)
         self._reading: Reading[U] = Reading(
             cast("BaseAccumulator[U]", accumulator), one_body=source.one_body, handler=handler, coalescer=coalescer
         )
-        self._ready, self._fast_path = self._reading.ready, self._reading.fast_path
+        self._ready, self._next_fast_update = self._reading.ready, self._reading.next_fast_update
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> U:
-        if not self._ready and (update := self._fast_path()) is not None:
+        if not self._ready and (update := self._next_fast_update()) is not None:
             return update
         if (update := await self._next()) is None:
             raise StopAsyncIteration
@@ -183,12 +194,12 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
     async def _next(self) -> U | None:
         reading = self._reading
         while (update := reading.next_update()) is None:
-            if (hook := reading.next_hook()) is not None:
+            if (handler_call := reading.next_call()) is not None:
                 try:
-                    await acall(hook)
+                    await acall(handler_call)
                 except Exception as error:  # noqa: BLE001 - as in the sync loop
                     reading.break_off(error)
-            elif reading.more:
+            elif reading.wants_read:
                 await self._read()
             else:
                 return None
@@ -206,7 +217,7 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
                 self._reading.push(item)
 
     async def until_done(self) -> A:
-        """Read to the end and return the accumulator, as the sync `until_done`."""
+        """Read to the end and return the accumulator. This is the async version of `UpdateStream.until_done`."""
         with self._reading.draining():
             while await self._next() is not None:
                 pass
@@ -214,7 +225,7 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
         return self.accumulator
 
     async def aclose(self) -> None:
-        """Close the source, end the iteration, and give up a body that is open. Closing again does nothing."""
+        """Close the source, end the iteration and abandon an open body. Closing again does nothing."""
         if self._reading.close():
             try:
                 await self._reads.cancel()

@@ -1,7 +1,7 @@
-"""Watch a stream that somebody else consumes: its bytes pass through, and are folded on the way.
+"""Watch a stream that somebody else consumes: return its chunks unchanged, and fold them on the way.
 
-The bytes matter more than the fold. Whatever fails here, the next chunk is passed on; what the source raises, the
-consumer gets. What the two taps share is in `_Tapping`.
+Whoever iterates over a tap is its consumer. The chunks matter more than the fold: if folding or the handler fails, the
+consumer still gets every chunk. An exception of the source is raised to the consumer. Both taps share `_Tapping`.
 """
 
 from __future__ import annotations
@@ -24,109 +24,109 @@ U = TypeVar("U")
 
 
 class _Tapping(Generic[U]):
-    """A source that is passed on, without the I/O: the chunk in hand, and the hooks to call before it is passed on.
+    """The state of a tap, without I/O: the current chunk, and the calls of the handler that come before its return.
 
     Attributes:
-        error: what ended the folding; None while it goes on.
+        error: the error that ended the folding; None while folding goes on, and after a normal end.
 
     """
 
     def __init__(
         self, source: Source | AsyncSource, accumulator: BaseAccumulator[U], handler: Callback[U] | None
     ) -> None:
-        """Read nothing yet. A response that is no event stream is passed on too, but not folded."""
+        """Store the arguments. The chunks of a refused response are passed on too, but not folded."""
         self.error: Exception | None = None
         self._reading = Reading(accumulator, one_body=source.one_body, handler=handler)
         self._refusal = source.refusal if source.refused else None
         source.refused = False
-        self._in_hand: object = None  # a chunk, or the source's exception
+        self._current: object = None  # a chunk, or an exception of the source
         self._at_end = False
 
     @property
-    def more(self) -> bool:
-        """Whether the source is to be read on."""
-        return self._in_hand is None and not self._at_end
+    def wants_read(self) -> bool:
+        """Whether the tap has to read the source."""
+        return self._current is None and not self._at_end
 
     def push(self, chunk: object) -> None:
-        """Take what the source gave and fold it; what is not a chunk of bytes is a `TypeError` for the consumer."""
+        """Store a chunk, to be folded by `next_call`. The consumer gets a `TypeError` for an item that is no chunk."""
         if not isinstance(chunk, BYTES_LIKE):
             got = type(chunk).__name__
-            self.fail(TypeError(f"a tap passes chunks of bytes on, got {got}: give it what the bytes are read from"))
+            self.fail(TypeError(f"a tap passes chunks of bytes on, got {got}: give it the source of the bytes"))
             return
-        self._in_hand = chunk
+        self._current = chunk
         try:
             data = bytes(cast("bytes", chunk))
             self._refuse(data)
-            if self._reading.more:
+            if self._reading.wants_read:
                 self._reading.push(data)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the bytes are passed on
+        except Exception as error:  # noqa: BLE001 - after any error the chunk is still passed on
             self._reading.break_off(error)
 
     def end(self) -> None:
-        """End with the source."""
+        """End because the source ended."""
         self._at_end = True
         self._refuse(b"")
         self._reading.end()
 
     def fail(self, error: Exception) -> None:
-        """End because the source raised; the error is for the consumer."""
-        self._in_hand = error
+        """End because the source raised. `release` raises the error to the consumer."""
+        self._current = error
         self._refuse(b"")
         self._reading.end(failed=True)
 
-    def next_hook(self) -> Callable[[], object] | None:
-        """Fold up to the next hook, and return the call of it; None if nothing is to be called any more."""
+    def next_call(self) -> Callable[[], object] | None:
+        """Fold up to the next call of the handler and return that call, or None if the current chunk needs no more."""
         try:
             while self.error is None and self._reading.next_update() is not None:
-                pass  # only the handler wants it
-        except Exception as error:  # noqa: BLE001 - as above
+                pass  # only the handler gets updates
+        except Exception as error:  # noqa: BLE001 - as in `push`
             self.error = error
             self._reading.break_off(error)
-        return self._reading.next_hook()
+        return self._reading.next_call()
 
-    def hook_failed(self, error: Exception) -> None:
-        """End the folding because a hook raised."""
+    def handler_failed(self, error: Exception) -> None:
+        """End the folding because the handler raised."""
         self._reading.break_off(error)
 
     def release(self) -> bytes | None:
-        """Return the chunk in hand, None at the end; raise the source's exception."""
-        in_hand, self._in_hand = self._in_hand, None
-        if isinstance(in_hand, Exception):
-            raise in_hand
-        return cast("bytes | None", in_hand)
+        """Return the current chunk, or None at the end; raise the exception of the source if it raised."""
+        current, self._current = self._current, None
+        if isinstance(current, Exception):
+            raise current
+        return cast("bytes | None", current)
 
     def close(self) -> bool:
-        """End it all, and give up a body that is open; False if that was done before."""
-        self._at_end, self._in_hand = True, None
+        """End because the tap is closed, and abandon an open body. Return False if closed before."""
+        self._at_end, self._current = True, None
         return self._reading.close()
 
     def _refuse(self, start: bytes) -> None:
-        """Fail the folding if the response was refused; `start` is that of its body."""
+        """End the folding if the response was refused; `start` is the start of its body."""
         if self._refusal is not None:
             self._reading.fail(self._refusal(start))
             self._refusal = None
 
 
 class ByteTap(Closing, Generic[A, U]):
-    """An iterator of a source's chunks, the very same objects, which are folded as they pass.
+    """An iterator of the chunks of a source, as the same objects, that folds each chunk before it returns the chunk.
 
     Attributes:
-        accumulator: what is folded into; readable at any time.
+        accumulator: the accumulator that the chunks are folded into; it may be read at any time.
 
     """
 
     def __init__(self, source: Source, accumulator: A, handler: Callback[U] | None = None) -> None:
-        """Read nothing yet."""
+        """Store the arguments; nothing is read until the first step."""
         self.accumulator: A = accumulator
         self._source = source
         self._tapping: _Tapping[U] = _Tapping(source, cast("BaseAccumulator[U]", accumulator), handler)
 
     @property
     def error(self) -> Exception | None:
-        """What ended the folding, None if nothing did: from then on the bytes are only passed on.
+        """The error that ended the folding, or None. After an error, chunks are passed on without folding.
 
-        It is an `AccumulatorError` of a strict accumulator or of a limit, a `ResponseError` if the response is no
-        event stream, or what a hook raised. What the source raised is not here: the consumer got it.
+        The error is a `MergeError` of a strict accumulator, a `LimitError`, a `ResponseError` if the response is no
+        event stream, or the exception of the handler. An exception of the source is raised to the consumer instead.
         """
         return self._tapping.error
 
@@ -135,13 +135,13 @@ class ByteTap(Closing, Generic[A, U]):
 
     def __next__(self) -> bytes:
         tapping = self._tapping
-        if tapping.more:
+        if tapping.wants_read:
             self._read()
-        while (hook := tapping.next_hook()) is not None:
+        while (handler_call := tapping.next_call()) is not None:
             try:
-                call(hook)
-            except Exception as error:  # noqa: BLE001 - whatever a hook raises, the bytes are passed on
-                tapping.hook_failed(error)
+                call(handler_call)
+            except Exception as error:  # noqa: BLE001 - after any error the chunk is still passed on
+                tapping.handler_failed(error)
         if (chunk := tapping.release()) is None:
             raise StopIteration
         return chunk
@@ -151,34 +151,34 @@ class ByteTap(Closing, Generic[A, U]):
             chunk = next(self._source)
         except StopIteration:
             self._tapping.end()
-        except Exception as error:  # noqa: BLE001 - raised again once the hooks were called
+        except Exception as error:  # noqa: BLE001 - `release` raises it, after the calls of the handler
             self._tapping.fail(error)
         else:
             self._tapping.push(chunk)
 
     def close(self) -> None:
-        """Close the source, end the iteration, and give up a body that is open. Closing again does nothing."""
+        """Close the source, end the iteration and abandon an open body. Closing again does nothing."""
         if self._tapping.close():
             self._source.close()
 
 
 class AsyncByteTap(AsyncClosing, Generic[A, U]):
-    """An async iterator of a source's chunks: `ByteTap` for a source that is read with `await`.
+    """The async version of `ByteTap`: an async iterator over a source that is read with `await`.
 
     Attributes:
-        accumulator: what is folded into; readable at any time.
+        accumulator: the accumulator that the chunks are folded into; it may be read at any time.
 
     """
 
     def __init__(self, source: AsyncSource, accumulator: A, handler: Callback[U] | None = None) -> None:
-        """Read nothing yet."""
+        """Store the arguments; nothing is read until the first step."""
         self.accumulator: A = accumulator
         self._source = source
         self._tapping: _Tapping[U] = _Tapping(source, cast("BaseAccumulator[U]", accumulator), handler)
 
     @property
     def error(self) -> Exception | None:
-        """What ended the folding, None if nothing did, as `error` of the sync tap."""
+        """The error that ended the folding, or None, as in `ByteTap.error`."""
         return self._tapping.error
 
     def __aiter__(self) -> Self:
@@ -186,13 +186,13 @@ class AsyncByteTap(AsyncClosing, Generic[A, U]):
 
     async def __anext__(self) -> bytes:
         tapping = self._tapping
-        if tapping.more:
+        if tapping.wants_read:
             await self._read()
-        while (hook := tapping.next_hook()) is not None:
+        while (handler_call := tapping.next_call()) is not None:
             try:
-                await acall(hook)
+                await acall(handler_call)
             except Exception as error:  # noqa: BLE001 - as in the sync loop
-                tapping.hook_failed(error)
+                tapping.handler_failed(error)
         if (chunk := tapping.release()) is None:
             raise StopAsyncIteration
         return chunk
@@ -208,6 +208,6 @@ class AsyncByteTap(AsyncClosing, Generic[A, U]):
             self._tapping.push(chunk)
 
     async def aclose(self) -> None:
-        """Close the source, end the iteration, and give up a body that is open. Closing again does nothing."""
+        """Close the source, end the iteration and abandon an open body. Closing again does nothing."""
         if self._tapping.close():
             await self._source.aclose()

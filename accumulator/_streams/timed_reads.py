@@ -1,4 +1,4 @@
-"""Reads of an async source with a time limit, so that a loop can do something else while the source is silent."""
+"""Read an async source with a time limit, so that a loop can do something else while the source is silent."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ if TYPE_CHECKING:
     from accumulator._streams.sources import AsyncSource
 
 NOT_YET: Final = object()
-"""The result of a read that took longer than its limit."""
+"""What `TimedReads.next` returns if no item arrives within the limit."""
 
 
 class TimedReads:
-    """The items of an async source, read one by one. A read that takes longer than its limit goes on.
+    """Reads the items of an async source one by one. A read goes on after its limit is over.
 
-    To go on, a read needs an asyncio task of its own. It gets one only where there is a limit.
+    For that, a read needs an asyncio task of its own. A read without a limit gets no task.
     """
 
     def __init__(self, source: AsyncSource) -> None:
-        """Read nothing yet."""
+        """Store the source; nothing is read until the first call of `next`."""
         self._source = source
         self._task: asyncio.Task[object] | None = None
 
     async def next(self, seconds: float | None) -> object:
-        """Return the next item, or `NOT_YET` after so many seconds; the next call waits for the same item.
+        """Return the next item, or `NOT_YET` if it takes longer than `seconds`. Then the next call waits for that item.
 
-        There is no limit if `seconds` is None, or where no asyncio task runs, as under trio. Cancelling this call
-        cancels the read, as if there were no task between them; what the source makes of that, the next call returns.
+        There is no limit if `seconds` is None, or if no asyncio task runs, as under trio. Cancelling this call cancels
+        the read too. If the source does not end with the cancellation, the next call returns or raises its result.
         """
         if self._task is None:
             if seconds is None or not _in_asyncio():
@@ -49,9 +49,10 @@ class TimedReads:
         return task.result()
 
     async def cancel(self) -> None:
-        """Cancel a read that goes on, and wait until it has ended. If it still got an item, that is kept.
+        """Cancel the current read, if there is one, and wait until it ends. An item that it still reads is kept.
 
-        Cancelling this call cancels the read once more and waits on: a source must not be closed while it is read.
+        Cancelling this call cancels the read again and keeps waiting, because a source must not be closed during a
+        read.
         """
         task, cancelled = self._task, None
         if task is not None and not task.done():
@@ -74,7 +75,7 @@ def _in_asyncio() -> bool:
 
     try:
         return asyncio.current_task() is not None
-    except RuntimeError:  # no loop runs
+    except RuntimeError:  # no event loop runs
         return False
 
 
@@ -87,6 +88,9 @@ def _start(source: AsyncSource) -> asyncio.Task[object]:
 
 
 def _retrieve_exception(task: asyncio.Task[object]) -> None:
-    """Look at what a read raised, as nobody may after a close: asyncio logs an exception that is never retrieved."""
+    """Retrieve the exception of a read, because asyncio logs an exception that nobody retrieves.
+
+    After a close, no call of `next` would retrieve it.
+    """
     if not task.cancelled():
         task.exception()
