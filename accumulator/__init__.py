@@ -1,16 +1,20 @@
-"""Fold streams of deltas into complete objects: bytes of server-sent events in, complete run steps out.
+"""Fold the server-sent events of an Assistants run into run steps and messages, while they stream or from a recording.
 
-`accumulate` and `aaccumulate` read a stream, `connect` and `aconnect` open one, and `Accumulator` does the same without
-I/O. All of them give updates, the members of the union `Update`. What they fold are `RunStep`s and `Message`s.
+`accumulate` and `aaccumulate` read a stream. `connect` and `aconnect` send a request and read its response. `tap` and
+`atap` yield the bytes of a stream unchanged and fold them on the way. `Accumulator` folds without I/O. All of them
+build a complete `RunStep` or `Message` from its deltas, and report each fact as an update, a member of `Update`.
 
-The modules behind these names are private. From the ground up:
+The modules are private. A module imports only from modules above it, apart from types:
 
-- `_errors`, `_json`, `_partial_json` and `_model`: exceptions, JSON values, and the typed classes over them.
-- `_sse`: bytes to events.
-- `_fold`: deltas and whole objects folded into JSON that grows; it knows no event and no class.
-- `_engine`: the life of a run step, a message and a body, the fast path, checkpoints.
-- `_streams`: sources of bytes, sync and async iteration, taps.
-- `_assistants`: what is named after the Assistants API.
+- `_errors`: the exceptions.
+- `_json`: JSON text and JSON values.
+- `_partial_json`: JSON text that is cut off.
+- `_model`: the base of the typed classes over JSON objects.
+- `_sse`: the parser from bytes to events.
+- `_fold`: merges deltas and whole objects into JSON builders, without knowledge of events and classes.
+- `_engine`: applies events to run steps, messages and bodies; has the fast path and checkpoints.
+- `_streams`: reads sources, sync and async, and runs streams and taps.
+- `_assistants`: the models, updates, events and functions of the Assistants API.
 - `_cli`: the command line.
 """
 
@@ -291,7 +295,7 @@ __all__ = [
 
 
 def _publish(value: object) -> None:
-    """Name this module as that of a class or function: a pickle names the module, and the private ones may change."""
+    """Set the module of a class or function to this one. Pickles name the module, and private modules may change."""
     from types import FunctionType
 
     if isinstance(value, (type, FunctionType)):
@@ -299,7 +303,7 @@ def _publish(value: object) -> None:
 
 
 def __getattr__(name: str) -> object:
-    """Load the functions that need an HTTP client when they are used: `import accumulator` loads none."""
+    """Import `connect` and `aconnect` on first use, so that `import accumulator` does not import httpx."""
     if name in {"aconnect", "connect"}:
         from accumulator._assistants import connect as edge
 

@@ -1,16 +1,16 @@
-"""The exceptions, one root.
+"""The exceptions of this library and their root.
 
 AccumulatorError
-├── DecodeError        `from_dict` or `from_json` got no JSON object, or `parse_arguments` text that is no JSON
-├── MergeError         strict mode: an event had a problem
+├── DecodeError        `from_dict` or `from_json` got no JSON object, or `parse_arguments` no JSON text
+├── MergeError         an event had a problem, in strict mode
 ├── LimitError         an event was larger than a limit allows
-├── TruncatedError     a body was cut short
-├── RunError           a body ended in an error event
+├── TruncatedError     a body was cut
+├── RunError           a body had an error event
 ├── ResponseError      an HTTP response is no event stream
-└── CheckpointError    `Accumulator.from_bytes` got bytes that `to_bytes` did not write
+└── CheckpointError    `Accumulator.from_bytes` got no checkpoint, or one of a version that it does not read
 
-Misuse by the caller is a `TypeError`, `ValueError` or `RuntimeError` instead. All errors can be pickled, without the
-accumulator that they carry.
+Misuse by the caller raises `TypeError`, `ValueError` or `RuntimeError` instead. All exceptions can be pickled. A pickle
+leaves out the accumulator.
 """
 
 from __future__ import annotations
@@ -27,68 +27,67 @@ if TYPE_CHECKING:
 
 
 class AccumulatorError(Exception):
-    """Root of every error that this library raises for input from outside.
+    """The root of all errors that this library raises for what it reads.
 
     Attributes:
-        updates: the updates that the failed call had made before it failed, in order; empty if there were none.
-        accumulator: the accumulator, with everything folded so far; None if there was none. A pickle leaves it out.
+        updates: the updates that the failed call made before it raised, in order; empty if it made none.
+        accumulator: the accumulator with everything folded so far; None if the call had no accumulator. A pickle leaves
+            the accumulator out.
 
     """
 
     def __init__(self, message: str) -> None:
-        """Take the message; whoever raises sets the attributes."""
+        """Store the message. The code that raises the error sets the attributes."""
         super().__init__(message)
         self.updates: Sequence[Update] = ()
         self.accumulator: Accumulator | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle by class, message and attributes, whatever arguments the constructor of a subclass takes."""
+        """Pickle the class, the message and the attributes, independent of the constructor of a subclass."""
         cls = type(self)
         return (cls.__new__, (cls, *self.args), {**vars(self), "accumulator": None})
 
 
 def attach(error: AccumulatorError, updates: Sequence[object], accumulator: object = None) -> None:
-    """Put updates before those that an error carries, and the accumulator beside them."""
+    """Put updates before the updates of an error, and set its accumulator if one is given."""
     error.updates = [*cast("Sequence[Update]", updates), *error.updates]
     if accumulator is not None:
         error.accumulator = cast("Accumulator", accumulator)
 
 
 class DecodeError(AccumulatorError):
-    """What `from_dict` or `from_json` got is no JSON object, or the arguments to parse are no JSON.
+    """`from_dict` or `from_json` got no JSON object, or `parse_arguments` found text that is not JSON.
 
-    The message says what was expected, what it got and where.
+    The message says what was expected, what was found, and where.
     """
 
 
 class MergeError(AccumulatorError):
-    """An event had a problem, and the accumulator is strict.
-
-    The event has been folded as in tolerant mode.
+    """An event had a problem, and the accumulator is strict. The event was folded as in tolerant mode.
 
     Attributes:
-        problem: the first problem of the event; `updates` has all of its updates.
+        problem: the first problem of the event. The other problems are in `updates`, with all updates of the event.
 
     """
 
     def __init__(self, message: str, problem: object) -> None:
-        """Take the message and the problem."""
+        """Store the message and the problem."""
         super().__init__(message)
         self.problem = cast("Problem", problem)
 
 
 class LimitError(AccumulatorError):
-    """An event was larger than a limit allows; what was folded before it stays readable.
+    """An event was larger than a limit allows. The event is left out; everything folded before it can be read.
 
     Attributes:
-        limit: the limit's name in `Limits`, such as "max_event_size".
-        maximum: the limit's value.
-        events: from `SSEParser.feed`, the events before the one that was too large.
+        limit: the name of the limit in `Limits`, such as "max_event_size".
+        maximum: the value of the limit.
+        events: the events before the one that was too large, if `SSEParser.feed` raised; else empty.
 
     """
 
     def __init__(self, message: str, *, limit: str, maximum: int) -> None:
-        """Take the message, and the limit's name and value."""
+        """Store the message, and the name and value of the limit."""
         super().__init__(message)
         self.limit = limit
         self.maximum = maximum
@@ -96,19 +95,22 @@ class LimitError(AccumulatorError):
 
 
 class TruncatedError(AccumulatorError):
-    """A body ended without `done`, an error or a final status, or its source raised, which is the `__cause__` then."""
+    """A body was cut: it ended without `done`, an error event or a status that ends a body, or its source raised.
+
+    If the source raised, its exception is the `__cause__`.
+    """
 
 
 class RunError(AccumulatorError):
-    """A body ended in an error event.
+    """A body had an error event.
 
     Attributes:
-        error: the server's error; None if it is not known.
+        error: the error that the server sent; None if it is not known.
 
     """
 
     def __init__(self, message: str, error: ErrorObject | None) -> None:
-        """Take the message and the server's error."""
+        """Store the message and the error of the server."""
         super().__init__(message)
         self.error = error
 
@@ -117,17 +119,17 @@ class ResponseError(AccumulatorError):
     """An HTTP response is not a stream of server-sent events.
 
     Attributes:
-        status: the HTTP status code; None if the source has none.
-        content_type: the response's Content-Type, "" if it had none.
-        request_id: the server's id of the request, to be given to its support; None if it sent none.
-        body: the start of the response's body, as text.
+        status: the HTTP status code; None if the source has no status.
+        content_type: the value of the Content-Type header; "" without the header.
+        request_id: the id that the server gave the request, for its support; None if the server sent no id.
+        body: the start of the body, as text.
 
     """
 
     def __init__(
         self, message: str, *, status: int | None, content_type: str, request_id: str | None, body: str
     ) -> None:
-        """Take the message and what the response said."""
+        """Store the message, and the details of the response."""
         super().__init__(message)
         self.status = status
         self.content_type = content_type
@@ -136,4 +138,4 @@ class ResponseError(AccumulatorError):
 
 
 class CheckpointError(AccumulatorError):
-    """Bytes are no checkpoint of this library, or one of a version that this release does not read."""
+    """The bytes are not a checkpoint of this library, or a checkpoint of a version that this release does not read."""

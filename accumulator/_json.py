@@ -1,8 +1,9 @@
-"""JSON text to plain values and back, and what counts as a JSON value at all.
+"""JSON text, JSON values and JSON paths.
 
-A JSON value is None, bool, int, a finite float, str, list or dict with str keys, nothing else. `parse_json` takes what
-real servers send and rejects what could not be written again: NaN, Infinity, a float past the largest double, an
-integer past `MAX_INT_DIGITS`, nesting past `MAX_DEPTH`.
+A JSON value is None, a bool, an int, a finite float, a str, a list of JSON values, or a dict of JSON values with str
+keys. `parse_json` accepts what real servers send, such as lone surrogates. It rejects what could not be written again:
+NaN, Infinity, a float above the largest double, an integer of more than `MAX_INT_DIGITS` digits, and more than
+`MAX_DEPTH` levels of nesting.
 """
 
 from __future__ import annotations
@@ -22,24 +23,25 @@ JSONObject: TypeAlias = dict[str, "Json"]
 """A JSON object."""
 
 MAX_DEPTH = 128
-"""Most levels of arrays and objects: serde_json's limit. Events of the API have about ten."""
+"""The most levels of nested arrays and objects, the limit of serde_json. Events of the API have about ten levels."""
 
 MAX_INT_DIGITS = 4300
-"""Most digits of an integer: Python's own default limit between text and int, which msgspec has too."""
+"""The most digits of an integer. Python's default limit for conversions from text, and msgspec's, is the same."""
 
 _FRAMES = 4
-"""Most stack frames that the fold takes for one level of nesting."""
+"""The most stack frames that the fold needs for one level of nesting."""
 
 _MARGIN = 10
-"""Levels added to those of the JSON, for the calls that lead to the fold."""
+"""Levels that `has_stack` adds to the levels of the JSON, for the calls between `has_stack` and the fold."""
 
 _INT_BOUND: int = 10**MAX_INT_DIGITS
 _SURROGATE = "[\ud800-\udfff]"
 
 _LONGEST_KEY = 200
+"""The most characters of a key that a rendered path shows. A server may send a key as long as an event."""
+
 _LONGEST_PATH = 500
-"""Most characters of a key in a rendered path, and of the path. One event may have thousands of problems, each with a
-path through a key as long as the event or as deep as `MAX_DEPTH`."""
+"""The most characters of a rendered path that are shown. One event may have thousands of problems, each with a path."""
 
 _T = TypeVar("_T")
 
@@ -48,11 +50,15 @@ def parse_json(data: bytes | str) -> object:
     """Decode JSON text.
 
     Bytes are read as UTF-8; invalid sequences read as U+FFFD, as in the WHATWG decoder. The escape of a lone surrogate
-    reads as that lone surrogate. Of duplicate keys the last counts. The cost is linear in the length of the text; valid
-    text costs one pass of msgspec and a count of its brackets.
+    reads as that surrogate. Of duplicate keys the last counts.
+
+    The cost is linear in the length of the text. Most text costs one pass of msgspec and a count of the brackets. Text
+    that msgspec rejects, such as the escape of a lone surrogate, also costs a pass of the `json` module. Text with more
+    than `MAX_DEPTH` brackets also costs a pass over the value.
 
     Raises:
-        ValueError: it is no JSON, or could not be written again; the message has a reason and no payload.
+        ValueError: the text is not JSON, or could not be written again. The message has the reason and no part of the
+            text.
 
     """
     try:
@@ -65,18 +71,18 @@ def parse_json(data: bytes | str) -> object:
 
 
 def has_stack(levels: int) -> bool:
-    """Tell whether enough of the stack is left to fold that many levels. Costs less than decoding an event."""
+    """Return whether the stack has room to fold JSON with that many levels. Costs less than decoding an event."""
     try:
-        sys._getframe(sys.getrecursionlimit() - _FRAMES * (_MARGIN + levels))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - counts them, in C
-    except ValueError:  # the stack is not that deep yet
+        sys._getframe(sys.getrecursionlimit() - _FRAMES * (_MARGIN + levels))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - the cheapest way to count frames
+    except ValueError:  # the stack has fewer frames
         return True
     return False
 
 
 def render_path(keys: Iterable[str | int]) -> str:
-    """Return keys and positions as JSONPath (RFC 9535): `$.step_details.tool_calls[2].type`.
+    """Return keys and positions, from the root on, as a JSONPath (RFC 9535): `$.step_details.tool_calls[2].type`.
 
-    Long keys are cut at the end, long paths in the middle.
+    A long key is cut at its end, a long path in its middle.
     """
     text = "$" + "".join(map(_render_key, keys))
     half = _LONGEST_PATH // 2
@@ -91,9 +97,9 @@ def _render_key(key: str | int) -> str:
 
 
 def dump_json(value: object) -> str:
-    """Encode a JSON value as compact text: non-ASCII raw, keys in their order.
+    """Return a JSON value as compact text. Keys keep their order, and characters outside ASCII are not escaped.
 
-    A lone surrogate is written as its escape, so that `.encode()` of the result never fails.
+    A lone surrogate is escaped, so that the text can be encoded as UTF-8.
     """
     try:
         return msgspec.json.encode(value).decode()
@@ -105,15 +111,16 @@ def dump_json(value: object) -> str:
 
 
 def copy_json(value: _T) -> _T:
-    """Copy a JSON value deeply; only text and numbers are shared."""
+    """Return a deep copy of a JSON value."""
     return cast("_T", msgspec.to_builtins(value))
 
 
 def same_json(a: object, b: object) -> bool:
-    """Tell whether two JSON values are equal in the sense of `json.dumps(x, sort_keys=True)`.
+    """Return whether `json.dumps(x, sort_keys=True)` is the same for two JSON values.
 
-    The order of keys does not count. 1, 1.0 and true differ, and so do 0.0 and -0.0. A surrogate pair in a str equals
-    the character that it encodes. Stops at the first difference; costs at most the smaller of the two.
+    The order of keys does not matter. 1, 1.0 and true differ, and so do 0.0 and -0.0. A surrogate pair in a str equals
+    the character that the pair encodes. The comparison stops at the first difference. The cost is at most linear in the
+    size of the smaller value.
     """
     if a is b:
         return True
@@ -131,20 +138,21 @@ def same_json(a: object, b: object) -> bool:
 
 
 def plain_json(value: object) -> object:
-    """Copy Python data deeply into a JSON value.
+    """Return a JSON value that is a deep copy of Python data.
 
-    Any mapping becomes a dict, a subclass of list a list, and a subclass of str, int or float (such as an enumeration)
-    that type.
+    A mapping becomes a dict. An instance of a subclass of list, str, int or float, such as a member of an enumeration,
+    becomes a plain list, str, int or float.
 
     Raises:
-        ValueError: something in it is no JSON; the message says what was expected, what it got and the JSON path.
+        ValueError: something in the data is not a JSON value. The message says what was expected, what was found, and
+            the JSON path.
 
     """
     return _plain(value, [])
 
 
 def _parse_slowly(data: bytes | str) -> object:
-    """Decode what msgspec rejects: text that is no JSON, or that has invalid UTF-8 or lone surrogates in it."""
+    """Decode text that msgspec rejects. It may have lone surrogates or invalid UTF-8, or not be JSON."""
     import json
 
     text = data if isinstance(data, str) else data.decode("utf-8", "replace")
@@ -177,22 +185,22 @@ def _bounded(text: str) -> int:
 
 
 def count_openers(data: bytes | str) -> int:
-    """Count the opening brackets in JSON text: at least the number of its levels, and cheap to find."""
+    """Return the number of `[` and `{` in JSON text: a cheap upper bound of the levels of nesting."""
     if isinstance(data, str):
         return data.count("[") + data.count("{")
     return data.count(b"[") + data.count(b"{")
 
 
 def check_depth(value: object) -> None:
-    """Raise `ValueError` if a value has more levels than `MAX_DEPTH`."""
+    """Raise `ValueError` if a value has more than `MAX_DEPTH` levels of nesting."""
     if json_depth(value) > MAX_DEPTH:
         raise ValueError(_TOO_DEEP)
 
 
 def json_depth(value: object) -> int:
-    """Return how many levels of arrays and objects a value has.
+    """Return the number of levels of nested arrays and objects in a value: 0 for a scalar.
 
-    Not recursive: the value may be as deep as the decoder's stack allowed.
+    The function is not recursive, because a decoder may return a value that is too deep for recursion in Python.
     """
     depth, level = -1, [value]
     while level:
@@ -219,17 +227,17 @@ def _same_objects(a: dict[str, object], b: dict[str, object]) -> bool:
 
 
 def _same_joined(a: str, b: str) -> bool:
-    # Joining a text at most halves its length.
+    # Each surrogate pair becomes one character, so joining halves the length of a text at most.
     return max(len(a), len(b)) <= 2 * min(len(a), len(b)) and join_surrogates(a) == join_surrogates(b)
 
 
 def join_surrogates(text: str) -> str:
-    """Replace each surrogate pair with the character that it encodes, as JSON decoders do; keep lone surrogates."""
+    """Replace each surrogate pair by the character that the pair encodes, as JSON decoders do. Keep lone surrogates."""
     if text.isascii():
         return text
     try:
         text.encode()
-    except UnicodeEncodeError:  # it has surrogates, paired or lone
+    except UnicodeEncodeError:  # the text has surrogates
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
     return text
 
@@ -279,11 +287,11 @@ def _plain_items(value: Mapping[object, object] | list[object], path: list[str |
 # Paths.
 
 Path: TypeAlias = Union["tuple[Path, str | int]", None]
-"""A JSON path from its end: the parent's path, and a key or position. None is the root."""
+"""A JSON path as a linked list from its end: the path of the parent, and a key or a position. None is the root."""
 
 
 def path_keys(path: Path) -> list[str | int]:
-    """Return the keys and positions of a path, from the root on."""
+    """Return the keys and positions of a path, in order from the root."""
     keys: list[str | int] = []
     while path is not None:
         path, key = path
@@ -292,7 +300,7 @@ def path_keys(path: Path) -> list[str | int]:
 
 
 def json_type(value: object) -> str:
-    """Return the JSON name of a value's type, for messages."""
+    """Return how a message names the JSON type of a value, such as "a text" or "an object"."""
     if value is None:
         return "null"
     names: dict[type, str] = {

@@ -1,7 +1,8 @@
-"""Models: typed, read-only classes over JSON objects, and the fields that they are made of.
+"""Models: typed, read-only classes over JSON objects, and their fields.
 
-The JSON is the data. A `Model` keeps the JSON object that it was made of, shares it and never changes it. A `Field`
-looks its key up each time it is read. So nothing is rejected, nothing is lost, and `to_dict` returns what was sent.
+A `Model` stores the JSON object that it was made of, which may be shared with other models, and never changes it. A
+`Field` looks up its key whenever the field is read. Therefore no field rejects a value, no key is lost, and `to_dict`
+returns a copy of what was sent.
 """
 
 from __future__ import annotations
@@ -19,18 +20,19 @@ _new = object.__new__
 _SCALARS = (str, int, float, type(None))
 
 PlainDict: TypeAlias = dict[str, object]
-"""A JSON object that has no class: a deep copy, made by each read. For classes whose field `object` hides the type."""
+"""A JSON object that has no model. Classes with a field named `object` need this alias: the field hides the builtin."""
 
 
 class Field(Generic[_T_co]):
-    """One key of a model: reads the JSON value behind it.
+    """A key of a model. Reading the field returns the JSON value of the key.
 
-    Absent and null both read None. A value of another type than the declared one is returned as it was sent. Reading
-    is a lookup; a nested model is built anew by each read; an object or list that has no class is copied deeply.
+    Null and an absent key read as None. A value of another type than the declared one is returned too. A read costs one
+    lookup. Each read of a nested object makes a new model, and each read of an object or list without a model makes a
+    deep copy.
     """
 
     def __init__(self, doc: str, wrap: Callable[[Mapping[str, object]], _T_co] | None = None) -> None:
-        """Take the field's documentation, and what makes a model of a JSON object."""
+        """Store the documentation of the field, and the function that makes a model of an object, if any."""
         self.__doc__ = doc
         self._wrap = wrap
         self._name = ""
@@ -45,7 +47,7 @@ class Field(Generic[_T_co]):
     def __get__(self, model: Model | None, owner: type[Model]) -> Self | _T_co:
         if model is None:
             return self
-        # A field and its model are one piece.
+        # Fields may read the private attribute of their model.
         json = model._json  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         return self._read(json.get(self._name))
 
@@ -67,13 +69,14 @@ class Field(Generic[_T_co]):
 
 
 class ListField(Field[tuple[_T_co, ...]]):
-    """One key of a model whose value is a list: reads a tuple, with a model for each object in the list.
+    """A key of a model whose value is a list. Reading the field returns a tuple with a model for each object.
 
-    Absent and null read (). An entry that is no object, or a value that is no list, is returned as it was sent.
+    Null and an absent key read as (). An entry that is not an object, and a value that is not a list, is returned as a
+    deep copy.
     """
 
     def __init__(self, doc: str, wrap: Callable[[Mapping[str, object]], _T_co]) -> None:
-        """Take the field's documentation, and what makes a model of an entry."""
+        """Store the documentation of the field, and the function that makes a model of an entry."""
         super().__init__(doc)
         self._wrap_entry = wrap
 
@@ -84,30 +87,32 @@ class ListField(Field[tuple[_T_co, ...]]):
 
 
 class _Slotted(type):
-    """Makes classes whose instances have no attributes but those in a base's `__slots__`."""
+    """A metaclass that gives each class `__slots__ = ()`, unless the class body has `__slots__`.
+
+    The instances of a subclass have no `__dict__`, although the subclass does not say so.
+    """
 
     def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, object]) -> _Slotted:
         return super().__new__(cls, name, bases, {"__slots__": (), **namespace})
 
 
 class Model(metaclass=_Slotted):
-    """A typed, frozen JSON object; each field is looked up when it is read.
+    """A typed, frozen JSON object. Its fields look up their values when they are read and reject none, see `Field`.
 
-    A model rejects nothing: see `Field`. Two models are equal if they are of one class and their JSON is equal in the
-    sense of `json.dumps(x, sort_keys=True)`: the order of keys does not count, and 1, 1.0 and true differ. A model is
-    not hashable, since it may be large. It can be pickled. A copy is the model itself, as nothing that it returns can
-    change it.
+    Two models are equal if they have the same class and `json.dumps(x, sort_keys=True)` is the same for their JSON: the
+    order of keys does not matter, and 1, 1.0 and true differ. A model is not hashable, because it may be large. It can
+    be pickled. `copy.copy` and `copy.deepcopy` return the model itself, because it never changes.
     """
 
     __slots__ = ("_json",)
 
-    if TYPE_CHECKING:  # hints of a public class are looked up in the public module, which has no `Mapping`
+    if TYPE_CHECKING:  # `get_type_hints` looks names up in the public module, which has no `Mapping`
         _json: Mapping[str, object]
     _names: tuple[str, ...] = ()
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self) -> None:
-        """Refuse: a model comes from JSON.
+        """Raise `TypeError`: use `from_dict` or `from_json`.
 
         Raises:
             TypeError: always.
@@ -121,21 +126,21 @@ class Model(metaclass=_Slotted):
 
     @classmethod
     def wrap(cls, json: Mapping[str, object]) -> Self:
-        """Make a model of a JSON object without a copy.
+        """Make a model of a JSON object without a copy of the object.
 
-        The object must be a dict of JSON values that nobody changes from now on. `from_dict` is for all else.
+        The object must be a dict of JSON values that is not changed any more. Use `from_dict` for any other data.
         """
         model = _new(cls)
-        model._json = json  # noqa: SLF001 - the class's own
+        model._json = json  # noqa: SLF001 - an attribute of this class
         return model
 
     @classmethod
     def from_dict(cls, value: Mapping[str, object]) -> Self:
-        """Make a model of Python data, copied deeply. It may have any keys.
+        """Make a model of a deep copy of a mapping, which may have any keys.
 
         Raises:
-            DecodeError: it is no mapping, or something in it is no JSON; the message names the JSON path and the type
-                or value found there.
+            DecodeError: the value is not a mapping, or something in it is not a JSON value. The message names the JSON
+                path, and the type or value found there.
 
         """
         if not isinstance(value, Mapping):
@@ -147,11 +152,11 @@ class Model(metaclass=_Slotted):
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Make a model of JSON text; bytes are UTF-8. Of duplicate keys the last counts.
+        """Make a model of JSON text. Bytes are read as UTF-8. Of duplicate keys the last counts.
 
         Raises:
-            DecodeError: it is no JSON, or no JSON object. NaN, Infinity, a float past the largest double, an integer of
-                more than 4,300 digits and more than 128 levels of nesting are no JSON either.
+            DecodeError: the text is not JSON, or not an object. NaN, Infinity, a float above the largest double, an
+                integer of more than 4,300 digits, and more than 128 levels of nesting are rejected too.
 
         """
         try:
@@ -164,19 +169,19 @@ class Model(metaclass=_Slotted):
 
     @property
     def extra(self) -> dict[str, object]:
-        """The keys that the class does not declare, with their values: a deep copy, in the order of the JSON."""
+        """A deep copy of the keys and values that the class does not declare, in the order of the JSON."""
         names = self._names
         return {key: copy_json(value) for key, value in self._json.items() if key not in names}
 
     def to_dict(self) -> dict[str, object]:
-        """Return the JSON object, copied deeply.
+        """Return a deep copy of the JSON object.
 
-        What was absent is absent, null is None, 1 is an int and 1.0 a float, unknown keys are in place.
+        An absent key is absent, null is None, 1 is an int and 1.0 a float. Unknown keys are included, in their order.
         """
         return cast("dict[str, object]", copy_json(self._json))
 
     def to_json(self) -> str:
-        """Return the JSON object as compact text: non-ASCII raw, a lone surrogate escaped so that it can be encoded."""
+        """Return the JSON object as compact text. Of characters outside ASCII, only lone surrogates are escaped."""
         return dump_json(self._json)
 
     def __eq__(self, other: object) -> bool:
@@ -191,7 +196,7 @@ class Model(metaclass=_Slotted):
         return f"{type(self).__name__}({', '.join(f'{name}={_SHORT.repr(value)}' for name, value in shown.items())})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        # A method of a public class: a function of this module would put the module's name into every pickle.
+        # `wrap` is a method of a public class. A function would put the name of this private module into each pickle.
         return (type(self).wrap, (self._json,))
 
     def __copy__(self) -> Self:
@@ -202,28 +207,36 @@ class Model(metaclass=_Slotted):
 
 
 class WithArguments:
-    """A base, beside `Model`, of the models that have the arguments of a call."""
+    """A second base, besides `Model`, of each model that has the arguments of a call."""
 
     __slots__ = ()
     _json: Mapping[str, object]
 
     def parse_arguments(self, *, partial: bool = False) -> object:
-        """Parse the arguments, which are JSON text, and return their value. Costs their length at each call.
+        """Parse the arguments, which are JSON text, and return their value. Each call costs the length of the text.
 
-        Arguments that a server sent as a JSON value in place of text are returned as they are, copied.
+        If the server sent another JSON value in place of a text, the result is a copy of the value.
+
+        With `partial`, text that is cut off is parsed as far as it goes. This requires jiter, the extra `partial`:
+
+        - A string is returned as far as it goes.
+        - A number has the value of its digits so far.
+        - A key without a value, and a literal that is cut off, are left out.
+        - Text that has no value yet, and a call without arguments, return None.
+        - A lone surrogate reads as U+FFFD until the text is complete.
+        - Text after the end of the value is ignored, although it is wrong.
+
+        A delta has only a fragment of the text. Use the snapshot in `Accumulator.tool_call` for all text so far.
 
         Args:
-            partial: also take text that is cut off, as while it streams. A string is returned as far as it goes, a
-                number by its digits so far; a key without a value and half a literal are left out; None means that
-                nothing can be read yet, as without arguments. A lone surrogate reads as U+FFFD while the text is
-                incomplete, and what wrongly follows a value is ignored. Needs jiter, the extra `partial`. A delta has
-                a fragment of the text only: `Accumulator.tool_call` has the text so far.
+            partial: whether the text may be cut off, as it is while the call is streamed.
 
         Raises:
-            DecodeError: the text is no JSON, nor, with `partial`, the beginning of any. Without `partial`, "" and a
-                call without arguments are no JSON. NaN, a float past the largest double, an integer of more than 4,300
-                digits and more than 128 levels of nesting never are. The message has the place, and no payload.
-            ImportError: `partial`, and jiter is not installed.
+            DecodeError: the text is not JSON or, with `partial`, not the beginning of JSON. Without `partial`, an empty
+                text and a call without arguments raise it too. NaN, a float above the largest double, an integer of
+                more than 4,300 digits, and more than 128 levels of nesting are rejected. The message has the place and
+                no part of the text.
+            ImportError: `partial` is true and jiter is not installed.
 
         """
         arguments = self._arguments()
@@ -242,10 +255,10 @@ class WithArguments:
 
 
 def by_type(models: Mapping[str, type[_M]], other: type[_M]) -> Callable[[Mapping[str, object]], _M]:
-    """Return a function that wraps JSON in the model of its `type`, or in `other` if no model has that type.
+    """Return a function that wraps a JSON object in the model for its `type`, or in `other` if there is no such model.
 
-    Where the type is missing, the first key of `models` that the JSON has decides: each type of the API names the key
-    of its payload. Like `Model.wrap`, the function does not copy.
+    If the object has no type, the first type in `models` that is a key of the object counts: objects of the API have
+    their content under a key with the name of the type. Like `Model.wrap`, the function makes no copy.
     """
     wraps = {kind: model.wrap for kind, model in models.items()}
     wrap_other = other.wrap
@@ -258,7 +271,7 @@ def by_type(models: Mapping[str, type[_M]], other: type[_M]) -> Callable[[Mappin
 
 
 def wrap_list(value: object, wrap: Callable[[Mapping[str, object]], _T_co]) -> tuple[_T_co, ...]:
-    """Wrap each object in a list, and copy the other entries; return () for what is no list."""
+    """Return a tuple with a model of each object in a list and a copy of each other entry; () if it is not a list."""
     if not isinstance(value, list):
         return ()
     return tuple(
@@ -268,17 +281,17 @@ def wrap_list(value: object, wrap: Callable[[Mapping[str, object]], _T_co]) -> t
 
 
 def copy_object(json: Mapping[str, object]) -> PlainDict:
-    """Copy a JSON object that has no class."""
+    """Return a deep copy of a JSON object that has no model."""
     return cast("PlainDict", copy_json(json))
 
 
 def get_member(value: object, key: str) -> object:
-    """Return the value of a key, or None for what is no object."""
+    """Return the value of a key of an object; None if the value is not an object or lacks the key."""
     return cast("dict[str, object]", value).get(key) if isinstance(value, dict) else None
 
 
 class _Short(reprlib.Repr):
-    """Shortens text, lists and deep nesting; a nested model is shown by its own `repr`."""
+    """Shorten long text, long lists and deep nesting in a `repr`. A nested model has its own `repr`."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Decoding of JSON text that is cut off: jiter's partial mode, made to keep the rules of `parse_json`."""
+"""Decode JSON text that is cut off, with the partial mode of jiter and the rules of `parse_json`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,23 @@ from accumulator._json import MAX_DEPTH, check_depth, count_openers, join_surrog
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _HIGH = r"\\u[dD][89abAB][0-9a-fA-F]{2}"
 _LOW = r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+# The beginning of the escape of a low surrogate, cut off after any character.
 _LOW_CUT = r"\\(?:u(?:[dD](?:[c-fC-F][0-9a-fA-F]?)?)?)?"
 _SURROGATES = re.compile(
     rf"(?P<cut>(?:{_HIGH}(?:{_LOW_CUT})?|[\ud800-\udbff])\Z)"
     rf"|(?P<whole>{_HIGH}{_LOW}|\\(?!u[dD][89a-fA-F])[^\ud800-\udfff])"
     rf"|(?P<lone>{_HIGH}|{_LOW}|[\ud800-\udfff])"
 )
+"""The escapes in JSON text and the surrogates, after surrogate pairs that are not escaped were joined.
+
+cut: a high surrogate at the end of the text, with what there is of the escape of a low one. More text may complete the
+    pair.
+whole: an escaped pair, or an escape of anything but a surrogate. It stays; the match keeps the second backslash of an
+    escaped backslash from being taken for the start of an escape.
+lone: any other surrogate.
+"""
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-# A number past the largest double matches one of these. Both in one pattern would take ten times as long.
+# Any number above the largest double matches one of these patterns. One pattern for both would be ten times as slow.
 _LARGE_EXPONENT = re.compile(r"[eE]\+?[0-9]{3}")
 _MANY_DIGITS = re.compile(r"(?<=[0-9]{200})[.eE]")
 _ESCAPE = re.compile(r"\\.", re.DOTALL)
@@ -28,15 +37,23 @@ _CLOSERS = {"{": "}", "[": "]"}
 def parse_partial_json(text: str) -> object:
     """Decode JSON text that may be cut off anywhere, as far as it goes.
 
-    Complete text decodes as in `parse_json`. Of cut text, a string is returned as far as it goes, without an incomplete
-    escape; a number by its digits so far; a key without a value and half a literal are left out; None means that
-    nothing can be read yet. What wrongly follows a value is ignored. A lone surrogate reads as U+FFFD, since jiter
-    takes none. More of the same text only adds to the value. The cost is linear in the length of the text.
+    Complete text is decoded as by `parse_json`. In text that is cut off:
+
+    - A string is returned as far as it goes, without an escape that is cut off.
+    - A number has the value of its digits so far.
+    - A key without a value, and a literal that is cut off, are left out.
+    - Text that has no value yet reads as None.
+    - A lone surrogate reads as U+FFFD, because jiter rejects lone surrogates.
+    - Text after the end of the value is ignored, although it is wrong.
+
+    As the text grows, its strings, lists and objects grow. There are two exceptions: a later value of the same key
+    replaces an earlier one, and a lone surrogate that read as U+FFFD reads as itself once the text is complete. The
+    cost is linear in the length of the text.
 
     Raises:
-        ValueError: the text is already wrong, by the rules of `parse_json`; the message has a reason and a place, and
-            no payload.
-        ImportError: jiter is not installed, whether this text needs it or not.
+        ValueError: no JSON text that `parse_json` accepts begins with this text. The message has a reason and a place,
+            and no part of the text.
+        ImportError: jiter is not installed. It is required for complete text too.
 
     """
     try:
@@ -45,7 +62,7 @@ def parse_partial_json(text: str) -> object:
         raise ImportError("partial JSON needs jiter: pip install 'delta-accumulator[partial]'", name="jiter") from exc
     text = _without_cut_number(text)
     last = text[-1:]
-    if last.isspace() or last == _CLOSERS.get(text[:1], last):  # else it is cut, and `parse_json` is slow to find out
+    if last.isspace() or last == _CLOSERS.get(text[:1], last):  # else it is cut off, and `parse_json` is slow
         try:
             return parse_json(text)
         except ValueError:
@@ -65,7 +82,10 @@ def parse_partial_json(text: str) -> object:
 
 
 def _without_cut_number(text: str) -> str:
-    """Remove the end of a number such as `1.` or `1e+`: jiter would leave out the whole number. Strings stay."""
+    """Remove the end of a cut number such as `1.` or `1e+`, because jiter would leave out the whole number.
+
+    The same characters at the end of a string stay.
+    """
     cut = _NUMBER_CUT.search(text[-3:])
     if cut is None or _ESCAPE.sub("", text).count('"') % 2:
         return text
@@ -73,7 +93,7 @@ def _without_cut_number(text: str) -> str:
 
 
 def _mend_surrogate(found: re.Match[str]) -> str:
-    """Remove a high surrogate at the end, since its low one may follow, and replace other lone surrogates."""
+    """Return the replacement of a match of `_SURROGATES`: "" for `cut`, U+FFFD for `lone`, the match for `whole`."""
     match found.lastgroup:
         case "cut":
             return ""

@@ -1,15 +1,17 @@
-"""Bytes to server-sent events: WHATWG HTML, section 9.2, incremental and bounded. Knows no JSON.
+"""Parse bytes into server-sent events (WHATWG HTML, section 9.2), incrementally and in bounded memory.
 
-Line ends and field names are ASCII, so the stream is parsed as bytes, and only the text of an event is decoded.
+Line ends and field names are ASCII. Therefore the parser works on bytes, and decodes only the text of an event.
 
-A *block* is what the standard dispatches at once: the lines between two blank lines. The parser keeps the raw bytes of
-the one unfinished block (`_held`) and nothing else of the stream. Three rules follow from that:
+A *block* is the lines before a blank line. The standard makes one event, or none, of each block. Between two chunks the
+parser keeps the raw bytes of the unfinished block (`_held`) and the last event id; after a `LimitError`, `feed` also
+keeps the events that it has not returned yet. The rules for blocks are:
 
-- Line ends before a block are blank lines without effect. Dropping them also drops the LF of a CRLF whose CR has
-  already ended a block, in the same chunk or an earlier one.
-- A block ends where a line end follows a line end. New bytes can complete that only together with the last two before
-  them (`CR LF` and then a line end), so each byte is looked at once, however the stream is cut.
-- The size of a block is the length of its bytes.
+- Line ends before a block are blank lines without effect, and are dropped. This also drops the LF of a CRLF whose CR
+  ended the block before, even if the LF is in the next chunk.
+- A block ends where a line end follows a line end. A chunk can complete such an end only together with the two bytes
+  before the chunk (CR LF, then a line end). So the search for the end of an unfinished block reads only the chunk and
+  two bytes, and the cost of parsing is linear in the bytes, however the stream is cut.
+- The size of a block is the number of its bytes, with all its line ends but the blank line.
 """
 
 from __future__ import annotations
@@ -23,41 +25,42 @@ from typing import NamedTuple, Self, TypeAlias, TypeGuard
 from accumulator._errors import LimitError
 
 DEFAULT_MAX_EVENT_SIZE = 32 * 1024 * 1024
-"""32 MiB. A guard against a peer that never ends a line, not a budget: real events stay under 100 kB, but one with
-an image as base64 has passed 8 MiB in the field, and four times that is still memory that any process has."""
+"""32 MiB, a guard against a server that never ends an event. Most events are smaller than 100 kB, but an event with an
+image as base64 had more than 8 MiB. Four times that fits into the memory of any process."""
 
 _BOM = b"\xef\xbb\xbf"
 _BLOCK_END = rb"(\r\n?+|\n)(?:\r\n?|\n)"
-"""The end of a block's last line (group 1) and the blank line. Possessive: the LF of a CRLF is no blank line."""
+"""The line end of the last line of a block (group 1), and the blank line. `?+` is possessive: it never gives back the
+LF of a CRLF, which would be taken for a blank line."""
 
 _LF, _CR = b"\n\r"
-"""Line ends as numbers: `in` finds a number in bytes ten times as fast as bytes of length 1."""
+"""Line ends as numbers: `number in data` is ten times as fast as `byte in data`."""
 
 _OVERLAP = 2
-"""How many bytes before a chunk can belong to a block end that the chunk completes."""
+"""The number of bytes before a chunk that can belong to the end of a block that the chunk completes."""
 
 _RETRY_DIGITS = sys.int_info.str_digits_check_threshold
-"""640, the lowest limit on digits that an interpreter can be set to: up to there `int` neither raises nor is slow."""
+"""The lowest limit that can be set for the digits of an int: 640. Up to it `int` is fast and never raises."""
 
 
 class ServerSentEvent(NamedTuple):
-    """One event of a stream."""
+    """A server-sent event."""
 
     event: str = "message"
-    """Its type; "message" where the server named none."""
+    """The name of the event; "message" if the server sent no name."""
     data: str = ""
-    """Its data lines, joined by LF."""
+    """The values of the data lines, joined by LF."""
     id: str = ""
-    """The last event id the stream set, in this event or an earlier one; "" where it set none."""
+    """The last event id of the stream, set by this event or an earlier block; "" if none was set."""
     retry: int | None = None
-    """The reconnection time in milliseconds that this event's block set; None where it set none."""
+    """The reconnection time that this event sets, in milliseconds; None if it sets none."""
 
 
 Frame: TypeAlias = tuple[bytes, bytes, bytes, int | None]
-"""An event, not decoded: its name (b"" where the block had none), its data, the last event id, and `retry`."""
+"""An event as bytes: its name (b"" if the server sent no name), its data, the last event id, and `retry`."""
 
 Item: TypeAlias = Frame | LimitError
-"""A frame, or the error in place of an event that was too large."""
+"""A frame, or the error that stands for an event that is too large."""
 
 Chunk: TypeAlias = bytes | bytearray | memoryview
 
@@ -65,19 +68,24 @@ Chunk: TypeAlias = bytes | bytearray | memoryview
 class SSEParser:
     """Parse server-sent events from chunks of bytes, cut anywhere.
 
-    The events do not depend on the cuts. Each is returned for the chunk that has the first byte of the line end of its
-    blank line. The time is linear in the bytes. Between calls the parser keeps at most `max_event_size` bytes of an
-    unfinished event, and the last event id.
+    The events do not depend on the cuts. An event is returned by the call that gets the first byte of the blank line
+    after the event. The cost is linear in the bytes. Between calls the parser keeps at most `max_event_size` bytes of
+    an unfinished event, and the last event id; after a `LimitError` also the events that were not returned yet.
 
-    The size of an event is that of all its lines with their line ends, comments and unknown fields included, the blank
-    line excluded.
+    The size of an event is the number of bytes of its lines with their line ends. Comments and unknown fields count,
+    the blank line does not.
     """
 
     def __init__(self, *, max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE) -> None:
-        """Start a stream.
+        """Start with no bytes.
 
-        `max_event_size` is in bytes, at least 1; None turns the limit off. Anything else is a `TypeError` or
-        `ValueError`.
+        Args:
+            max_event_size: the most bytes of one event, at least 1; None turns the limit off.
+
+        Raises:
+            TypeError: `max_event_size` is neither an int nor None.
+            ValueError: `max_event_size` is less than 1.
+
         """
         check_size(max_event_size)
         self._maximum = sys.maxsize if max_event_size is None else max_event_size
@@ -85,18 +93,20 @@ class SSEParser:
         self._reset()
 
     def _reset(self) -> None:
-        self._held = bytearray()  # the unfinished block; while skipping, its last two bytes; at the start, half a BOM
+        self._held = bytearray()  # the unfinished block; if skipped, its last two bytes; at the start, part of a BOM
         self._id = b""
-        self._name = b""  # that of the last plain block: more of that name are likely to follow
-        self._fresh = True  # a byte-order mark may still come
-        self._skipping = False  # up to the end of a block that was too large
+        self._name = b""  # the name of the last plain block; see `_split`
+        self._fresh = True  # whether a byte-order mark may still follow
+        self._skipping = False  # whether the unfinished block is too large
 
     def feed(self, chunk: Chunk) -> list[ServerSentEvent]:
-        """Return the events that this chunk completes, in order.
+        """Return the events that this chunk completes, in order. Invalid UTF-8 reads as U+FFFD, as in the standard.
 
-        Invalid UTF-8 is replaced by U+FFFD, as the standard asks. An event larger than `max_event_size` raises
-        `LimitError` in its place: `error.events` are the events before it in this call, the rest of the chunk stays
-        pending, and `feed(b"")` goes on with it. `TypeError` for anything but bytes.
+        Raises:
+            LimitError: an event is larger than `max_event_size`. Its `events` are the events of this call before that
+                one. The events after it are kept: `feed(b"")` returns them.
+            TypeError: the chunk is not bytes, a bytearray or a memoryview.
+
         """
         self._pending += self.push(chunk)
         events: list[ServerSentEvent] = []
@@ -109,19 +119,23 @@ class SSEParser:
         return events
 
     def end(self) -> ServerSentEvent | None:
-        """End the stream, and return the event whose blank line is missing, if it has data.
+        """End the stream, and return the event of the unfinished block, or None if the block has no data.
 
-        The standard discards that event; to do the same, ignore the result. Its last line counts even if it is cut off.
-        Afterwards the parser is as new, for another stream: no last event id, and a byte-order mark may come.
-        `RuntimeError` while events are pending after a `LimitError`.
+        The last line of the block counts even if it is cut off. The standard discards an unfinished block; to do the
+        same, ignore the result. Afterwards the parser is as new, and can parse another stream.
+
+        Raises:
+            RuntimeError: events are kept after a `LimitError`; call `feed(b"")` first.
+
         """
         rest = self.rest()
         return _decoded(rest) if isinstance(rest, tuple) else None
 
     def push(self, chunk: Chunk) -> list[Item]:
-        """Return the frames that this chunk completes, in order, with a `LimitError` in place of each event too large.
+        """Return the frames that this chunk completes, in order, with a `LimitError` for each event that is too large.
 
-        The error is there as soon as the event is known to be too large; its bytes are skipped up to its blank line.
+        The error is returned as soon as the event is too large, even if the chunk does not complete it. The rest of the
+        event is skipped.
         """
         source = _as_bytes(chunk)
         if self._fresh:
@@ -147,10 +161,13 @@ class SSEParser:
         return self._bounded(self._mixed(source) if _CR in source else self._split(source))
 
     def rest(self) -> Frame | bytes | None:
-        """End the stream, and return the block whose blank line is missing; the parser is as new then.
+        """End the stream, and return what is left of it. Afterwards the parser is as new.
 
-        A frame if it has a data field, where a last line that is cut off counts; else its raw bytes if it holds more
-        than comments; else None, also for the rest of an event that was too large.
+        The result depends on the unfinished block, whose last line counts even if it is cut off:
+
+        - It has a data field: its frame.
+        - It has no data field, but a line that is not a comment: its raw bytes.
+        - It has nothing but comments, or was too large, or there is no unfinished block: None.
         """
         self._check_settled()
         held, skipping = bytes(self._held), self._skipping
@@ -163,7 +180,11 @@ class SSEParser:
     def state(self) -> dict[str, object]:
         """Return the state of the parser as JSON values, for `from_state`.
 
-        Bytes become text, a character from U+0000 to U+00FF for each. `RuntimeError` while events are pending.
+        Bytes are stored as text, with one character from U+0000 to U+00FF for each byte.
+
+        Raises:
+            RuntimeError: events are kept after a `LimitError`; call `feed(b"")` first.
+
         """
         self._check_settled()
         return {
@@ -175,7 +196,13 @@ class SSEParser:
 
     @classmethod
     def from_state(cls, state: object, *, max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE) -> Self:
-        """Return a parser in this state. `TypeError` or `ValueError` if no parser with this limit can be in it."""
+        """Return a parser with the state that `state` returned.
+
+        Raises:
+            TypeError: the state is not a dict, or a value in it has the wrong type.
+            ValueError: a parser with this `max_event_size` cannot have the state.
+
+        """
         parser = cls(max_event_size=max_event_size)
         if not _is_dict(state):
             raise TypeError(f"a parser's state must be a dict, not {type(state).__name__}")
@@ -189,7 +216,7 @@ class SSEParser:
         return parser
 
     def _check_state(self) -> None:
-        """Raise `ValueError` for a state that `push` cannot leave behind."""
+        """Raise `ValueError` if no sequence of calls of `push` leads to the current state."""
         held = bytes(self._held)
         if self._fresh:
             possible = held != _BOM and _BOM.startswith(held) and not self._skipping and not self._id
@@ -206,37 +233,38 @@ class SSEParser:
             raise RuntimeError('events are pending after a LimitError: call feed(b"") until it returns')
 
     def _without_bom(self, source: bytes) -> bytes:
-        """Drop the byte-order mark at the very start; keep what may become one."""
+        """Return the bytes without a byte-order mark at the start of the stream. Keep bytes that may be part of one."""
         start = bytes(self._held) + source
         self._fresh = start != _BOM and _BOM.startswith(start)
         self._held = bytearray(start if self._fresh else b"")
         return start.removeprefix(_BOM)
 
     def _split(self, source: bytes) -> list[Item]:
-        """Return the items of the whole blocks in bytes without CR, and keep the rest.
+        """Return the items of all finished blocks in bytes without CR, and keep the unfinished block.
 
-        Nearly all blocks are *plain*: an `event: NAME` and a `data: ...`, nothing else; and mostly many of one name
-        follow each other. So the source is split where a block of the last name begins, which runs in C. A piece
-        without LF is then the data of one block.
+        Nearly every block is *plain*: it has the two lines `event: NAME` and `data: ...` and nothing else. Often many
+        plain blocks with one name follow each other. So the bytes are split at the start of each plain block with the
+        name of the last one, in one call of `bytes.split`. A piece without LF is the data of one plain block; any other
+        piece has more lines or more blocks, and is parsed block by block.
         """
         end = source.rfind(b"\n\n")
         self._held += source[end + 2 :].lstrip(b"\n") if end >= 0 else source
         items: list[Item] = []
         if end < 0:
             return items
-        name, start, small = self._name, _start(self._name), end < self._maximum
+        name, start, all_fit = self._name, _plain_start(self._name), end < self._maximum
         first, *pieces = (b"\n\n" + source[:end]).split(start)
         if first:
             self._add_blocks(items, first)
         for data in pieces:
-            if small and _LF not in data:
+            if all_fit and _LF not in data:
                 items.append((name, data, self._id, None))
             else:
                 self._add_blocks(items, start + data)
         return items
 
     def _add_blocks(self, items: list[Item], source: bytes) -> None:
-        """Add the items of blocks, one by one; plain ones without a loop over their lines."""
+        """Add the items of one or more blocks without CR. A plain block needs no loop over its lines."""
         for block in source.strip(b"\n").split(b"\n\n"):
             lines = block.lstrip(b"\n")
             first, colon, data = lines.partition(b"\ndata: ")
@@ -250,7 +278,7 @@ class SSEParser:
                 self._add(items, lines, len(lines) + 1)
 
     def _mixed(self, source: bytes) -> list[Item]:
-        """Return the items of the whole blocks in any bytes, and keep the rest."""
+        """Return the items of all finished blocks in bytes with any line ends, and keep the unfinished block."""
         items: list[Item] = []
         start = 0
         for end in re.finditer(_BLOCK_END, source):
@@ -262,14 +290,14 @@ class SSEParser:
         return items
 
     def _add(self, items: list[Item], block: bytes, size: int) -> None:
-        """Add the item of a block, if it has one."""
+        """Add the item of a block: a frame, an error if the block is too large, or nothing if it has no data."""
         if size > self._maximum:
             items.append(self.too_large())
         elif (frame := self._parse(block)) is not None:
             items.append(frame)
 
     def _bounded(self, items: list[Item]) -> list[Item]:
-        """Skip the unfinished block if it is too large already, with an error behind the items."""
+        """Return the items; if the unfinished block is already too large, skip the block and add its error."""
         if self._skipping or len(self._held) > self._maximum:
             if not self._skipping:
                 items.append(self.too_large())
@@ -278,14 +306,14 @@ class SSEParser:
         return items
 
     def too_large(self) -> LimitError:
-        """Return the error in place of an event that is too large."""
+        """Return the error for an event that is too large."""
         message = f"expected events of at most {self._maximum} bytes (max_event_size), got a larger one; it is left out"
         return LimitError(message, limit="max_event_size", maximum=self._maximum)
 
     def _parse(self, block: bytes) -> Frame | None:
-        """Interpret the lines of one block (section 9.2.6), all line ends LF; None if it has no data field.
+        """Return the frame of a block whose line ends are all LF (section 9.2.6); None if it has no data field.
 
-        An id counts even if its block has no data.
+        An id becomes the last event id even if the block has no data.
         """
         event, retry = b"", None
         data: bytearray | None = None
@@ -306,8 +334,8 @@ class SSEParser:
         return None if data is None else (event, bytes(data), self._id, retry)
 
 
-def _start(name: bytes) -> bytes:
-    """Return the start of a plain block of a name, with the end of the block before it."""
+def _plain_start(name: bytes) -> bytes:
+    """Return the end of a block, followed by the start of a plain block with this name, up to its data."""
     return b"\n\nevent: " + name + b"\ndata: "
 
 
@@ -322,7 +350,7 @@ def _decoded(frame: Frame) -> ServerSentEvent:
 
 
 def _block_end(source: bytes) -> int | None:
-    """Return where the first block of the source ends, its blank line included; None if it does not."""
+    """Return the position after the blank line of the first block; None if the block is unfinished."""
     if _CR in source:
         end = re.search(_BLOCK_END, source)
         return None if end is None else end.end()
@@ -341,7 +369,7 @@ def _as_bytes(chunk: Chunk) -> bytes:
 
 
 def check_size(size: object) -> None:
-    """Raise `TypeError` or `ValueError` unless this can be a `max_event_size`."""
+    """Raise `TypeError` or `ValueError` unless the value is valid as `max_event_size`."""
     if size is None:
         return
     if not isinstance(size, int) or isinstance(size, bool):

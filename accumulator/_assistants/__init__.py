@@ -1,1 +1,1 @@
-"""All that is named after the Assistants API."""
+"""The Assistants API: its models, updates and events, and the functions that read its streams."""

@@ -1,4 +1,4 @@
-"""The accumulator of the Assistants protocol: the core without I/O, and everything that can be read from it."""
+"""The accumulator of the Assistants protocol: it folds events without I/O, and returns snapshots of the result."""
 
 from __future__ import annotations
 
@@ -16,72 +16,80 @@ if TYPE_CHECKING:
 
 
 class Accumulator(BaseAccumulator[Update]):
-    """Fold the events of one run into complete run steps. Does no I/O, and is not thread-safe.
+    """Fold the events of one run into run steps and messages. Does no I/O, and is not thread-safe.
 
-    A run may come in several HTTP bodies: one ends at `requires_action`, and the next begins when tool outputs are
-    submitted. Feed them all to the same accumulator.
+    A run may take several bodies: one body ends when the run has the status "requires_action", and the next begins when
+    the tool outputs are submitted. Feed all bodies of a run to the same accumulator.
+
+    Run steps and messages can be read at any time, complete or not.
 
     Attributes:
-        strict: whether a problem raises `MergeError`, once its event was applied as ever.
-        limits: the bounds on what a server can make it hold.
+        strict: whether a problem raises `MergeError`. The event is folded first, as in tolerant mode.
+        limits: bounds on what a server can make the accumulator store.
 
     """
 
     protocol = ASSISTANTS
 
     def run_steps(self) -> list[RunStep]:
-        """Return every run step as it is now, in order of first sight.
+        """Return a snapshot of each run step, in the order in which the steps were first seen.
 
-        Costs what changed since the last read; a text that grew counts whole.
+        The cost grows with what changed since the last snapshot. A text that grew counts with its whole length.
         """
         return [RunStep.wrap(step.json()) for step in self._engine.resources[RUN_STEPS.name].values()]
 
     def run_step(self, step_id: str) -> RunStep | None:
-        """Return a run step as it is now, None if no event named it. Costs as `run_steps` does for it."""
+        """Return a snapshot of the run step with this id, or None if no event had the id. Costs as in `run_steps`."""
         step = self._engine.resources[RUN_STEPS.name].get(step_id)
         return None if step is None else RunStep.wrap(step.json())
 
     def tool_call(self, step_id: str, index: int) -> ToolCall | None:
-        """Return the tool call at an index of a run step as it is now, None if there is none."""
+        """Return a snapshot of the tool call with this index in the run step with this id, or None if there is none."""
         step = self._engine.resources[RUN_STEPS.name].get(step_id)
         call = None if step is None else step.part_json(index)
         return None if call is None else wrap_tool_call(call)
 
     def messages(self) -> list[Message]:
-        """Return every message as it is now, in order of first sight. Costs as `run_steps`."""
+        """Return a snapshot of each message, in the order in which they were first seen. Costs as in `run_steps`."""
         return [Message.wrap(message.json()) for message in self._engine.resources[MESSAGES.name].values()]
 
     def message(self, message_id: str) -> Message | None:
-        """Return a message as it is now, None if no event named it. Costs as `run_steps` does for it."""
+        """Return a snapshot of the message with this id, or None if no event had the id. Costs as in `run_steps`."""
         message = self._engine.resources[MESSAGES.name].get(message_id)
         return None if message is None else Message.wrap(message.json())
 
     @property
     def outcome(self) -> str | None:
-        """How the last body ended; None while it is open, or before there is one.
+        """How the last body ended; None while the body is open, and before the first body.
 
-        "truncated" if its source broke, else "error" if it had an error event, else the run's last status in it if that
-        is final or "requires_action", else "unknown" if it had `done`, else "truncated".
+        The first of these that applies:
+
+        1. "truncated" if the source of the body, or a hook, raised;
+        2. "error" if the body had an error event;
+        3. the last status of the run in the body, if that status is "completed", "incomplete", "failed", "cancelled",
+           "expired" or "requires_action";
+        4. "unknown" if the body had `done`;
+        5. "truncated".
         """
         return super().outcome
 
     @property
     def error(self) -> ErrorObject | None:
-        """The error of the last body, None if it had none."""
+        """The error in the last error event of the last body; None if the body had no error event."""
         error = self._engine.body.error
         return None if error is None else ErrorObject.wrap(error)
 
     @property
     def current_run(self) -> Run | None:
-        """The run as its last event had it: status, usage, incomplete details and all. None before there was one."""
+        """The run as sent in the last event about it, with status and usage; None before the first such event."""
         return None if self._engine.run is None else Run.wrap(self._engine.run)
 
     @property
     def required_action(self) -> RequiredAction | None:
-        """What the run waits for, by its last event: tool outputs or, on Azure, approvals; None if for nothing."""
+        """What `current_run` waits for: tool outputs or, on Azure, approvals; None if it does not wait."""
         return required_action(self._engine.run)
 
     @property
     def problems(self) -> Sequence[Problem]:
-        """Every problem so far, in order: a sequence that never changes. The same one until there is another."""
+        """Every problem so far, in order. The sequence never changes: read the property again to see new problems."""
         return cast("Sequence[Problem]", self._problems_so_far())

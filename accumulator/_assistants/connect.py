@@ -1,7 +1,7 @@
-"""The HTTP edge: send a request and fold its response. The only module that names httpx.
+"""Send an HTTP request and fold its response. The only module that imports httpx and httpx-sse.
 
-httpx-sse sends the request with the headers that an event stream needs; the bytes of the response go to the parser of
-this library. httpx-sse calls nothing but a client's `stream`, so httpx2's clients work as well.
+httpx-sse sends the request with the headers that an event stream needs. The parser of this library reads the bytes of
+the response. httpx-sse calls only the `stream` method of a client, so the clients of httpx2 work as well.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 
 class Client(Protocol):
-    """A client of httpx or httpx2."""
+    """A sync client of httpx or httpx2."""
 
     @property
     def stream(self) -> Callable[..., AbstractContextManager[object]]:
-        """Send a request and return its response, body unread."""
+        """Send a request; the value is a context manager of the response, whose body is not read yet."""
         ...
 
 
@@ -41,7 +41,7 @@ class AsyncClient(Protocol):
 
     @property
     def stream(self) -> Callable[..., AbstractAsyncContextManager[object]]:
-        """Send a request and return its response, body unread."""
+        """Send a request; the value is a context manager of the response, whose body is not read yet."""
         ...
 
 
@@ -59,27 +59,28 @@ def connect(  # noqa: PLR0913 - the request's three, and accumulate's keywords
     limits: Limits = DEFAULT_LIMITS,
     **kwargs: object,
 ) -> Generator[RunStream, None, None]:
-    """Send a request and yield the stream of its response; leaving the block closes the response.
+    """Send a request and yield the stream of its response. Leaving the `with` block closes the response.
 
     Args:
-        client: of httpx or httpx2; its timeouts apply, and httpx's 5 s between two reads are short for an agent.
-        method: such as "POST".
-        url: what the client takes.
-        into: the accumulator to go on with, as in `accumulate`.
-        handler: what is called with each update, as in `accumulate`.
-        min_interval: seconds between two deltas of one tool call or content part, as in `accumulate`.
-        clock: what measures that, as in `accumulate`.
-        strict: as in `accumulate`.
-        limits: as in `accumulate`.
-        **kwargs: what the client's `stream` takes: `json`, `headers`, `timeout`, ...
+        client: a sync client of httpx or httpx2. Its timeouts apply: httpx waits at most 5 seconds for the next bytes
+            by default, and a run whose tool is busy may be silent for longer.
+        method: the HTTP method, such as "POST".
+        url: the URL, in any form that the client takes.
+        into: the accumulator that receives the events, as in `accumulate`.
+        handler: a callable of one update, as in `accumulate`.
+        min_interval: the least number of seconds between two deltas of one part, as in `accumulate`.
+        clock: the clock that measures the interval, as in `accumulate`.
+        strict: whether a problem raises `MergeError`, as in `accumulate`.
+        limits: the limits of a new accumulator, as in `accumulate`.
+        **kwargs: further arguments of the client's `stream` method: `json`, `headers`, `timeout`, ...
 
     Raises:
-        ResponseError: on entering: the status is not 2xx or the content type no event stream.
-        TypeError: on entering, before anything is sent: an async client; a handler, an
-            interval or a clock that `accumulate` refuses; or `strict` or `limits` beside `into`.
-        ValueError: on entering, before anything is sent: the interval is not more than 0, or not finite.
+        ResponseError: the status is not 2xx, or the content type is not that of an event stream.
+        TypeError: the client is async, or `accumulate` would raise `TypeError` for one of its arguments.
+        ValueError: `min_interval` is not more than 0, or not finite.
 
-    What httpx raises before there is a response passes unchanged.
+    All three are raised when the block is entered; the last two before the request is sent. Exceptions that httpx
+    raises while it sends the request propagate unchanged.
 
     """
     if hasattr(client, "aclose"):
@@ -109,7 +110,7 @@ async def aconnect(  # noqa: PLR0913 - as connect
     limits: Limits = DEFAULT_LIMITS,
     **kwargs: object,
 ) -> AsyncGenerator[AsyncRunStream, None]:
-    """Send a request with an async client and yield the stream of its response: `connect`'s twin."""
+    """Send a request with an async client and yield the stream of its response: the async version of `connect`."""
     if not hasattr(client, "aclose"):
         raise TypeError(f"aconnect() takes an async client, got {type(client).__name__}: use connect()")
     hooks, coalescer = check_handler(handler), make_coalescer(min_interval, clock, ASSISTANTS.fragment)
@@ -126,5 +127,5 @@ async def aconnect(  # noqa: PLR0913 - as connect
 
 
 def _own_headers(kwargs: dict[str, object]) -> dict[str, object]:
-    """Copy the headers: httpx-sse adds its own to the object that it gets, and takes neither None nor pairs."""
+    """Copy the headers into an `httpx.Headers`: httpx-sse changes what it gets, and takes neither None nor pairs."""
     return {**kwargs, "headers": httpx.Headers(cast("httpx.Headers", kwargs.get("headers")))}

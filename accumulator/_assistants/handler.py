@@ -1,4 +1,7 @@
-"""Callbacks by name: a handler calls the hook that is named after the class of an update."""
+"""`Handler`: a handler that calls one of its methods, a hook, for each class of update.
+
+A hook is named after its class of update, except `on_error` and `on_end`.
+"""
 
 from __future__ import annotations
 
@@ -50,26 +53,28 @@ HOOKS: dict[type[Update], str] = {
     UnknownEvent: "on_unknown_event",
     BodyEnded: "on_end",
 }
-"""The hook of each class of update: every member of `Update` has one of its own."""
+"""The hook of each class of update. Each member of `Update` has a hook of its own."""
 
 
 class Handler:
-    """A handler with a hook for each kind of update: subclass it and override the hooks that matter.
+    """A handler with a hook for each class of update. Subclass it and override hooks; the others do nothing.
 
-    Pass an instance as `handler=` to `accumulate`, `connect`, `tap` or their async twins, or call it with the updates
-    that `Accumulator.feed` returns. Each hook takes one update; what it returns is ignored. The hooks of this class do
-    nothing. With an async stream a hook may be a coroutine function, which is awaited before the stream goes on; with
-    any other it is a `TypeError` when the stream is made.
+    Pass an instance as `handler=` to `accumulate`, `connect`, `tap` or the async version of one of these, or call the
+    instance with the updates that `Accumulator.feed` returns.
 
-    A hook runs before the loop over the stream gets its update. An exception that it raises ends the stream and leaves
-    it unchanged.
+    A hook takes one update, and a stream ignores what the hook returns. A hook is called before the loop over the
+    stream gets the update. If a hook raises, the stream ends and the exception propagates unchanged; a tap goes on to
+    pass the bytes, and keeps the exception as its `error`.
+
+    A hook may be a coroutine function in `aaccumulate`, `aconnect` and `atap`: they await each call before they go on.
+    `accumulate`, `connect` and `tap` raise `TypeError` for such a hook before anything is read.
     """
 
     def __call__(self, update: Update, /) -> object:
-        """Call the hook of an update, and return what the hook returns: a coroutine if the hook is async.
+        """Call the hook of the update's class, and return its result: a coroutine if the hook is a coroutine function.
 
         Raises:
-            TypeError: the argument is no update.
+            TypeError: the argument is not an update.
 
         """
         name = HOOKS.get(type(update))
@@ -79,14 +84,14 @@ class Handler:
         return hook(update)
 
     def __hooks__(self) -> dict[str, object]:
-        """Return the hooks by name, to be checked before a stream is read."""
+        """Return each hook by its name. Streams check the hooks before they read anything."""
         return {name: getattr(self, name) for name in HOOKS.values()}
 
     def on_run_step_created(self, update: RunStepCreated, /) -> object:
         """Handle a run step that was seen for the first time."""
 
     def on_run_step_updated(self, update: RunStepUpdated, /) -> object:
-        """Handle a known run step that was sent again, or that a delta changed outside its tool calls."""
+        """Handle a known run step that was sent again, or in which a delta changed a field outside the tool calls."""
 
     def on_run_step_done(self, update: RunStepDone, /) -> object:
         """Handle a run step that ended: completed, failed, cancelled or expired."""
@@ -98,13 +103,13 @@ class Handler:
         """Handle a delta of a tool call, the first one included."""
 
     def on_tool_call_done(self, update: ToolCallDone, /) -> object:
-        """Handle a tool call that is complete, since its step ended."""
+        """Handle a tool call that is complete because its run step ended."""
 
     def on_message_created(self, update: MessageCreated, /) -> object:
         """Handle a message that was seen for the first time."""
 
     def on_message_updated(self, update: MessageUpdated, /) -> object:
-        """Handle a known message that was sent again, or that a delta changed outside its content parts."""
+        """Handle a known message that was sent again, or in which a delta changed a field outside the content parts."""
 
     def on_message_done(self, update: MessageDone, /) -> object:
         """Handle a message that ended: completed or incomplete."""
@@ -116,28 +121,28 @@ class Handler:
         """Handle a delta of a content part, the first one included."""
 
     def on_content_done(self, update: ContentDone, /) -> object:
-        """Handle a content part that is complete, since its message ended."""
+        """Handle a content part that is complete because its message ended."""
 
     def on_run_updated(self, update: RunUpdated, /) -> object:
-        """Handle the run, as sent, if it waits for nothing."""
+        """Handle the run, as sent. `on_requires_action` is called instead if the run waits for an action."""
 
     def on_requires_action(self, update: RequiresAction, /) -> object:
-        """Handle the run, as sent, if it waits for tool outputs or approvals.
+        """Handle the run, as sent, that waits for tool outputs or approvals.
 
-        The hook may submit the outputs and read the stream of the answer to its end, into the same accumulator.
+        The hook may submit the outputs and read the response to its end, into the same accumulator.
         """
 
     def on_unknown_event(self, update: UnknownEvent, /) -> object:
-        """Handle an event of an unknown name or about another object."""
+        """Handle an event of an unknown name, or an event about an object that is not folded."""
 
     def on_error(self, update: ErrorReceived, /) -> object:
-        """Handle an error that the server sent."""
+        """Handle an error event."""
 
     def on_problem(self, update: Problem, /) -> object:
-        """Handle something that is wrong in an event."""
+        """Handle a problem of an event. The other updates about the event are handled first."""
 
     def on_end(self, update: BodyEnded, /) -> object:
-        """Handle the end of a body. A body that ends because another hook raised has the outcome "truncated".
+        """Handle the end of a body. The outcome is "truncated" if the body ends because another hook raised.
 
-        Not called if the stream is closed before its end.
+        Not called if the stream is closed while the body is open.
         """

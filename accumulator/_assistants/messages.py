@@ -1,7 +1,9 @@
-"""Messages, their content parts, and the deltas of both; classes and fields have the names of the Assistants API.
+"""Messages, their content parts, and the deltas of both. Fields have the names of the Assistants API.
 
-The classes of deltas have the fields of the objects that they extend, and an `index` that says which entry of a list a
-delta belongs to. Text grows by deltas; an image or an annotation is complete in one delta.
+Times are in seconds since 1970-01-01 UTC. Nearly every field may be None: both null and an absent key read as None.
+
+A delta has the fields of the object that it extends. The delta of an entry of a list also has an `index`, the index of
+the entry. Text grows by deltas; an image or an annotation is complete in one delta.
 """
 
 from __future__ import annotations
@@ -17,22 +19,22 @@ if TYPE_CHECKING:
 
 
 class FileCitation(Model):
-    """The source that a marker cites."""
+    """The passage of a file that a marker cites."""
 
     file_id: Field[str | None] = Field("Id of the file.")
     quote: Field[str | None] = Field(
-        'The words cited. Servers send "" in a delta, and leave it out when the message ends.'
+        'The words cited. Servers send "" in deltas, and leave the key out of the completed message.'
     )
 
 
 class FileCitationAnnotation(Model):
-    """A marker in the text that cites a file, made by the file search."""
+    """A marker in the text that cites a file. The file search makes such markers."""
 
     type: Field[str | None] = Field('"file_citation".')
     text: Field[str | None] = Field("The marker, as it is in the text.")
     start_index: Field[int | None] = Field("Where the marker begins in the text, in characters.")
     end_index: Field[int | None] = Field("Where the marker ends in the text, in characters, exclusive.")
-    file_citation: Field[FileCitation | None] = Field("The source.", FileCitation.wrap)
+    file_citation: Field[FileCitation | None] = Field("What the marker cites.", FileCitation.wrap)
 
 
 class FilePath(Model):
@@ -59,7 +61,7 @@ class URLCitation(Model):
 
 
 class URLCitationAnnotation(Model):
-    """A marker in the text that cites a web page; Azure only."""
+    """A marker in the text that cites a web page. Azure only."""
 
     type: Field[str | None] = Field('"url_citation".')
     text: Field[str | None] = Field("The marker, as it is in the text.")
@@ -69,13 +71,13 @@ class URLCitationAnnotation(Model):
 
 
 class OtherAnnotation(Model):
-    """An annotation of a type that the API reference does not have; its content is in `extra`."""
+    """An annotation of a type that the API reference lacks. Its content is in `extra`."""
 
     type: Field[str | None] = Field("The type, as sent.")
 
 
 Annotation: TypeAlias = FileCitationAnnotation | FilePathAnnotation | URLCitationAnnotation | OtherAnnotation
-"""An annotation of a text; `type` tells which."""
+"""An annotation of a text. `type` gives the class."""
 
 wrap_annotation: Callable[[Mapping[str, object]], Annotation] = by_type(
     {
@@ -91,9 +93,7 @@ class Text(Model):
     """Text with annotations."""
 
     value: Field[str | None] = Field("The text, with its markers.")
-    annotations: ListField[Annotation] = ListField(
-        "The sources and files that the markers stand for, in order.", wrap_annotation
-    )
+    annotations: ListField[Annotation] = ListField("The annotations, one for each marker, in order.", wrap_annotation)
 
 
 class TextContentBlock(Model):
@@ -111,7 +111,7 @@ class ImageFile(Model):
 
 
 class ImageFileContentBlock(Model):
-    """An image part of a message; the image is in a file."""
+    """A part of a message that is an image in a file."""
 
     type: Field[str | None] = Field('"image_file".')
     image_file: Field[ImageFile | None] = Field("The image.", ImageFile.wrap)
@@ -125,7 +125,7 @@ class ImageURL(Model):
 
 
 class ImageURLContentBlock(Model):
-    """An image part of a message; the image is on the web."""
+    """A part of a message that is an image on the web."""
 
     type: Field[str | None] = Field('"image_url".')
     image_url: Field[ImageURL | None] = Field("The image.", ImageURL.wrap)
@@ -139,7 +139,7 @@ class RefusalContentBlock(Model):
 
 
 class OtherContentBlock(Model):
-    """A content part of a type that the API reference does not have; its content is in `extra`."""
+    """A content part of a type that the API reference lacks. Its content is in `extra`."""
 
     type: Field[str | None] = Field("The type, as sent.")
 
@@ -147,7 +147,7 @@ class OtherContentBlock(Model):
 MessageContent: TypeAlias = (
     TextContentBlock | ImageFileContentBlock | ImageURLContentBlock | RefusalContentBlock | OtherContentBlock
 )
-"""A content part of a message; `type` tells which."""
+"""A content part of a message. `type` gives the class."""
 
 wrap_content: Callable[[Mapping[str, object]], MessageContent] = by_type(
     {
@@ -167,12 +167,12 @@ class MessageIncompleteDetails(Model):
 
 
 def _not_text(json: Mapping[str, object]) -> str:
-    """Return an object that the server sent in place of text, whatever the declared type says."""
+    """Return a copy of an object that the server sent in place of a text, although the declared type is `str`."""
     return cast("str", copy_json(json))
 
 
 class Message(Model):
-    """A message of a thread; in a stream, one that the run creates."""
+    """A message of a thread. The messages in a stream are those that the run creates."""
 
     id: Field[str] = Field('Id of the message, "msg_...".')
     object: Field[str | None] = Field('"thread.message".')
@@ -181,8 +181,8 @@ class Message(Model):
     thread_id: Field[str | None] = Field('Id of the thread, "thread_...".')
     run_id: Field[str | None] = Field('Id of the run that created the message, "run_...".')
     status: Field[str | None] = Field(
-        '"in_progress", "incomplete" or "completed". Azure\'s REST API leaves it out, and its streams may have '
-        '"in_progress" in a message that is completed.'
+        '"in_progress", "incomplete" or "completed". Azure sends no status over REST, and in its streams a completed '
+        'message may have "in_progress".'
     )
     incomplete_details: Field[MessageIncompleteDetails | None] = Field(
         "Why the message is incomplete.", MessageIncompleteDetails.wrap
@@ -192,16 +192,17 @@ class Message(Model):
     role: Field[str | None] = Field('Who wrote the message: "assistant" or "user".')
     content: ListField[MessageContent] = ListField("The content parts, in order.", wrap_content)
     attachments: ListField[_PlainDict] = ListField(
-        "Files attached to the message: each has a `file_id`, and the `tools` that may read it.", copy_object
+        "The files attached to the message, each with a `file_id` and the `tools` that may read it.",
+        copy_object,
     )
     file_ids: ListField[str] = ListField(
-        "Ids of files attached to the message, in version 1 of the API; `attachments` replaced it.", _not_text
+        "Ids of the files attached to the message, in version 1 of the API. Version 2 has `attachments`.", _not_text
     )
     metadata: Field[_PlainDict | None] = Field("Up to 16 texts by key.")
 
     @property
     def text(self) -> str:
-        """The message's text: that of its text parts, joined without a separator, with the markers."""
+        """The text of all text parts, in order and without a separator. Markers are kept."""
         parts = wrap_list(self._json.get("content"), wrap_content)
         texts = [part.text for part in parts if isinstance(part, TextContentBlock)]
         values = [text.value for text in texts if isinstance(text, Text)]
@@ -209,20 +210,20 @@ class Message(Model):
 
 
 class FileCitationDeltaAnnotation(Model):
-    """An annotation that cites a file, complete in the delta that has its marker."""
+    """An annotation that cites a file. It is complete in the delta that has its marker."""
 
-    index: Field[int | None] = Field("Which annotation of the text.")
+    index: Field[int | None] = Field("Index of the annotation in the text.")
     type: Field[str | None] = Field('"file_citation".')
     text: Field[str | None] = Field("The marker, as it is in the text.")
     start_index: Field[int | None] = Field("Where the marker begins in the whole text, in characters.")
     end_index: Field[int | None] = Field("Where the marker ends in the whole text, in characters, exclusive.")
-    file_citation: Field[FileCitation | None] = Field("The source.", FileCitation.wrap)
+    file_citation: Field[FileCitation | None] = Field("What the marker cites.", FileCitation.wrap)
 
 
 class FilePathDeltaAnnotation(Model):
-    """An annotation that stands for a file, complete in the delta that has its marker."""
+    """An annotation that stands for a file. It is complete in the delta that has its marker."""
 
-    index: Field[int | None] = Field("Which annotation of the text.")
+    index: Field[int | None] = Field("Index of the annotation in the text.")
     type: Field[str | None] = Field('"file_path".')
     text: Field[str | None] = Field("The marker, as it is in the text.")
     start_index: Field[int | None] = Field("Where the marker begins in the whole text, in characters.")
@@ -231,9 +232,9 @@ class FilePathDeltaAnnotation(Model):
 
 
 class URLCitationDeltaAnnotation(Model):
-    """An annotation that cites a web page, complete in the delta that has its marker; Azure only."""
+    """An annotation that cites a web page. It is complete in the delta that has its marker. Azure only."""
 
-    index: Field[int | None] = Field("Which annotation of the text.")
+    index: Field[int | None] = Field("Index of the annotation in the text.")
     type: Field[str | None] = Field('"url_citation".')
     text: Field[str | None] = Field("The marker, as it is in the text.")
     start_index: Field[int | None] = Field("Where the marker begins in the whole text, in characters.")
@@ -242,16 +243,16 @@ class URLCitationDeltaAnnotation(Model):
 
 
 class OtherDeltaAnnotation(Model):
-    """A delta of an annotation of a type that the API reference does not have; its content is in `extra`."""
+    """A delta of an annotation of a type that the API reference lacks. Its content is in `extra`."""
 
-    index: Field[int | None] = Field("Which annotation of the text.")
+    index: Field[int | None] = Field("Index of the annotation in the text.")
     type: Field[str | None] = Field("The type, as sent.")
 
 
 AnnotationDelta: TypeAlias = (
     FileCitationDeltaAnnotation | FilePathDeltaAnnotation | URLCitationDeltaAnnotation | OtherDeltaAnnotation
 )
-"""A delta of an annotation; `type` tells which."""
+"""A delta of an annotation. `type` gives the class."""
 
 wrap_annotation_delta: Callable[[Mapping[str, object]], AnnotationDelta] = by_type(
     {
@@ -273,46 +274,46 @@ class TextDelta(Model):
 class TextDeltaBlock(Model):
     """A delta of a text part."""
 
-    index: Field[int | None] = Field("Which content part of the message.")
+    index: Field[int | None] = Field("Index of the content part in the message.")
     type: Field[str | None] = Field('"text".')
     text: Field[TextDelta | None] = Field("The delta of the text.", TextDelta.wrap)
 
 
 class ImageFileDeltaBlock(Model):
-    """An image part, complete in one delta; the image is in a file."""
+    """A delta with a whole part that is an image in a file."""
 
-    index: Field[int | None] = Field("Which content part of the message.")
+    index: Field[int | None] = Field("Index of the content part in the message.")
     type: Field[str | None] = Field('"image_file".')
     image_file: Field[ImageFile | None] = Field("The image.", ImageFile.wrap)
 
 
 class ImageURLDeltaBlock(Model):
-    """An image part, complete in one delta. The reference has it; no server is known to send it."""
+    """A delta with a whole part that is an image on the web. The API reference has it; no known server sends it."""
 
-    index: Field[int | None] = Field("Which content part of the message.")
+    index: Field[int | None] = Field("Index of the content part in the message.")
     type: Field[str | None] = Field('"image_url".')
     image_url: Field[ImageURL | None] = Field("The image.", ImageURL.wrap)
 
 
 class RefusalDeltaBlock(Model):
-    """A delta of a refusal. The reference has it; no server is known to send it."""
+    """A delta of a refusal. The API reference has it; no known server sends it."""
 
-    index: Field[int | None] = Field("Which content part of the message.")
+    index: Field[int | None] = Field("Index of the content part in the message.")
     type: Field[str | None] = Field('"refusal".')
     refusal: Field[str | None] = Field("Text to append.")
 
 
 class OtherDeltaBlock(Model):
-    """A delta of a content part of a type that the API reference does not have; its content is in `extra`."""
+    """A delta of a content part of a type that the API reference lacks. Its content is in `extra`."""
 
-    index: Field[int | None] = Field("Which content part of the message.")
+    index: Field[int | None] = Field("Index of the content part in the message.")
     type: Field[str | None] = Field("The type, as sent.")
 
 
 MessageContentDelta: TypeAlias = (
     TextDeltaBlock | ImageFileDeltaBlock | ImageURLDeltaBlock | RefusalDeltaBlock | OtherDeltaBlock
 )
-"""A delta of a content part; `type` tells which."""
+"""A delta of a content part. `type` gives the class."""
 
 wrap_content_delta: Callable[[Mapping[str, object]], MessageContentDelta] = by_type(
     {
@@ -326,11 +327,11 @@ wrap_content_delta: Callable[[Mapping[str, object]], MessageContentDelta] = by_t
 
 
 class MessageDelta(Model):
-    """A delta of a message. It extends the content parts only: status and times are sent when the message ends."""
+    """A delta of a message. It extends the content parts only; status and times are sent when the message ends."""
 
-    role: Field[str | None] = Field("Who writes the message. The reference has it; OpenAI does not send it.")
+    role: Field[str | None] = Field("Who writes the message. The API reference has it; OpenAI does not send it.")
     content: ListField[MessageContentDelta] = ListField(
-        "Deltas of content parts, in the order sent; there may be several.", wrap_content_delta
+        "Deltas of one or more content parts, in the order sent.", wrap_content_delta
     )
 
 

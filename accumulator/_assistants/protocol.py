@@ -1,7 +1,7 @@
-"""The Assistants protocol on one page: its fields, its objects, its events, and how a body ends.
+"""The Assistants protocol as tables: its fields, its objects, its events, and how a body ends.
 
-Sources: the OpenAI OpenAPI file, the Azure AI Agents specification, and recordings of real servers. Where these
-disagree, the recordings decide.
+The sources are the OpenAPI file of OpenAI, the specification of Azure AI Agents, and recordings of real servers. Where
+they disagree, the recordings decide.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     from accumulator._engine.body import Condition
 
-# Fields. `accumulator._fold.policy` says what each kind of field does.
+# Fields. `accumulator._fold.policy` says how the fields of each set are folded.
 
 POLICY: Final = Policy(
     append=frozenset({"arguments", "input", "logs", "output", "refusal", "requesturl", "response_metadata", "value"}),
     keep_first=frozenset({"file_id", "id", "name", "server_label", "type"}),
     whole=frozenset({"ranking_options"}),
-    list_key="index",  # Azure's tools have lists that the reference does not know
+    list_key="index",  # Azure's tools have keyed lists that the API reference does not have
 )
 
 
@@ -37,15 +37,15 @@ def _object(**fields: Schema) -> Schema:
     return Schema(POLICY, fields)
 
 
-def _list(**fields: Schema) -> Schema:
+def _keyed_list(**fields: Schema) -> Schema:
     return Schema(POLICY, fields, key="index")
 
 
-# Objects. Whatever they do not name is open: unknown tools and fields are folded by the same policy.
+# Objects. A schema names only what must be an object or a keyed list. All other fields are folded by the policy alone.
 
 RUN_STEPS: Final[ResourceType[Update]] = ResourceType(
     name="steps",
-    schema=_object(step_details=_object(tool_calls=_list(code_interpreter=_object(outputs=_list())))),
+    schema=_object(step_details=_object(tool_calls=_keyed_list(code_interpreter=_object(outputs=_keyed_list())))),
     delta_path=("delta",),
     parts_path=("step_details", "tool_calls"),
     delta_has_part_id=True,
@@ -62,7 +62,7 @@ RUN_STEPS: Final[ResourceType[Update]] = ResourceType(
 
 MESSAGES: Final[ResourceType[Update]] = ResourceType(
     name="messages",
-    schema=_object(content=_list(text=_object(annotations=_list()))),
+    schema=_object(content=_keyed_list(text=_object(annotations=_keyed_list()))),
     delta_path=("delta",),
     parts_path=("content",),
     frozen_by_ending=("status",),
@@ -92,11 +92,18 @@ ROLES: Final[Mapping[Word, Role]] = {
     "cancelled": "ending",
     "expired": "ending",
 }
-"""What the event of each word is to its object. `LIFE` in `accumulator._engine.resource` says what that does to it."""
+"""The role of an event by its word. `LIFE` in `accumulator._engine.resource` says what an event of each role does."""
 
 
 class Row(NamedTuple):
-    """What an event's name says: what it is about and, for an object, which one and in which word."""
+    """What the name of an event says.
+
+    Attributes:
+        kind: what the event is about.
+        resource: the type of the object, if the event is about an object that is folded.
+        word: the last word of the name, which gives the role of the event; None without a `resource`.
+
+    """
 
     kind: Literal["resource", "run", "error", "done", "unknown"]
     resource: ResourceType[Update] | None = None
@@ -130,56 +137,67 @@ EVENTS: Final[Mapping[str, Row]] = {
     "error": Row("error"),
     "done": Row("done"),
 }
-"""Every event of the reference, and `done`. Any other name is unknown."""
+"""Every event of the API reference, one row for each, and `done`.
+
+A new event takes one row here. If the last word of its name is new, the word also goes into `Word` and `ROLES`. If the
+event is about a new object, the `ResourceType` of the object also goes into `Assistants.resources`.
+
+Events without a row are unknown. So is `thread.created`: it is about a thread, and threads are not folded.
+"""
 
 _UNKNOWN: Final = Row("unknown")
 
 DONE: Final = "[DONE]"
-"""The data that ends a body, under any name."""
+"""The data of the event that ends a body, whatever the name of the event."""
 
-NAMELESS: Final = "message"
-"""The name of an event without one (WHATWG HTML, 9.2.6). Its data may name it: `{"event": ..., "data": ...}`."""
+DEFAULT_NAME: Final = "message"
+"""The name that WHATWG HTML (section 9.2.6) gives to an event sent without a name. Its data may be an envelope with the
+name and the payload: `{"event": ..., "data": ...}`."""
 
 # The end of a body.
 
-FINAL_STATUSES: Final = frozenset({"completed", "incomplete", "failed", "cancelled", "expired", "requires_action"})
-"""The statuses of a run that a body can end with: nothing follows five of them, and the last waits for the user."""
+BODY_END_STATUSES: Final = frozenset({"completed", "incomplete", "failed", "cancelled", "expired", "requires_action"})
+"""The statuses of a run with which a body can end. All but `requires_action` also end the run."""
 
 OUTCOMES: Final[tuple[tuple[Condition, str | None], ...]] = (
     ("broken", "truncated"),
     ("error", "error"),
-    ("final status", None),  # the status itself
+    ("final status", None),  # the outcome is the status
     ("done", "unknown"),
     ("always", "truncated"),
 )
-"""What decides the outcome of a body, in order, and the outcome."""
+"""What decides the outcome of a body, and the outcome. The first row that applies to the body counts."""
 
 
 class Assistants(Protocol[Update]):
-    """The tables above, as the engine asks for them."""
+    """The tables of this module, in the form in which the engine asks for them."""
 
     resources = (RUN_STEPS, MESSAGES)
-    final_statuses = FINAL_STATUSES
+    final_statuses = BODY_END_STATUSES
     outcomes = OUTCOMES
     done_mark = DONE.encode()
     problem_type = updates.Problem
 
     def decode(self, name: str, data: bytes | str, *, torn: bool) -> Event[Update]:
-        if data in (self.done_mark, DONE):  # no set: it would hash all of the data
+        if data in (self.done_mark, DONE):  # a set would hash all of the data
             return Event("done", name)
         row = EVENTS.get(name, _UNKNOWN)
         if row.kind == "done":
             return _wrong_done(name)
-        if row.kind == "unknown" and name != NAMELESS and not torn:
+        if row.kind == "unknown" and name != DEFAULT_NAME and not torn:
             return Event("unknown", name)
         try:
             payload = cast("Json", parse_json(data))
         except ValueError as exc:
             return _not_json(row, name, text_of(data), str(exc), torn=torn)
-        return _named(row, name, payload) if name != NAMELESS else _nameless(payload)
+        return _event_of_row(row, name, payload) if name != DEFAULT_NAME else _event_by_payload(payload)
 
     def error(self, payload: Json) -> JSONObject:
-        """Return the nested error object, the flat one, or one whose message is whatever was sent."""
+        """Return the error object of an error event.
+
+        The error is the value of the key `error` if the payload has one, else the payload. An error that is not an
+        object becomes the `message` of a new object.
+        """
         if isinstance(payload, dict):
             nested = payload.get("error")
             if nested is None:
@@ -217,32 +235,38 @@ class Assistants(Protocol[Update]):
 ASSISTANTS: Final = Assistants()
 
 
-def _named(row: Row, name: str, payload: Json, within: tuple[str, ...] = ()) -> Event[Update]:
+def _event_of_row(row: Row, name: str, payload: Json, within: tuple[str, ...] = ()) -> Event[Update]:
+    """Make the event of a row of `EVENTS`. `within` are the keys in the data that lead to the payload."""
     role: Role = "repeat" if row.word is None else ROLES[row.word]
     status = payload.get("status") if row.kind == "run" and isinstance(payload, dict) else None
     return Event(row.kind, name, payload, row.resource, role, status if isinstance(status, str) else None, within)
 
 
-def _nameless(payload: Json) -> Event[Update]:
-    """Decode an event without a name by its data: an envelope, an error, or unknown."""
+def _event_by_payload(payload: Json) -> Event[Update]:
+    """Make the event of data that was sent without a name: an envelope, an error, or an unknown event."""
     if isinstance(payload, dict):
         name = payload.get("event")
         if isinstance(name, str) and "data" in payload:
             row, inner = EVENTS.get(name, _UNKNOWN), payload["data"]
             if inner == DONE:
                 return Event("done", name)
-            return _wrong_done(name) if row.kind == "done" else _named(row, name, inner, ("data",))
+            return _wrong_done(name) if row.kind == "done" else _event_of_row(row, name, inner, ("data",))
         if payload.get("error") is not None:
-            return Event("error", NAMELESS, payload)
-    return Event("unknown", NAMELESS, payload)
+            return Event("error", DEFAULT_NAME, payload)
+    return Event("unknown", DEFAULT_NAME, payload)
 
 
 def _wrong_done(name: str) -> Event[Update]:
+    """Make the event of a `done` whose data is not `[DONE]`: an undecodable one."""
     return Event("undecodable", name, message=f"expected the data {DONE}, got other data")
 
 
 def _not_json(row: Row, name: str, text: str, message: str, *, torn: bool) -> Event[Update]:
-    """Decode an event whose data is no JSON: fine for an error, and for an unknown event that was not cut."""
+    """Make the event of data that is not JSON.
+
+    An error may have any text as its data. So may an unknown event, unless its block is torn or its data starts with
+    "{", which looks like an envelope that is damaged. Any other event is undecodable.
+    """
     if row.kind == "error":
         return Event("error", name, text)
     if row.kind == "unknown" and not torn and not text.lstrip().startswith("{"):
@@ -251,6 +275,6 @@ def _not_json(row: Row, name: str, text: str, message: str, *, torn: bool) -> Ev
 
 
 def required_action(run: JSONObject | None) -> RequiredAction | None:
-    """Return what a run waits for, None if it waits for nothing."""
+    """Return the required action of a run with the status "requires_action"; None for any other run."""
     action = run.get("required_action") if run is not None and run.get("status") == "requires_action" else None
     return RequiredAction.wrap(action) if isinstance(action, dict) else None

@@ -1,10 +1,10 @@
-"""Run steps, their tool calls, and the deltas of both; classes and fields have the names of the Assistants API.
+"""Run steps, their tool calls, and the deltas of both. Fields have the names of the Assistants API.
 
-Times are in seconds since 1970-01-01 UTC. Nearly every field may be None, for null as well as for an absent key: it is
-typed as what servers really send.
+Times are in seconds since 1970-01-01 UTC. Nearly every field may be None: both null and an absent key read as None. The
+types are those that servers send, where these differ from the API reference.
 
-The classes of deltas have the fields of the objects that they extend, and an `index` that says which entry of a list a
-delta belongs to. Only the first delta of a tool call is sure to have an `id`; later ones have what they append.
+A delta has the fields of the object that it extends. The delta of an entry of a list also has an `index`, the index of
+the entry. The first delta of a tool call has the `id` of the call; the later ones usually have only what they append.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 
 RunStepInclude: TypeAlias = Literal["step_details.tool_calls[*].file_search.results[*].content"]
-"""What the query parameter `include[]` may ask for: the text that a file search found."""
+"""The value of the query parameter `include[]` that asks for the text that a file search found."""
 
 
 class MessageCreation(Model):
-    """Which message a step created."""
+    """The message that a step created."""
 
     message_id: Field[str | None] = Field("Id of the message.")
 
 
 class MessageCreationStepDetails(Model):
-    """Details of a step that creates a message; complete when the step is created."""
+    """Details of a step that creates a message. They are complete when the step is created."""
 
     type: Field[str | None] = Field('"message_creation".')
-    message_creation: Field[MessageCreation | None] = Field("Which message the step created.", MessageCreation.wrap)
+    message_creation: Field[MessageCreation | None] = Field("The message that the step created.", MessageCreation.wrap)
 
 
 class CodeInterpreterLogOutput(Model):
@@ -43,7 +43,7 @@ class CodeInterpreterLogOutput(Model):
 
 
 class CodeInterpreterImage(Model):
-    """Which image the code made."""
+    """The file of an image that the code made."""
 
     file_id: Field[str | None] = Field('Id of the file, "file-..." at OpenAI, "assistant-..." at Azure.')
 
@@ -56,13 +56,13 @@ class CodeInterpreterImageOutput(Model):
 
 
 class OtherOutput(Model):
-    """An output of a type that the API reference does not have; its content is in `extra`."""
+    """An output of a type that the API reference lacks. Its content is in `extra`."""
 
     type: Field[str | None] = Field("The type, as sent.")
 
 
 CodeInterpreterOutput: TypeAlias = CodeInterpreterLogOutput | CodeInterpreterImageOutput | OtherOutput
-"""An output of the code interpreter; `type` tells which."""
+"""An output of the code interpreter. `type` gives the class."""
 
 wrap_output: Callable[[Mapping[str, object]], CodeInterpreterOutput] = by_type(
     {"logs": CodeInterpreterLogOutput, "image": CodeInterpreterImageOutput}, OtherOutput
@@ -74,7 +74,7 @@ class CodeInterpreter(Model):
 
     input: Field[str | None] = Field("The code.")
     outputs: ListField[CodeInterpreterOutput] = ListField(
-        "The outputs, in order. Servers often send none, even if the code ends in an expression.", wrap_output
+        "The outputs, in order. Servers often send no outputs, even for code that ends in an expression.", wrap_output
     )
 
 
@@ -107,12 +107,12 @@ class FileSearchResult(Model):
 
     file_id: Field[str | None] = Field("Id of the file.")
     file_name: Field[str | None] = Field("Name of the file.")
-    score: Field[float | None] = Field("How well the result fits, 0 to 1; an int if the server sent one.")
+    score: Field[float | None] = Field("How well the result fits, 0 to 1. An int if the server sent an int.")
     attributes: Field[dict[str, object] | None] = Field(
-        "The file's attributes. Servers send them; the reference lacks them."
+        "The attributes of the file. Servers send them; the API reference lacks them."
     )
     content: ListField[FileSearchResultContent] = ListField(
-        "The text found; empty unless the request had `include[]` (see `RunStepInclude`).", FileSearchResultContent.wrap
+        "The text found. Empty unless the request had `include[]`, see `RunStepInclude`.", FileSearchResultContent.wrap
     )
 
 
@@ -123,7 +123,7 @@ class FileSearch(Model):
         "How results are ranked.", FileSearchRankingOptions.wrap
     )
     results: ListField[FileSearchResult] = ListField(
-        "The results, best first. Deltas have none: results are sent when the step ends.", FileSearchResult.wrap
+        "The results, best first. They are sent when the step ends; deltas have no results.", FileSearchResult.wrap
     )
 
 
@@ -141,28 +141,28 @@ class Function(WithArguments, Model):
     name: Field[str | None] = Field("Name of the function.")
     arguments: Field[str | None] = Field("The arguments as the model wrote them, meant to be JSON text.")
     output: Field[str | None] = Field(
-        "The output that was submitted for the call; None until the step ends, in the stream after the submission."
+        "The output that was submitted for the call; None until the step ends, which is in the next body of the run."
     )
 
 
 class FunctionToolCall(Model):
     """A call of a function that the API's client runs."""
 
-    id: Field[str | None] = Field('Id of the call, "call_..."; its output is submitted under it.')
+    id: Field[str | None] = Field('Id of the call, "call_...". The output of the call is submitted with this id.')
     type: Field[str | None] = Field('"function".')
     function: Field[Function | None] = Field("Name, arguments and output.", Function.wrap)
 
 
 class OtherToolCall(WithArguments, Model):
-    """A call of a tool that the API reference does not have, such as Azure's "mcp"; its content is in `extra`.
+    """A call of a tool that the API reference lacks, such as "mcp" of Azure. Its content is in `extra`.
 
-    `parse_arguments` reads the key `arguments` of the call, as "mcp" has it, or else that of the first object in the
-    call that has one.
+    `parse_arguments` reads the key `arguments` of the call or, if the call has no such key, of the first object in the
+    call that has the key.
     """
 
     id: Field[str | None] = Field("Id of the call.")
     type: Field[str | None] = Field(
-        'The type, as sent. The content may be under another key: that of Azure\'s "openapi" is under `function`.'
+        'The type, as sent. The key of the content may differ from the type: "openapi" of Azure has `function`.'
     )
 
     def _arguments(self) -> object:
@@ -171,7 +171,7 @@ class OtherToolCall(WithArguments, Model):
 
 
 ToolCall: TypeAlias = CodeInterpreterToolCall | FileSearchToolCall | FunctionToolCall | OtherToolCall
-"""A tool call of a run step; `type` tells which."""
+"""A tool call of a run step. `type` gives the class."""
 
 wrap_tool_call: Callable[[Mapping[str, object]], ToolCall] = by_type(
     {
@@ -191,13 +191,13 @@ class ToolCallsStepDetails(Model):
 
 
 class OtherStepDetails(Model):
-    """Details of a type that the API reference does not have, such as Azure's "activities"; see `extra`."""
+    """Details of a type that the API reference lacks, such as "activities" of Azure. Their content is in `extra`."""
 
     type: Field[str | None] = Field("The type, as sent.")
 
 
 StepDetails: TypeAlias = MessageCreationStepDetails | ToolCallsStepDetails | OtherStepDetails
-"""What a run step does; `type` tells which."""
+"""What a run step does. `type` gives the class."""
 
 wrap_step_details: Callable[[Mapping[str, object]], StepDetails] = by_type(
     {"message_creation": MessageCreationStepDetails, "tool_calls": ToolCallsStepDetails}, OtherStepDetails
@@ -211,10 +211,10 @@ class Usage(Model):
     completion_tokens: Field[int | None] = Field("Tokens written.")
     total_tokens: Field[int | None] = Field("Tokens read and written.")
     prompt_token_details: Field[dict[str, object] | None] = Field(
-        "`cached_tokens` of those read. Servers spell the key so; the reference lacks it."
+        "How many tokens read were cached, as `cached_tokens`. Servers send this key; the API reference lacks it."
     )
     completion_tokens_details: Field[dict[str, object] | None] = Field(
-        "`reasoning_tokens` of those written. OpenAI only; the reference lacks it."
+        "How many tokens written were reasoning, as `reasoning_tokens`. OpenAI only; the API reference lacks it."
     )
 
 
@@ -239,48 +239,48 @@ class RunStep(Model):
     cancelled_at: Field[int | None] = Field("When the step was cancelled.")
     completed_at: Field[int | None] = Field("When the step was completed.")
     expires_at: Field[int | None] = Field(
-        "When the step will expire; None once the run is over. Servers always send it; the reference lacks it."
+        "When the step will expire; None after the run ended. Servers always send it; the API reference lacks it."
     )
     expired_at: Field[int | None] = Field(
-        "When the step expired. The reference has it; OpenAI and Azure send `expires_at` only."
+        "When the step expired. The API reference has it; OpenAI and Azure send `expires_at` only."
     )
     failed_at: Field[int | None] = Field("When the step failed.")
     last_error: Field[LastError | None] = Field("Why the step failed.", LastError.wrap)
-    metadata: Field[_PlainDict | None] = Field("Up to 16 texts by key. The reference has it; servers do not send it.")
+    metadata: Field[_PlainDict | None] = Field("Up to 16 texts by key. The API reference has it; servers send none.")
     step_details: Field[StepDetails | None] = Field("What the step does.", wrap_step_details)
     usage: Field[Usage | None] = Field("Tokens used; None while the step is in progress.", Usage.wrap)
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
-        """The step's tool calls, in the order of their indexes; () if it has none."""
+        """The tool calls of the step, in the order of their indexes; () if the step has no tool calls."""
         return wrap_list(get_member(self._json.get("step_details"), "tool_calls"), wrap_tool_call)
 
 
 class CodeInterpreterLogs(Model):
-    """A delta of printed text."""
+    """A delta of text that the code printed."""
 
-    index: Field[int | None] = Field("Which output of the call.")
+    index: Field[int | None] = Field("Index of the output in the call.")
     type: Field[str | None] = Field('"logs".')
     logs: Field[str | None] = Field("Text to append.")
 
 
 class CodeInterpreterOutputImage(Model):
-    """An image, complete in one delta."""
+    """A delta with a whole image."""
 
-    index: Field[int | None] = Field("Which output of the call.")
+    index: Field[int | None] = Field("Index of the output in the call.")
     type: Field[str | None] = Field('"image".')
     image: Field[CodeInterpreterImage | None] = Field("The image.", CodeInterpreterImage.wrap)
 
 
 class OtherOutputDelta(Model):
-    """A delta of an output of a type that the API reference does not have; its content is in `extra`."""
+    """A delta of an output of a type that the API reference lacks. Its content is in `extra`."""
 
-    index: Field[int | None] = Field("Which output of the call.")
+    index: Field[int | None] = Field("Index of the output in the call.")
     type: Field[str | None] = Field("The type, as sent.")
 
 
 CodeInterpreterOutputDelta: TypeAlias = CodeInterpreterLogs | CodeInterpreterOutputImage | OtherOutputDelta
-"""A delta of an output of the code interpreter; `type` tells which."""
+"""A delta of an output of the code interpreter. `type` gives the class."""
 
 wrap_output_delta: Callable[[Mapping[str, object]], CodeInterpreterOutputDelta] = by_type(
     {"logs": CodeInterpreterLogs, "image": CodeInterpreterOutputImage}, OtherOutputDelta
@@ -297,46 +297,46 @@ class CodeInterpreterDelta(Model):
 class CodeInterpreterToolCallDelta(Model):
     """A delta of a call of the code interpreter."""
 
-    index: Field[int | None] = Field("Which tool call of the step.")
-    id: Field[str | None] = Field("Id of the call; in its first delta only.")
+    index: Field[int | None] = Field("Index of the tool call in the step.")
+    id: Field[str | None] = Field("Id of the call. Only the first delta of the call has it.")
     type: Field[str | None] = Field('"code_interpreter".')
     code_interpreter: Field[CodeInterpreterDelta | None] = Field("Code and outputs.", CodeInterpreterDelta.wrap)
 
 
 class FileSearchToolCallDelta(Model):
-    """A delta of a call of the file search; each call has one, with its options and no results."""
+    """A delta of a call of the file search. Each call has one delta, with the options and without results."""
 
-    index: Field[int | None] = Field("Which tool call of the step.")
+    index: Field[int | None] = Field("Index of the tool call in the step.")
     id: Field[str | None] = Field("Id of the call.")
     type: Field[str | None] = Field('"file_search".')
     file_search: Field[FileSearch | None] = Field(
-        "The options, complete. The reference says that it is always empty; servers fill it.", FileSearch.wrap
+        "All options. The API reference says that this object is always empty; servers fill it.", FileSearch.wrap
     )
 
 
 class FunctionToolCallDelta(Model):
     """A delta of a call of a function."""
 
-    index: Field[int | None] = Field("Which tool call of the step.")
-    id: Field[str | None] = Field("Id of the call; in its first delta only.")
+    index: Field[int | None] = Field("Index of the tool call in the step.")
+    id: Field[str | None] = Field("Id of the call. Only the first delta of the call has it.")
     type: Field[str | None] = Field('"function".')
     function: Field[Function | None] = Field(
-        "In the first delta the name, with empty arguments; then only arguments to append.", Function.wrap
+        "The name and empty arguments in the first delta of the call, arguments to append in the others.", Function.wrap
     )
 
 
 class OtherToolCallDelta(Model):
-    """A delta of a call of a tool that the API reference does not have; its content is in `extra`."""
+    """A delta of a call of a tool that the API reference lacks. Its content is in `extra`."""
 
-    index: Field[int | None] = Field("Which tool call of the step.")
-    id: Field[str | None] = Field("Id of the call; in its first delta only.")
+    index: Field[int | None] = Field("Index of the tool call in the step.")
+    id: Field[str | None] = Field("Id of the call. Only the first delta of the call has it.")
     type: Field[str | None] = Field("The type, as sent.")
 
 
 ToolCallDeltaEntry: TypeAlias = (
     CodeInterpreterToolCallDelta | FileSearchToolCallDelta | FunctionToolCallDelta | OtherToolCallDelta
 )
-"""A delta of a tool call; `type` tells which."""
+"""A delta of a tool call. `type` gives the class."""
 
 wrap_tool_call_delta: Callable[[Mapping[str, object]], ToolCallDeltaEntry] = by_type(
     {
@@ -349,10 +349,10 @@ wrap_tool_call_delta: Callable[[Mapping[str, object]], ToolCallDeltaEntry] = by_
 
 
 class RunStepDeltaMessageDelta(Model):
-    """A delta of the details of a step that creates a message. The reference has it; no server is known to send it."""
+    """A delta of the details of a step that creates a message. The API reference has it; no known server sends it."""
 
     type: Field[str | None] = Field('"message_creation".')
-    message_creation: Field[MessageCreation | None] = Field("Which message the step creates.", MessageCreation.wrap)
+    message_creation: Field[MessageCreation | None] = Field("The message that the step creates.", MessageCreation.wrap)
 
 
 class ToolCallDeltaObject(Model):
@@ -360,18 +360,18 @@ class ToolCallDeltaObject(Model):
 
     type: Field[str | None] = Field('"tool_calls".')
     tool_calls: ListField[ToolCallDeltaEntry] = ListField(
-        "Deltas of tool calls, in the order sent; servers send one at a time.", wrap_tool_call_delta
+        "Deltas of tool calls, in the order sent. Servers send one per event.", wrap_tool_call_delta
     )
 
 
 class OtherStepDetailsDelta(Model):
-    """A delta of details of a type that the API reference does not have; its content is in `extra`."""
+    """A delta of details of a type that the API reference lacks. Its content is in `extra`."""
 
     type: Field[str | None] = Field("The type, as sent.")
 
 
 StepDetailsDelta: TypeAlias = RunStepDeltaMessageDelta | ToolCallDeltaObject | OtherStepDetailsDelta
-"""A delta of a run step's details; `type` tells which."""
+"""A delta of the details of a run step. `type` gives the class."""
 
 wrap_step_details_delta: Callable[[Mapping[str, object]], StepDetailsDelta] = by_type(
     {"message_creation": RunStepDeltaMessageDelta, "tool_calls": ToolCallDeltaObject}, OtherStepDetailsDelta
@@ -379,7 +379,7 @@ wrap_step_details_delta: Callable[[Mapping[str, object]], StepDetailsDelta] = by
 
 
 class RunStepDelta(Model):
-    """A delta of a run step. It extends the details only: status and usage are sent when the step ends."""
+    """A delta of a run step. It extends the details only; status and usage are sent when the step ends."""
 
     step_details: Field[StepDetailsDelta | None] = Field("The delta of the details.", wrap_step_details_delta)
 

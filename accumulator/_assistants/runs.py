@@ -1,6 +1,6 @@
-"""Runs, the actions that they require, and the errors that servers send; named as in the Assistants API.
+"""Runs, the actions that runs require, and the errors that servers send. Fields have the names of the Assistants API.
 
-Times are in seconds since 1970-01-01 UTC. Nearly every field may be None, for null as well as for an absent key.
+Times are in seconds since 1970-01-01 UTC. Nearly every field may be None: both null and an absent key read as None.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 
 class RequiredMCPToolCall(WithArguments, Model):
-    """A call of a tool of an MCP server that waits for approval; Azure only."""
+    """A call of a tool of an MCP server. The call waits for approval. Azure only."""
 
-    id: Field[str | None] = Field('Id of the call, "call_..."; its approval is submitted under it.')
+    id: Field[str | None] = Field('Id of the call, "call_...". The approval of the call is submitted with this id.')
     type: Field[str | None] = Field('"mcp".')
     name: Field[str | None] = Field("Name of the tool.")
-    server_label: Field[str | None] = Field("Which of the assistant's MCP servers has the tool.")
+    server_label: Field[str | None] = Field("Label of the MCP server that has the tool.")
     arguments: Field[str | None] = Field("The arguments as the model wrote them, meant to be JSON text.")
 
 
 RequiredToolCall: TypeAlias = FunctionToolCall | RequiredMCPToolCall | OtherToolCall
-"""A tool call that a run waits for, a function's output or an MCP tool's approval; `type` tells which."""
+"""A tool call that waits for its output or for approval. `type` gives the class."""
 
 wrap_required_tool_call: Callable[[Mapping[str, object]], RequiredToolCall] = by_type(
     {"function": FunctionToolCall, "mcp": RequiredMCPToolCall}, OtherToolCall
@@ -40,7 +40,7 @@ class SubmitToolOutputs(Model):
 
 
 class SubmitToolApproval(Model):
-    """Tool calls that wait for approval; Azure only, for MCP servers."""
+    """Tool calls of MCP servers that wait for approval. Azure only."""
 
     tool_calls: ListField[RequiredToolCall] = ListField('The calls, of type "mcp".', wrap_required_tool_call)
 
@@ -54,7 +54,7 @@ class RequiredAction(Model):
 
     @property
     def tool_calls(self) -> tuple[RequiredToolCall, ...]:
-        """The calls that the run waits for: those that need outputs, then those that need approval."""
+        """All calls that the run waits for: first the calls that need outputs, then the calls that need approval."""
         waiting = (self._json.get("submit_tool_outputs"), self._json.get("submit_tool_approval"))
         return tuple(
             call for json in waiting for call in wrap_list(get_member(json, "tool_calls"), wrap_required_tool_call)
@@ -77,16 +77,16 @@ class Run(Model):
     assistant_id: Field[str | None] = Field('Id of the assistant, "asst_...".')
     status: Field[str | None] = Field(
         '"queued", "in_progress", "requires_action", "cancelling", "cancelled", "failed", "completed", "incomplete" or '
-        '"expired". It may differ from the name of the event that carried the run.'
+        '"expired". It may differ from the status in the name of the event.'
     )
     required_action: Field[RequiredAction | None] = Field("What the run waits for.", RequiredAction.wrap)
     last_error: Field[LastError | None] = Field("Why the run failed.", LastError.wrap)
-    usage: Field[Usage | None] = Field("Tokens used; None until the run is over.", Usage.wrap)
+    usage: Field[Usage | None] = Field("Tokens used; None until the run ends.", Usage.wrap)
     incomplete_details: Field[RunIncompleteDetails | None] = Field(
         "Why the run is incomplete.", RunIncompleteDetails.wrap
     )
     started_at: Field[int | None] = Field("When the run was started.")
-    expires_at: Field[int | None] = Field("When the run will expire; None once it is over.")
+    expires_at: Field[int | None] = Field("When the run will expire; None after the run ended.")
     cancelled_at: Field[int | None] = Field("When the run was cancelled.")
     failed_at: Field[int | None] = Field("When the run failed.")
     completed_at: Field[int | None] = Field("When the run was completed.")
@@ -97,9 +97,9 @@ class Run(Model):
 
 
 class ErrorObject(Model):
-    """The error that an error event carries."""
+    """The error of an error event."""
 
     message: Field[str | None] = Field("What happened, in words.")
     type: Field[str | None] = Field('Kind of the error, such as "server_error".')
-    param: Field[str | None] = Field("Which parameter of the request is to blame.")
-    code: Field[str | None] = Field("The error's code; servers send null with a `server_error`.")
+    param: Field[str | None] = Field("The parameter of the request that caused the error.")
+    code: Field[str | None] = Field('Code of the error. Servers send null for the type "server_error".')

@@ -1,4 +1,7 @@
-"""Streams of an Assistants run: what reads a source into an `Accumulator`, and what taps one."""
+"""Streams and taps of an Assistants run: both fold a source into an `Accumulator`.
+
+A stream yields the updates. A tap yields the bytes of the source unchanged.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from accumulator._streams.reading import Reading
 
 
-def accumulate(  # noqa: PLR0913 - the source, and what to do with it by name
+def accumulate(  # noqa: PLR0913 - all but the source are keywords
     source: object,
     *,
     into: Accumulator | None = None,
@@ -35,35 +38,41 @@ def accumulate(  # noqa: PLR0913 - the source, and what to do with it by name
     strict: bool = False,
     limits: Limits = DEFAULT_LIMITS,
 ) -> RunStream:
-    """Fold a stream of server-sent events, and hand out the updates while it is read.
+    """Fold a stream of server-sent events, and return an iterator of the updates.
 
-    Nothing is read before the first step of the iteration, and only `with` or `close` closes anything.
+    Nothing is read before the first step of the iteration. Only `with` and `close` close the source.
 
     Args:
-        source: what gives the bytes: a response of httpx, httpx2, requests or urllib, an `EventSource`, a stream of
-            openai-python, anything else with `iter_bytes`; a binary file or pipe; an iterable of bytes; or an iterable
-            of events with `.event` and `.data`. A response is one body and is not read further after `done`; the
-            others may hold several bodies. The status and content type of a response are checked at the first step.
-        into: the accumulator to go on with, such as one that holds the first stream of a run whose tool outputs were
-            submitted; a new one by default.
-        handler: a callable of one update, such as a `Handler`; it is called with each update before the loop has it,
-            in a drain too. If it raises, the stream ends with that exception: the event in hand is folded whole, a body
-            that is open ends as truncated, and the handler is called once more, with that `BodyEnded`.
-        min_interval: seconds between two deltas of one tool call or content part, for a display that need not be drawn
-            more often. Deltas that come faster are merged into one, which has the `event_number` of its last fragment;
-            the first after a pause comes at once. No text is lost. All other updates come at once, after all that was
-            held: created, done, problems, also a delta without a usable index. This loop cannot wake up while it waits
-            for the source, so the last deltas before a silence come with whatever ends it; `aaccumulate` hands them out
-            when the interval is over. In the loop the accumulator may be ahead of a delta.
-        clock: what measures the interval: a callable that returns seconds and never goes back.
-        strict: whether a `Problem` raises `MergeError`, for a new accumulator.
+        source: what is read. One of:
+
+            - a response of httpx, httpx2, requests or urllib, an `EventSource`, a stream of openai-python, or any other
+              object with `iter_bytes`;
+            - a binary file or pipe;
+            - an iterable of bytes;
+            - an iterable of events with `.event` and `.data`.
+
+            A response is one body and is not read after the end of the body. Other sources may have several bodies. The
+            status and content type of a response are checked at the first step.
+        into: the accumulator that receives the events; a new one by default. Pass the accumulator of the first stream
+            to fold a second body of the same run.
+        handler: a callable of one update, such as a `Handler`. It is called with each update before the loop gets the
+            update, also while `until_done` or `final_run_steps` reads. If it raises, the stream ends and the exception
+            propagates. The current event is folded as a whole. If a body is open, it ends as "truncated", and the
+            handler is called once more, with the `BodyEnded`.
+        min_interval: the least number of seconds between two deltas of one tool call or content part, for displays.
+            Deltas that arrive sooner are held and merged into one, with the `event_number` of the last; no text is
+            lost. Any other update, and a delta without a usable index, is handed out at once, after all held deltas.
+            While the source is silent, held deltas wait for its next event or its end; in `aaccumulate` they do not. In
+            the loop the accumulator may be ahead of the delta.
+        clock: the clock that measures the interval: a callable that returns seconds and never goes back.
+        strict: whether a problem raises `MergeError`; for a new accumulator.
         limits: the limits of a new accumulator.
 
     Raises:
-        TypeError: the source is nothing that can be read here; the handler, or a hook of it, is async or cannot take
-            one argument; the interval is no number, or the clock cannot be called; or `strict` or `limits` beside
-            `into`: it has its own.
-        ValueError: the interval is not more than 0, or not finite.
+        TypeError: the source cannot be read, or only with `await`; the handler, or a hook of the handler, is a
+            coroutine function or cannot take one argument; `into` is not an `Accumulator`; `strict` or `limits` is
+            given together with `into`; `min_interval` is not a number; or `clock` is not callable.
+        ValueError: `min_interval` is not more than 0, or not finite.
 
     """
     hooks, coalescer = check_handler(handler, "aaccumulate"), make_coalescer(min_interval, clock, ASSISTANTS.fragment)
@@ -81,19 +90,22 @@ def aaccumulate(  # noqa: PLR0913 - as accumulate
     strict: bool = False,
     limits: Limits = DEFAULT_LIMITS,
 ) -> AsyncRunStream:
-    """Fold a stream of server-sent events that is read with `await`: `accumulate`'s twin, with the same updates.
+    """Fold a stream of server-sent events that is read with `await`: the async version of `accumulate`.
 
-    Not a coroutine function: iterate the result with `async for`, or await its methods that drain it. Besides what
-    `accumulate` names, in its async form, it takes responses of aiohttp, `asyncio.StreamReader` and the files of
-    aiofiles, anyio and trio. The handler may be a coroutine function or have some for hooks: each is awaited before the
-    next is called. Cancellation in a hook passes unchanged and ends nothing: the loop may go on, with the update of
-    that hook, which is not called again.
+    The updates, the arguments and the errors are those of `accumulate`, with these differences:
 
-    With `min_interval` no delta is held for longer than that, also while the source is silent: while something is held,
-    a task reads the source, and goes on when the interval is over. Closing the stream cancels the task, and so does
-    cancelling whoever waits for the stream. The task is asyncio's: where none runs, as under trio, deltas are held as
-    in the sync loop. A source that ties itself to the task that reads it, by `asyncio.timeout` around a `yield` for
-    example, cannot be read so.
+    - This is not a coroutine function. Iterate over the result with `async for`, or await its `until_done` or
+      `final_run_steps`.
+    - The source is read with `await`: the async forms of the sources of `accumulate`, responses of aiohttp,
+      `asyncio.StreamReader`, and the files of aiofiles, anyio and trio.
+    - The handler, or any of its hooks, may be a coroutine function. Each call is awaited before the next. If a call is
+      cancelled, the cancellation propagates unchanged and the stream stays usable: its next update is the one of the
+      cancelled call, which is not repeated.
+    - With `min_interval` no delta is held longer than the interval, even while the source is silent. While a delta is
+      held, an asyncio task reads the source. The task is cancelled when the stream is closed, and when the caller that
+      waits for the stream is cancelled. Without asyncio, as under trio, deltas are held as in `accumulate`. A source
+      that must be read by one task, such as a generator with `asyncio.timeout` around a `yield`, cannot be used with
+      `min_interval`.
     """
     hooks, coalescer = check_handler(handler), make_coalescer(min_interval, clock, ASSISTANTS.fragment)
     made = make_async_source(source, "aaccumulate", "accumulate")
@@ -101,19 +113,21 @@ def aaccumulate(  # noqa: PLR0913 - as accumulate
 
 
 def tap(source: object, *, into: Accumulator | None = None, handler: Callback[Update] | None = None) -> Tap:
-    """Pass the bytes of a stream through untouched, folding them on the way.
+    """Return an iterator of the chunks of a stream, unchanged, that folds them on the way.
 
-    For those who may watch a stream but not consume it: a proxy, whoever hands it to an SDK, telemetry.
+    Use it to watch a stream that somebody else consumes, as in a proxy, in telemetry or in front of an SDK.
 
     Args:
-        source: what gives the bytes, as in `accumulate`, to the last of them: those after `done` are passed on too. An
-            iterable of events has no bytes to pass on: a `TypeError` when the first of them comes.
-        into: the accumulator that the bytes are folded into; by default a new one, an attribute of the result.
-        handler: what is called with each update, before the chunk that brought it is passed on.
+        source: what is read, as in `accumulate`, but not an iterable of events: the first event raises `TypeError`. A
+            tap reads to the end of the source, also after `done`.
+        into: the accumulator that receives the events; a new one by default.
+        handler: a callable of one update, such as a `Handler`. It is called with each update before the tap yields the
+            chunk that completes the event. If it raises, the chunks are still yielded, and the exception is the `error`
+            of the tap.
 
     Raises:
-        TypeError: the source is nothing that can be read here; the handler, or a hook of it, is async or cannot take
-            one argument; or `into` is no accumulator.
+        TypeError: the source cannot be read, or only with `await`; the handler, or a hook of the handler, is a
+            coroutine function or cannot take one argument; or `into` is not an `Accumulator`.
 
     """
     hooks = check_handler(handler, "atap")
@@ -121,17 +135,18 @@ def tap(source: object, *, into: Accumulator | None = None, handler: Callback[Up
 
 
 def atap(source: object, *, into: Accumulator | None = None, handler: Callback[Update] | None = None) -> AsyncTap:
-    """Pass the bytes of an async stream through untouched, folding them on the way: `tap`'s twin.
+    """Return an async iterator of the chunks of a stream, unchanged, that folds them: the async version of `tap`.
 
-    Not a coroutine function. Hooks may be coroutine functions and are awaited in order. Cancellation in one passes
-    unchanged and loses nothing: the chunk in hand is the next that is passed on.
+    This is not a coroutine function. The handler, or any of its hooks, may be a coroutine function. Each call is
+    awaited before the next. If a call is cancelled, the cancellation propagates unchanged, and the next step yields the
+    current chunk.
     """
     hooks = check_handler(handler)
     return AsyncTap(make_async_source(source, "atap", "tap"), new_or_given(into), hooks)
 
 
 def new_or_given(into: Accumulator | None, *, strict: bool = False, limits: Limits = DEFAULT_LIMITS) -> Accumulator:
-    """Return the accumulator to fold into; `strict` and `limits` can only be those of a new one."""
+    """Return `into`, or a new accumulator. Raise `TypeError` for `strict` or `limits` together with `into`."""
     if into is None:
         return Accumulator(strict=strict, limits=limits)
     if not isinstance(into, Accumulator):
@@ -142,83 +157,93 @@ def new_or_given(into: Accumulator | None, *, strict: bool = False, limits: Limi
 
 
 class RunStream(UpdateStream[Accumulator, Update]):
-    """An iterator of updates over a source that is being folded; `accumulate` and `connect` make it.
+    """An iterator of the updates of a source; `accumulate` and `connect` return it.
 
-    One event of the server is applied at a time, so in the loop `accumulator.run_step(id)` is the state after the event
-    in hand. In strict mode the loop may go on after a `MergeError`, whose `updates` are those of its event. A source
-    that raises ends the body: its `BodyEnded` comes first, then `TruncatedError` with the original as its cause.
+    Events are folded one at a time: in the loop, `accumulator` has the state after the event of the current update.
+    With `min_interval` it may be ahead of the update.
 
-    As a context manager it closes its source when the block is left, by whatever way. A bare `break` closes nothing:
-    Python does not tell an iterator.
+    A `MergeError`, raised in strict mode, does not end the stream: iterate again to go on. Its `updates` are those of
+    the event with the problem. If the source raises, the body ends: the stream yields the `BodyEnded`, then raises
+    `TruncatedError` with the exception of the source as its `__cause__`.
+
+    As a context manager the stream closes its source when the block is left. A `break` alone closes nothing, because
+    Python does not tell an iterator that its loop ended.
 
     Attributes:
-        accumulator: what is folded into; readable at any time, also while the stream goes on.
+        accumulator: the accumulator that receives the events. It can be read at any time, also within the loop.
 
     """
 
     def text_deltas(self) -> Iterator[str]:
-        """Return an iterator of the texts that messages grow by, as they come, and of nothing else.
+        """Return an iterator of the text that each delta adds to a message, as the deltas arrive.
 
-        That is the text of deltas: not what only a whole message brought, but also what came too late for a message
-        that had ended, with its `late` problem.
-        It takes from the stream what a loop would, and goes on where one stopped: all other updates are folded and the
-        handler is called with them, and what the loop raises comes out here too.
+        The text of a delta that arrives after its message ended is included; such a delta has a `late` problem. Text
+        that is sent only as part of a whole message is not included.
+
+        The iterator reads from this stream: it starts where a loop over the stream stopped. The handler is called with
+        every update, and the errors are those of the loop.
         """
         return filter(None, map(_added_text, self))
 
     def final_run_steps(self) -> list[RunStep]:
-        """Read to the end and return the run steps, in the order in which they were first seen.
+        """Read to the end and return a snapshot of each run step, in the order in which the steps were first seen.
 
         Raises:
-            TruncatedError: the stream was cut; what came is in the `accumulator` of the error.
-            RunError: the stream ended in an error event; the same.
-            ResponseError, MergeError, LimitError: as `until_done`.
+            TruncatedError: the body was cut, or the source raised.
+            RunError: the body had an error event.
+            ResponseError, MergeError, LimitError: as in `until_done`.
+
+        The `accumulator` of the error has everything folded so far.
 
         """
         return _final_run_steps(self.until_done(), self._reading)
 
 
 class AsyncRunStream(AsyncUpdateStream[Accumulator, Update]):
-    """An async iterator of updates: `RunStream`'s twin, which `aaccumulate` and `aconnect` make.
+    """An async iterator of the updates of a source: the async version of `RunStream`.
+
+    `aaccumulate` and `aconnect` return it.
 
     Attributes:
-        accumulator: what is folded into; readable at any time, also while the stream goes on.
+        accumulator: the accumulator that receives the events. It can be read at any time, also within the loop.
 
     """
 
     def text_deltas(self) -> AsyncIterator[str]:
-        """Return an async iterator of the texts that messages grow by, as `RunStream.text_deltas`."""
+        """Return an async iterator of the text that each delta adds to a message, as in `RunStream.text_deltas`."""
         return _AsyncTexts(self)
 
     async def final_run_steps(self) -> list[RunStep]:
-        """Read to the end and return the run steps, as `RunStream.final_run_steps`."""
+        """Read to the end and return a snapshot of each run step, as in `RunStream.final_run_steps`."""
         return _final_run_steps(await self.until_done(), self._reading)
 
 
 class Tap(ByteTap[Accumulator, Update]):
-    """An iterator of a source's chunks, the very same objects, that are folded as they pass; `tap` makes it.
+    """An iterator of the chunks of a source that folds them on the way; `tap` returns it.
 
-    As a context manager it closes its source when the block is left. A body that is open then is given up, and no
-    handler is called with its end: a consumer that stops early leaves the outcome "truncated". A bare `break` closes
-    nothing.
+    The chunks are the objects that the source yields.
+
+    As a context manager the tap closes its source when the block is left. A `break` alone closes nothing. If a body is
+    open when the tap is closed, it ends without a call of the handler. Its outcome is then "truncated", unless an error
+    event or a status that ends a body was read before. If no event was read, closing leaves the outcome as it is.
 
     Attributes:
-        accumulator: what is folded into; readable at any time.
+        accumulator: the accumulator that receives the events. It can be read at any time.
 
     """
 
 
 class AsyncTap(AsyncByteTap[Accumulator, Update]):
-    """An async iterator of a source's chunks that are folded as they pass: `Tap`'s twin, which `atap` makes.
+    """An async iterator of the chunks of a source that folds them: the async version of `Tap`. `atap` returns it.
 
     Attributes:
-        accumulator: what is folded into; readable at any time.
+        accumulator: the accumulator that receives the events. It can be read at any time.
 
     """
 
 
 def _final_run_steps(accumulator: Accumulator, reading: Reading[Update]) -> list[RunStep]:
-    """Return the run steps, unless this stream was cut or ended in an error, whatever other streams said of the run."""
+    """Return the run steps. Raise if the last body of this stream, not of any other, was cut or had an error."""
     error: TruncatedError | RunError
     if reading.truncated:
         error = TruncatedError("expected the stream to end in done, an error or a final status, it was cut before")
@@ -240,7 +265,7 @@ def _added_text(update: Update) -> str:
 
 
 class _AsyncTexts:
-    """The texts among updates. Not a generator: one that is left early needs an event loop to be closed."""
+    """The async iterator of `text_deltas`. An async generator would need an event loop to be closed when left early."""
 
     def __init__(self, updates: AsyncIterator[Update]) -> None:
         self._updates = updates

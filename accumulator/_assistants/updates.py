@@ -1,9 +1,9 @@
-"""Updates: what an accumulator returns, one plain record for each fact.
+"""Updates: the frozen records that an accumulator returns, one for each fact.
 
-Updates are frozen, compared by value and picklable, and have no reference to the accumulator. `event_number` says which
-event of the server an update comes from; it counts from 1, over all bodies of one accumulator.
+Updates are compared by value, can be pickled, and do not refer to the accumulator. `event_number` is the number of the
+event that the update is about: events are counted from 1, over all bodies of one accumulator.
 
-The garbage collector does not track updates: they consist of JSON and models of it, which make no cycles.
+The garbage collector does not track updates (`gc=False`): they hold JSON and models over JSON, which form no cycles.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from accumulator._fold.changes import ProblemKind
 
 
 class RunStepCreated(Struct, frozen=True, gc=False):
-    """A run step was seen for the first time, in an event of any name.
+    """A run step was seen for the first time, in any event about it.
 
     Attributes:
-        event_number: the event, counted from 1.
-        step_id: the step's id.
-        run_step: the step, as it is after the event.
+        event_number: the number of the event, counted from 1.
+        step_id: the id of the run step.
+        run_step: a snapshot of the run step after the event.
 
     """
 
@@ -35,12 +35,14 @@ class RunStepCreated(Struct, frozen=True, gc=False):
 
 
 class RunStepUpdated(Struct, frozen=True, gc=False):
-    """A known run step was sent again, or a delta changed it outside its tool calls. A second ending is such an update.
+    """A known run step was sent again, or a delta changed a field of it outside the tool calls.
+
+    A second ending of a run step also gives this update.
 
     Attributes:
-        event_number: the event, counted from 1.
-        step_id: the step's id.
-        run_step: the step, as it is after the event.
+        event_number: the number of the event, counted from 1.
+        step_id: the id of the run step.
+        run_step: a snapshot of the run step after the event.
 
     """
 
@@ -50,12 +52,12 @@ class RunStepUpdated(Struct, frozen=True, gc=False):
 
 
 class RunStepDone(Struct, frozen=True, gc=False):
-    """A run step ended: completed, failed, cancelled or expired. One update per step.
+    """A run step ended: it was completed, failed, cancelled or expired. One update per run step.
 
     Attributes:
-        event_number: the event, counted from 1.
-        step_id: the step's id.
-        run_step: the step, as it is after the event.
+        event_number: the number of the event, counted from 1.
+        step_id: the id of the run step.
+        run_step: a snapshot of the run step after the event.
 
     """
 
@@ -68,10 +70,10 @@ class ToolCallCreated(Struct, frozen=True, gc=False):
     """A tool call was seen for the first time.
 
     Attributes:
-        event_number: the event, counted from 1.
-        step_id: id of the call's step.
-        index: the call's index in its step; None if the server sent no usable one.
-        tool_call: the call, as it is after the event.
+        event_number: the number of the event, counted from 1.
+        step_id: the id of the run step that the call belongs to.
+        index: the index of the call in its run step; None if the server sent no usable index.
+        tool_call: a snapshot of the call after the event.
 
     """
 
@@ -82,14 +84,14 @@ class ToolCallCreated(Struct, frozen=True, gc=False):
 
 
 class ToolCallDelta(Struct, frozen=True, gc=False):
-    """A tool call grew. One update per delta, the first one included.
+    """A delta of a tool call was received. One update per delta, the first included.
 
     Attributes:
-        event_number: the event, counted from 1.
-        step_id: id of the call's step.
-        index: the call's index in its step; None if the server sent no usable one.
-        tool_call_id: the call's id; None until a delta has had it.
-        delta: the delta, as sent; with `min_interval`, the deltas of an interval merged into one.
+        event_number: the number of the event, counted from 1.
+        step_id: the id of the run step that the call belongs to.
+        index: the index of the call in its run step; None if the server sent no usable index.
+        tool_call_id: the id of the call; None if no event so far had the id.
+        delta: the delta, as sent; with `min_interval`, the held deltas of the call merged into one.
 
     """
 
@@ -101,15 +103,16 @@ class ToolCallDelta(Struct, frozen=True, gc=False):
 
 
 class ToolCallDone(Struct, frozen=True, gc=False):
-    """A tool call is complete: its step ended. One update per call.
+    """A tool call is complete because its run step ended. One update per call.
 
-    This includes calls that the ending lacks. A call that begins after the ending is done at the next one.
+    The event that ends the run step need not have the call. A call that is first seen after that event is complete when
+    the run step is ended again.
 
     Attributes:
-        event_number: the event, counted from 1.
-        step_id: id of the call's step.
-        index: the call's index in its step; None if the server sent no usable one.
-        tool_call: the call, as it is after the event.
+        event_number: the number of the event, counted from 1.
+        step_id: the id of the run step that the call belongs to.
+        index: the index of the call in its run step; None if the server sent no usable index.
+        tool_call: a snapshot of the call after the event.
 
     """
 
@@ -120,12 +123,12 @@ class ToolCallDone(Struct, frozen=True, gc=False):
 
 
 class MessageCreated(Struct, frozen=True, gc=False):
-    """A message was seen for the first time, in an event of any name.
+    """A message was seen for the first time, in any event about it.
 
     Attributes:
-        event_number: the event, counted from 1.
-        message_id: the message's id.
-        message: the message, as it is after the event.
+        event_number: the number of the event, counted from 1.
+        message_id: the id of the message.
+        message: a snapshot of the message after the event.
 
     """
 
@@ -135,12 +138,14 @@ class MessageCreated(Struct, frozen=True, gc=False):
 
 
 class MessageUpdated(Struct, frozen=True, gc=False):
-    """A known message was sent again, or a delta changed it outside its parts. A second ending is such an update.
+    """A known message was sent again, or a delta changed a field of it outside the content parts.
+
+    A second ending of a message also gives this update.
 
     Attributes:
-        event_number: the event, counted from 1.
-        message_id: the message's id.
-        message: the message, as it is after the event.
+        event_number: the number of the event, counted from 1.
+        message_id: the id of the message.
+        message: a snapshot of the message after the event.
 
     """
 
@@ -150,12 +155,12 @@ class MessageUpdated(Struct, frozen=True, gc=False):
 
 
 class MessageDone(Struct, frozen=True, gc=False):
-    """A message ended: completed or incomplete. One update per message.
+    """A message ended: it is completed or incomplete. One update per message.
 
     Attributes:
-        event_number: the event, counted from 1.
-        message_id: the message's id.
-        message: the message, as it is after the event.
+        event_number: the number of the event, counted from 1.
+        message_id: the id of the message.
+        message: a snapshot of the message after the event.
 
     """
 
@@ -168,10 +173,10 @@ class ContentCreated(Struct, frozen=True, gc=False):
     """A content part of a message was seen for the first time.
 
     Attributes:
-        event_number: the event, counted from 1.
-        message_id: id of the part's message.
-        index: the part's index in its message; None if the server sent no usable one.
-        content: the part, as it is after the event.
+        event_number: the number of the event, counted from 1.
+        message_id: the id of the message that the part belongs to.
+        index: the index of the part in its message; None if the server sent no usable index.
+        content: a snapshot of the part after the event.
 
     """
 
@@ -182,13 +187,13 @@ class ContentCreated(Struct, frozen=True, gc=False):
 
 
 class ContentDelta(Struct, frozen=True, gc=False):
-    """A content part of a message grew. One update per delta, the first one included.
+    """A delta of a content part of a message was received. One update per delta, the first included.
 
     Attributes:
-        event_number: the event, counted from 1.
-        message_id: id of the part's message.
-        index: the part's index in its message; None if the server sent no usable one.
-        delta: the delta, as sent; with `min_interval`, the deltas of an interval merged into one.
+        event_number: the number of the event, counted from 1.
+        message_id: the id of the message that the part belongs to.
+        index: the index of the part in its message; None if the server sent no usable index.
+        delta: the delta, as sent; with `min_interval`, the held deltas of the part merged into one.
 
     """
 
@@ -199,15 +204,16 @@ class ContentDelta(Struct, frozen=True, gc=False):
 
 
 class ContentDone(Struct, frozen=True, gc=False):
-    """A content part of a message is complete: its message ended. One update per part.
+    """A content part is complete because its message ended. One update per part.
 
-    This includes parts that the ending lacks. A part that begins after the ending is done at the next one.
+    The event that ends the message need not have the part. A part that is first seen after that event is complete when
+    the message is ended again.
 
     Attributes:
-        event_number: the event, counted from 1.
-        message_id: id of the part's message.
-        index: the part's index in its message; None if the server sent no usable one.
-        content: the part, as it is after the event.
+        event_number: the number of the event, counted from 1.
+        message_id: the id of the message that the part belongs to.
+        index: the index of the part in its message; None if the server sent no usable index.
+        content: a snapshot of the part after the event.
 
     """
 
@@ -218,10 +224,10 @@ class ContentDone(Struct, frozen=True, gc=False):
 
 
 class RunUpdated(Struct, frozen=True, gc=False):
-    """The run was sent. `RequiresAction` takes its place if the run says what it waits for.
+    """The run was sent. If the run waits for an action, `RequiresAction` is handed out instead.
 
     Attributes:
-        event_number: the event, counted from 1.
+        event_number: the number of the event, counted from 1.
         run: the run, as sent.
 
     """
@@ -231,10 +237,10 @@ class RunUpdated(Struct, frozen=True, gc=False):
 
 
 class RequiresAction(Struct, frozen=True, gc=False):
-    """The run was sent, and waits for tool outputs or approvals.
+    """The run was sent, with the status "requires_action": it waits for tool outputs or approvals.
 
     Attributes:
-        event_number: the event, counted from 1.
+        event_number: the number of the event, counted from 1.
         run: the run, as sent.
         required_action: what the run waits for.
 
@@ -246,12 +252,12 @@ class RequiresAction(Struct, frozen=True, gc=False):
 
 
 class ErrorReceived(Struct, frozen=True, gc=False):
-    """The server sent an error.
+    """The server sent an error event.
 
     Attributes:
-        event_number: the event, counted from 1.
-        error: the error; if the data is no JSON object, an error with the data as its message.
-        data: the event's data, as sent.
+        event_number: the number of the event, counted from 1.
+        error: the error. If the server sent text, or JSON that is not an object, an error with that as its `message`.
+        data: the data of the event, as sent; of an envelope, its `data`. See `Problem`.
 
     """
 
@@ -261,17 +267,20 @@ class ErrorReceived(Struct, frozen=True, gc=False):
 
 
 class Problem(Struct, frozen=True, gc=False):
-    """Something in an event is wrong and was not folded as it was sent.
+    """Something in an event is wrong. All other values of the event were folded.
 
     Attributes:
-        event_number: the event, counted from 1.
+        event_number: the number of the event, counted from 1.
         kind: what is wrong; see `ProblemKind`.
-        path: JSON path in the event's data, such as `$.delta.step_details.tool_calls[0].index`.
-        raw: JSON text of what was left out of the snapshot; for an `index` problem, and for an entry that an ending
-            lacks, text of the whole entry.
-        message: what was expected and what the event has, without payload.
-        step_id: id of the run step concerned, or None.
-        message_id: id of the message concerned, or None.
+        path: the JSON path of the place in the payload, such as `$.delta.step_details.tool_calls[0].index`. The payload
+            is the data of the event or, if the data is an envelope `{"event": ..., "data": ...}`, its `data`.
+        raw: the text of the value concerned. For `conflict` and `late` this value was left out of the snapshot; for
+            `undecodable` and `shape` this is the whole payload, which was left out. For `index` it is the whole entry.
+            For `contradiction` it is the folded value that the ending replaced, or the folded entry that the ending
+            lacks.
+        message: what was expected and what the event has, without text from the payload except names and types.
+        step_id: the id of the run step concerned; None if the problem concerns no run step.
+        message_id: the id of the message concerned; None if the problem concerns no message.
 
     """
 
@@ -285,12 +294,12 @@ class Problem(Struct, frozen=True, gc=False):
 
 
 class UnknownEvent(Struct, frozen=True, gc=False):
-    """An event of an unknown name, or of another object than a run step, a message or a run.
+    """An event of an unknown name, or about an object that is not a run step, a message or a run.
 
     Attributes:
-        event_number: the event, counted from 1.
-        event: the event's name.
-        data: the event's data, as sent.
+        event_number: the number of the event, counted from 1.
+        event: the name of the event, of an envelope the name in it; "message" if the server sent no name.
+        data: the data of the event, as sent; of an envelope, its `data`. See `Problem`.
 
     """
 
@@ -319,4 +328,4 @@ Update: TypeAlias = (
     | UnknownEvent
     | BodyEnded
 )
-"""Every update that an accumulator returns: a closed union, to `match` on."""
+"""Any update that an accumulator returns. The union is closed: a `match` can cover all of its members."""
