@@ -151,8 +151,13 @@ DONE: Final = "[DONE]"
 """The data of the event that ends a body, whatever the name of the event."""
 
 DEFAULT_NAME: Final = "message"
-"""The name that WHATWG HTML (section 9.2.6) gives to an event sent without a name. Its data may be an envelope with the
-name and the payload: `{"event": ..., "data": ...}`."""
+"""The name that WHATWG HTML (section 9.2.6) gives to an event sent without a name."""
+
+ENVELOPE: Final = ("event", "data")
+"""The keys of an envelope, the data of an event sent without a name: its name, and its payload."""
+
+ERROR: Final = "error"
+"""The key of a nested error: `{"error": {...}}`. An error is also accepted flat, as a text, and as any other JSON."""
 
 # The end of a body.
 
@@ -195,14 +200,11 @@ class Assistants(Protocol[Update]):
     def error(self, payload: Json) -> JSONObject:
         """Return the error object of an error event.
 
-        The error is the value of the key `error` if the payload has one, else the payload. An error that is not an
-        object becomes the `message` of a new object.
+        That is the value of the key `ERROR` if the payload has one, else the payload. An error that is not an object
+        becomes the `message` of a new object.
         """
-        if isinstance(payload, dict):
-            nested = payload.get("error")
-            if nested is None:
-                return payload
-            payload = nested
+        if isinstance(payload, dict) and payload.get(ERROR) is not None:
+            payload = payload[ERROR]
         if isinstance(payload, dict):
             return payload
         return {"message": payload if isinstance(payload, str) else dump_json(payload)}
@@ -245,13 +247,14 @@ def _event_of_row(row: Row, name: str, payload: Json, within: tuple[str, ...] = 
 def _event_by_payload(payload: Json) -> Event[Update]:
     """Make the event of data that was sent without a name: an envelope, an error, or an unknown event."""
     if isinstance(payload, dict):
-        name = payload.get("event")
-        if isinstance(name, str) and "data" in payload:
-            row, inner = EVENTS.get(name, _UNKNOWN), payload["data"]
+        name_key, data_key = ENVELOPE
+        name = payload.get(name_key)
+        if isinstance(name, str) and data_key in payload:
+            row, inner = EVENTS.get(name, _UNKNOWN), payload[data_key]
             if inner == DONE:
                 return Event("done", name)
-            return _wrong_done(name) if row.kind == "done" else _event_of_row(row, name, inner, ("data",))
-        if payload.get("error") is not None:
+            return _wrong_done(name) if row.kind == "done" else _event_of_row(row, name, inner, (data_key,))
+        if payload.get(ERROR) is not None:
             return Event("error", DEFAULT_NAME, payload)
     return Event("unknown", DEFAULT_NAME, payload)
 
