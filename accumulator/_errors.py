@@ -50,7 +50,8 @@ class AccumulatorError(Exception):
 
 def attach(error: AccumulatorError, updates: Sequence[object], accumulator: object = None) -> None:
     """Put updates before the updates of an error, and set its accumulator if one is given."""
-    error.updates = [*cast("Sequence[Update]", updates), *error.updates]
+    if updates:
+        error.updates = [*cast("Sequence[Update]", updates), *error.updates]
     if accumulator is not None:
         error.accumulator = cast("Accumulator", accumulator)
 

@@ -31,10 +31,10 @@ class Field(Generic[_T_co]):
     deep copy.
     """
 
-    def __init__(self, doc: str, wrap: Callable[[Mapping[str, object]], _T_co] | None = None) -> None:
+    def __init__(self, doc: str, view: Callable[[Mapping[str, object]], _T_co] | None = None) -> None:
         """Store the documentation of the field, and the function that makes a model of an object, if any."""
         self.__doc__ = doc
-        self._wrap = wrap
+        self._wrap = view
         self._name = ""
 
     def __set_name__(self, owner: type[Model], name: str) -> None:
@@ -75,10 +75,10 @@ class ListField(Field[tuple[_T_co, ...]]):
     deep copy.
     """
 
-    def __init__(self, doc: str, wrap: Callable[[Mapping[str, object]], _T_co]) -> None:
+    def __init__(self, doc: str, entry: Callable[[Mapping[str, object]], _T_co]) -> None:
         """Store the documentation of the field, and the function that makes a model of an entry."""
         super().__init__(doc)
-        self._wrap_entry = wrap
+        self._wrap_entry = entry
 
     def _read(self, value: object) -> tuple[_T_co, ...]:
         if value is None or isinstance(value, list):

@@ -116,4 +116,4 @@ class Chat(Protocol[Update]):
 
 
 class ChatAccumulator(BaseAccumulator[Update]):
-    protocol = Chat()
+    _protocol = Chat()

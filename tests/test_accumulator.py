@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 from typing import TYPE_CHECKING, cast
@@ -51,6 +52,8 @@ from tests.wire import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from accumulator import Update
 
 OPEN = (created(), delta("step_1", opening(0, "call_1", "f")))
@@ -1046,3 +1049,55 @@ def test_a_problem_is_plain_data() -> None:
     (problem,) = run.problems
     assert isinstance(problem, Problem)
     assert problem == pickle.loads(pickle.dumps(problem))  # noqa: S301 - our own
+
+
+# Copies of an accumulator.
+
+
+def through_pickle(run: Accumulator) -> Accumulator:
+    return cast("Accumulator", pickle.loads(pickle.dumps(run)))  # noqa: S301 - its own bytes
+
+
+class Named(Accumulator):
+    """An accumulator with something of its own."""
+
+    name = ""
+
+
+@pytest.mark.parametrize("copied", [through_pickle, copy.copy, copy.deepcopy])
+def test_a_copy_goes_on_by_itself(copied: Callable[[Accumulator], Accumulator]) -> None:
+    run = Named(strict=True)
+    run.name = "first"
+    run.feed(created() + delta("step_1", opening(0, "call_1", "f")))
+    other = copied(run)
+    conflict = delta("step_1", {"index": 0, "id": "call_2"})
+    with pytest.raises(MergeError, match=r"^conflict at .* \(event 3, step_1\): ") as caught:
+        other.feed(conflict)
+    assert "step_1" == caught.value.problem.step_id
+    assert ((), 1) == (tuple(run.problems), len(other.problems))
+    assert (Named, "first") == (type(other), cast("Named", other).name)
+
+
+def test_a_mark_of_an_end_is_taken_off_once() -> None:
+    twice = b'event: x\ndata: [DONE]\ndata: [DONE]\ndata: {"id":1}\n\n'
+    expected = [BodyEnded(1, "unknown", ()), UnknownEvent(2, "x", '[DONE]\n{"id":1}')]
+    assert expected == Accumulator().feed(twice)
+    ended, torn, *_ = collect(Accumulator(), twice[:-1])
+    assert (expected[0], '[DONE]\n{"id":1}') == (ended, cast("Problem", torn).raw)
+    waiting = Accumulator(limits=Limits(max_event_size=60))
+    with pytest.raises(LimitError):
+        waiting.feed(b"data: " + b"x" * 80 + b"\n\n" + twice)
+    kept = Accumulator.from_bytes(waiting.to_bytes())
+    assert waiting.feed(b"") == kept.feed(b"")
+
+
+def test_an_empty_id_is_not_named_in_an_error() -> None:
+    with pytest.raises(
+        MergeError, match=r"^shape at \$\.id \(event 1\): expected a text that is not empty, got an empty one$"
+    ):
+        Accumulator(strict=True).apply("thread.run.step.created", '{"id":""}')
+
+
+def test_the_payload_of_an_envelope_is_quoted_as_it_was_sent() -> None:
+    (update,) = Accumulator().apply("message", b'{"event":"foo","data": [1 , 2],"\xff":1}')
+    assert UnknownEvent(1, "foo", "[1 , 2]") == update

@@ -490,6 +490,21 @@ def seems_plain(update: Update) -> object:
     return coroutine_function(update)
 
 
+def test_the_first_error_of_a_handler_counts_also_if_the_second_closes_the_stream() -> None:
+    class Fails(Handler):
+        def on_run_updated(self, update: RunUpdated, /) -> None:
+            raise LookupError(update.event_number)
+
+        def on_end(self, update: BodyEnded, /) -> None:
+            stream.close()
+            raise ValueError(update.outcome)
+
+    stream = accumulate([FIRST], handler=Fails())
+    with pytest.raises(LookupError) as caught:
+        list(stream)
+    assert ["the handler failed at the end of the body too: ValueError('truncated')"] == caught.value.__notes__
+
+
 def test_an_async_hook_that_nobody_could_see_is_refused_when_it_is_called() -> None:
     stream = accumulate([FIRST], handler=seems_plain)
     with pytest.raises(

@@ -29,7 +29,7 @@ class Accumulator(BaseAccumulator[Update]):
 
     """
 
-    protocol = ASSISTANTS
+    _protocol = ASSISTANTS
 
     def run_steps(self) -> list[RunStep]:
         """Return a snapshot of each run step, in the order in which the steps were first seen.

@@ -36,18 +36,20 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 DEFAULT_LIMITS = Limits()
 
+_OWN_ATTRIBUTES = frozenset({"strict", "limits", "_engine", "_problems", "_own"})
+
 
 class BaseAccumulator(Generic[U]):
     """Fold the events of one run. It does no I/O, and is not thread-safe.
 
     Attributes:
-        protocol: what the events mean; a subclass sets it.
         strict: whether a problem raises `MergeError`, after its event was applied.
         limits: the bounds on what a server can make the accumulator hold.
 
     """
 
-    protocol: Protocol[U]
+    _protocol: Protocol[U]
+    """What the events mean. A subclass sets it."""
 
     def __init__(self, *, strict: bool = False, limits: Limits = DEFAULT_LIMITS) -> None:
         """Start with no events."""
@@ -55,7 +57,7 @@ class BaseAccumulator(Generic[U]):
             raise TypeError(f"expected a bool and a Limits, got {type(strict).__name__} and {type(limits).__name__}")
         self.strict = strict
         self.limits = limits
-        self._engine: Engine[U] = Engine(self.protocol)
+        self._engine: Engine[U] = Engine(self._protocol)
         self._problems: _Prefix[U] = _Prefix([], 0)
         self._own = self._new_feed()
 
@@ -118,6 +120,11 @@ class BaseAccumulator(Generic[U]):
             attach(error, updates, self)
             raise
         return updates
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle and copy by checkpoint; what a subclass or its user added goes along."""
+        added = {name: value for name, value in vars(self).items() if name not in _OWN_ATTRIBUTES}
+        return type(self).from_bytes, (self.to_bytes(),), added or None
 
     @property
     def outcome(self) -> str | None:

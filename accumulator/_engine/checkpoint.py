@@ -13,6 +13,7 @@ Snapshots and templates are left out: they are built again.
 
 from __future__ import annotations
 
+from types import GenericAlias
 from typing import TYPE_CHECKING, Final, Literal, NoReturn, TypeVar, cast
 
 import msgspec
@@ -109,7 +110,7 @@ def save(engine: Engine[U], feed: Feed[U], *, strict: bool, max_event_size: int 
     return json.dumps({"format": FORMAT, "version": VERSION, "state": state}, separators=(",", ":")).encode("ascii")
 
 
-def load(data: bytes) -> tuple[Checkpoint, JSONObject]:
+def load(data: bytes) -> tuple[Checkpoint, object]:
     """Read a checkpoint, and return it with the JSON that it was read from.
 
     Raises:
@@ -123,48 +124,45 @@ def load(data: bytes) -> tuple[Checkpoint, JSONObject]:
         raise _no_state(exc) from exc
 
 
-def restore(checkpoint: Checkpoint, state: JSONObject, engine: Engine[U], feed: Feed[U]) -> None:
+def restore(checkpoint: Checkpoint, state: object, engine: Engine[U], feed: Feed[U]) -> None:
     """Bring a new engine and its new feed to the state of a checkpoint, or raise `CheckpointError`."""
+    kinds = engine.protocol.resources
+    problems = GenericAlias(list, (engine.protocol.problem_type,))
+    lists = msgspec.defstruct("Lists", [*((kind.name, list[SavedResource]) for kind in kinds), ("problems", problems)])
     try:
-        for kind in engine.protocol.resources:
-            for saved in msgspec.convert(state[kind.name], list[SavedResource]):
-                engine.keep(_load_resource(engine.get_resource(kind, saved.id), saved))
-        engine.problems = [msgspec.convert(each, engine.protocol.problem_type) for each in checkpoint.problems]
+        saved = msgspec.structs.asdict(msgspec.convert(state, lists))
+        for kind in kinds:
+            for each in cast("list[SavedResource]", saved[kind.name]):
+                engine.keep(_load_resource(engine.get_resource(kind, each.id), each))
         for json in (checkpoint.run, checkpoint.body.error, checkpoint.own and checkpoint.own.error):
             plain_json(json)
         feed.parser = SSEParser.from_state(checkpoint.parser, max_event_size=checkpoint.max_event_size)
-    except (KeyError, TypeError, ValueError, RecursionError) as exc:
+    except (TypeError, ValueError, RecursionError) as exc:
         raise _no_state(exc) from exc
+    engine.problems = cast("list[U]", saved["problems"])
     engine.count, engine.run = checkpoint.count, cast("JSONObject | None", checkpoint.run)
     engine.nesting = MAX_DEPTH  # an upper bound; `require_stack` measures if that matters
     engine.body = checkpoint.body
     feed.body = checkpoint.body if checkpoint.own is None else checkpoint.own
     feed.used = checkpoint.used
     for event in checkpoint.pending:
-        if event.too_large:
-            feed.pending.append(feed.parser.too_large())
-        else:
-            feed.pending.append(text_frame(event.name, event.data))
+        feed.pending.append(feed.parser.too_large() if event.too_large else text_frame(event.name, event.data))
 
 
-def _read_state(data: bytes) -> JSONObject:
+def _read_state(data: bytes) -> object:
     import json
 
     try:
         plain = cast("object", json.loads(data, parse_constant=_refuse))
     except (ValueError, RecursionError) as exc:
-        raise CheckpointError(
-            f"expected the bytes of a checkpoint, got {len(data)} bytes that are no JSON text"
-        ) from exc
+        message = f"expected the bytes of a checkpoint, got {len(data)} bytes that are no JSON text"
+        raise CheckpointError(message) from exc
     if not isinstance(plain, dict) or (plain := cast("JSONObject", plain)).get("format") != FORMAT:
         raise CheckpointError("expected the bytes of a checkpoint, got other JSON text")
     version = plain.get("version")
     if version != VERSION or isinstance(version, bool):
         raise CheckpointError(f"expected a checkpoint of version {VERSION}, got one of version {str(version)[:40]}")
-    state = plain.get("state")
-    if not isinstance(state, dict):
-        raise _no_state("it is no object")
-    return state
+    return plain.get("state")
 
 
 def _no_state(reason: object) -> CheckpointError:

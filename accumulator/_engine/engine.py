@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Generic, assert_never, cast
 
 import msgspec
@@ -163,7 +164,7 @@ class Engine(Generic[U]):
         problem = self.protocol.problem(report)
         self.problems.append(problem)
         if self.reported is None:
-            place = f"event {self.count}" if report.id is None else f"event {self.count}, {report.id}"
+            place = f"event {self.count}, {report.id}" if report.id else f"event {self.count}"
             self.reported = problem, f"{report.kind} at {report.path} ({place}): {report.message}"
         return problem
 
@@ -221,10 +222,17 @@ def payload_text(event: Event[U], data: bytes | str) -> str:
     """Return the text of an event's payload as it was sent; encoded again if msgspec cannot find it in the data."""
     try:
         for key in event.within:
-            data = bytes(msgspec.json.decode(data, type=dict[str, msgspec.Raw])[key])
+            (value,) = msgspec.structs.astuple(msgspec.json.decode(data, type=_holder(key)))
+            data = bytes(cast("msgspec.Raw", value))
     except (UnicodeError, msgspec.DecodeError, RecursionError):
         return dump_json(event.payload)
     return text_of(data)
+
+
+@cache
+def _holder(key: str) -> type[msgspec.Struct]:
+    """Return a class that reads the value of one key of an object as it was sent, and decodes nothing else."""
+    return msgspec.defstruct("Holder", [("value", msgspec.Raw)], rename={"value": key})
 
 
 def _object(payload: Json) -> JSONObject:

@@ -39,6 +39,7 @@ class Feed(Generic[U]):
         self._engine = engine
         self._fast_path = engine.fast_path
         self._strict = strict
+        self._behind_done: Frame | None = None  # the frame that was split off last
         self._max_event_size = max_event_size
         self._done_line = engine.protocol.done_mark + b"\n"
 
@@ -142,6 +143,7 @@ class Feed(Generic[U]):
         if len(frames := self._split_done(item)) > 1:
             self.pending.popleft()
             self.pending.extendleft(reversed(frames))
+            self._behind_done = frames[1]  # it is split once
         self._engine.require_stack(frames[0][1])
         self.pending.popleft()
         return self._raise_if_strict(self._apply(frames[0]))
@@ -152,12 +154,12 @@ class Feed(Generic[U]):
         Such a frame is the seam of two recordings in one file. The first lacks its last blank line, as a quarter of
         stored recordings do.
         """
-        name, data, *rest = frame
-        if not isinstance(data, bytes) or not data.startswith(self._done_line):
+        name, data, last_id, retry = frame
+        if not isinstance(data, bytes) or not data.startswith(self._done_line) or frame is self._behind_done:
             return [frame]
         done: Frame = (b"done", self._done_line[:-1], b"", None)
-        data = data[len(self._done_line) :]
-        return [done, cast("Frame", (name, data, *rest))] if data else [done]
+        behind: Frame = (name, data[len(self._done_line) :], last_id, retry)
+        return [done, behind] if behind[1] else [done]
 
     def _apply(self, frame: Frame, *, torn: bool = False) -> list[U]:
         self._begin()

@@ -7,7 +7,7 @@ To add a protocol, write:
    fields `event_number` and `delta`, a `Model`.
 3. A `ResourceType` for each object: where its delta and its parts are, and what makes the updates about it.
 4. A subclass of `Protocol`: `decode` says what each event is, `outcomes` what decides how a body ended.
-5. A subclass of `BaseAccumulator` with that as its `protocol`, and with methods to read the objects.
+5. A subclass of `BaseAccumulator` with that as its `_protocol`, and with methods to read the objects.
 
 `tests/chat_chunks.py` is an example. Nothing below the protocol changes for it. The engine knows the names of no events
 but `message`, which stands for no name, and `done`.

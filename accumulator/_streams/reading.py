@@ -101,6 +101,7 @@ class Reading(Generic[U]):
         self._for_handler: deque[U] = deque()  # updates that the handler has not been called with
         self._incoming = self.ready if handler is None else self._for_handler
         self._phase = Phase.READING
+        self._broken_off = False  # whether `break_off` ended the reading, also if the stream was closed since
         self._error: Exception | None = None  # the error that ended the reading; `raise_error` raises it each time
         self._pending_error: Exception | None = None  # the error that `next_update` raises next, once
         direct = handler is None and coalescer is None
@@ -220,7 +221,7 @@ class Reading(Generic[U]):
         The error may be the very error that ended the reading, if the handler iterated over this stream and let that
         error propagate. Then the phase does not change, and the error is raised again.
         """
-        if self._phase is Phase.BROKEN_OFF and self._error is not None and error is not self._error:
+        if self._broken_off and self._error is not None and error is not self._error:
             self._error.add_note(f"the handler failed at the end of the body too: {error!r}")
         elif error is not self._error:
             self._break_off(error)
@@ -294,6 +295,7 @@ class Reading(Generic[U]):
         self._for_handler.clear()
         self._for_handler.extend(ends if self._handler is not None else ())
         self._error = error
+        self._broken_off = True
         if self._phase is not Phase.CLOSED:
             self._phase = Phase.BROKEN_OFF
 
