@@ -74,7 +74,7 @@ class MergeError(AccumulatorError):
     def __init__(self, message: str, problem: object) -> None:
         """Store the message and the problem."""
         super().__init__(message)
-        self.problem = cast("Problem", problem)
+        self.problem: Problem = cast("Problem", problem)
 
 
 class LimitError(AccumulatorError):
