@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Generic, Never, NoReturn, Self, TypeAlias, TypeVar, cast, overload
+from typing import TYPE_CHECKING, ClassVar, Generic, Never, NoReturn, Self, TypeAlias, TypeVar, cast, overload
 
 from accumulator._errors import DecodeError
 from accumulator._json import copy_json, dump_json, parse_json, plain_json, same_json
@@ -106,10 +106,12 @@ class Model(metaclass=_Slotted):
 
     __slots__ = ("_json",)
 
-    if TYPE_CHECKING:  # `get_type_hints` looks names up in the public module, which has no `Mapping`
+    if TYPE_CHECKING:  # `get_type_hints` looks names up in the public module, which has neither of these two
         _json: Mapping[str, object]
+        __hash__: ClassVar[None]  # type: ignore[assignment]
+    else:
+        __hash__ = None
     _names: tuple[str, ...] = ()
-    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self) -> None:
         """Raise `TypeError`: use `from_dict` or `from_json`.
