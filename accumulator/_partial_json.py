@@ -16,7 +16,7 @@ _SURROGATES = re.compile(
     rf"|(?P<whole>{_HIGH}{_LOW}|\\(?!u[dD][89a-fA-F])[^\ud800-\udfff])"
     rf"|(?P<lone>{_HIGH}|{_LOW}|[\ud800-\udfff])"
 )
-"""The escapes in JSON text and the surrogates, after surrogate pairs that are not escaped were joined.
+"""Matches each escape and each raw surrogate in JSON text. Raw surrogate pairs must have been joined before.
 
 cut: a high surrogate at the end of the text, with what there is of the escape of a low one. More text may complete the
     pair.
@@ -62,7 +62,7 @@ def parse_partial_json(text: str) -> object:
         raise ImportError("partial JSON needs jiter: pip install 'delta-accumulator[partial]'", name="jiter") from exc
     text = _without_cut_number(text)
     last = text[-1:]
-    if last.isspace() or last == _CLOSERS.get(text[:1], last):  # else it is cut off, and `parse_json` is slow
+    if last.isspace() or last == _CLOSERS.get(text[:1], last):  # else it is not whole: `parse_json` would fail
         try:
             return parse_json(text)
         except ValueError:

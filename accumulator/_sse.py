@@ -8,8 +8,8 @@ keeps the events that it has not returned yet. The rules for blocks are:
 
 - Line ends before a block are blank lines without effect, and are dropped. This also drops the LF of a CRLF whose CR
   ended the block before, even if the LF is in the next chunk.
-- A block ends where a line end follows a line end. A chunk can complete such an end only together with the two bytes
-  before the chunk (CR LF, then a line end). So the search for the end of an unfinished block reads only the chunk and
+- A block ends where a line end follows a line end. An end that a chunk completes begins at most two bytes before the
+  chunk (CR LF, then a line end). So the search for the end of an unfinished block reads only the chunk and
   two bytes, and the cost of parsing is linear in the bytes, however the stream is cut.
 - The size of a block is the number of its bytes, with all its line ends but the blank line.
 """
@@ -243,9 +243,9 @@ class SSEParser:
         """Return the items of all finished blocks in bytes without CR, and keep the unfinished block.
 
         Nearly every block is *plain*: it has the two lines `event: NAME` and `data: ...` and nothing else. Often many
-        plain blocks with one name follow each other. So the bytes are split at the start of each plain block with the
-        name of the last one, in one call of `bytes.split`. A piece without LF is the data of one plain block; any other
-        piece has more lines or more blocks, and is parsed block by block.
+        plain blocks with one name follow each other. So the bytes are split, in one call of `bytes.split`, at the start
+        of each plain block that has the name of the plain block before them. A piece without LF is the data of one
+        plain block. Any other piece has more lines or more blocks, and is parsed block by block.
         """
         end = source.rfind(b"\n\n")
         self._held += source[end + 2 :].lstrip(b"\n") if end >= 0 else source

@@ -64,7 +64,7 @@ class Accumulator(BaseAccumulator[Update]):
 
         The first of these that applies:
 
-        1. "truncated" if the source of the body, or a hook, raised;
+        1. "truncated" if the source of the body or a hook raised, or folding failed in a tap;
         2. "error" if the body had an error event;
         3. the last status of the run in the body, if that status is "completed", "incomplete", "failed", "cancelled",
            "expired" or "requires_action";

@@ -32,7 +32,7 @@ class Client(Protocol):
 
     @property
     def stream(self) -> Callable[..., AbstractContextManager[object]]:
-        """Send a request; the value is a context manager of the response, whose body is not read yet."""
+        """The method that sends a request. It returns a context manager of the response, whose body is not read yet."""
         ...
 
 
@@ -41,7 +41,7 @@ class AsyncClient(Protocol):
 
     @property
     def stream(self) -> Callable[..., AbstractAsyncContextManager[object]]:
-        """Send a request; the value is a context manager of the response, whose body is not read yet."""
+        """The method that sends a request. It returns a context manager of the response, whose body is not read yet."""
         ...
 
 

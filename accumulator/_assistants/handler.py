@@ -91,7 +91,7 @@ class Handler:
         """Handle a run step that was seen for the first time."""
 
     def on_run_step_updated(self, update: RunStepUpdated, /) -> object:
-        """Handle a known run step that was sent again, or in which a delta changed a field outside the tool calls."""
+        """Handle a known run step that was sent again, or in which a delta set a field and named no call."""
 
     def on_run_step_done(self, update: RunStepDone, /) -> object:
         """Handle a run step that ended: completed, failed, cancelled or expired."""
@@ -109,7 +109,7 @@ class Handler:
         """Handle a message that was seen for the first time."""
 
     def on_message_updated(self, update: MessageUpdated, /) -> object:
-        """Handle a known message that was sent again, or in which a delta changed a field outside the content parts."""
+        """Handle a known message that was sent again, or in which a delta set a field and named no part."""
 
     def on_message_done(self, update: MessageDone, /) -> object:
         """Handle a message that ended: completed or incomplete."""

@@ -35,7 +35,7 @@ class RunStepCreated(Struct, frozen=True, gc=False):
 
 
 class RunStepUpdated(Struct, frozen=True, gc=False):
-    """A known run step was sent again, or a delta changed a field of it outside the tool calls.
+    """A known run step was sent again, or a delta set a field of it and named no tool call.
 
     A second ending of a run step also gives this update.
 
@@ -138,7 +138,7 @@ class MessageCreated(Struct, frozen=True, gc=False):
 
 
 class MessageUpdated(Struct, frozen=True, gc=False):
-    """A known message was sent again, or a delta changed a field of it outside the content parts.
+    """A known message was sent again, or a delta set a field of it and named no content part.
 
     A second ending of a message also gives this update.
 
@@ -256,8 +256,8 @@ class ErrorReceived(Struct, frozen=True, gc=False):
 
     Attributes:
         event_number: the number of the event, counted from 1.
-        error: the error. If the server sent text, or JSON that is not an object, an error with that as its `message`.
-        data: the data of the event, as sent; of an envelope, its `data`. See `Problem`.
+        error: the error. Text, or JSON that is not an object, is the `message` of a new one.
+        data: the data of the event, as sent. If that is an envelope (see `Problem`), the `data` in it.
 
     """
 
@@ -298,8 +298,8 @@ class UnknownEvent(Struct, frozen=True, gc=False):
 
     Attributes:
         event_number: the number of the event, counted from 1.
-        event: the name of the event, of an envelope the name in it; "message" if the server sent no name.
-        data: the data of the event, as sent; of an envelope, its `data`. See `Problem`.
+        event: the name of the event, or that in an envelope (see `Problem`); "message" if there is none.
+        data: the data of the event, as sent. If that is an envelope (see `Problem`), the `data` in it.
 
     """
 

@@ -1,8 +1,8 @@
 """The entry point: parse the arguments, run a command, and always return an exit status.
 
-Besides the exit statuses of the commands, there are two more. It is 130 (128 + SIGINT) after Ctrl-C. It is 0 if the
-reader of an output closed its end early, as `head -1` does. Nothing is printed then, because that is not an error, not
-even under `pipefail` of a shell.
+In two cases the exit status is not that of the command. After Ctrl-C it is 130 (128 + SIGINT). If the reader of an
+output closed its end early, as `head -1` does, it is 0, and nothing is printed: that is no error, also under a shell's
+`pipefail`.
 """
 
 from __future__ import annotations

@@ -32,7 +32,8 @@ of a FILE, standard output gets one line with a JSON object for each run step, i
 
 "outcome" is that of the last body in the FILE: completed, requires_action, incomplete, failed, cancelled, expired,
 error (an error event arrived), truncated (the body was cut) or unknown (done arrived without a final status). Standard
-error gets a line for each problem and error as soon as it is found, and a line with the outcome of each opened FILE.
+error gets a line for each problem, each event that is too large and each failed read, as soon as it is found. When an
+opened FILE ends, it gets a line with the outcome and the server's error message.
 
 Each FILE is one run, of one body or more: the tool outputs start the next body. To join the bodies of two files:
 

@@ -37,7 +37,11 @@ _AnObject = TypeVar("_AnObject", bound=Object)
 
 
 class SavedNode(msgspec.Struct, omit_defaults=True):
-    """A node. A value and a `Text` have `json`; an object or entry has what stands in between; a list has `entries`."""
+    """A node.
+
+    A value and a `Text` have `json`. An object has `fields`, `held` and `conflicts`; an entry also has `index`,
+    `position`, `done` and `missed`. A list has `entries` and `ids`.
+    """
 
     kind: Literal["text", "json", "object", "keyed"]
     json: str = ""

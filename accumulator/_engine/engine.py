@@ -73,7 +73,7 @@ class Engine(Generic[U]):
             ranks = {kind.name: rank for rank, kind in enumerate(self.protocol.resources)}
             resources = sorted(self._open, key=lambda resource: (ranks[resource.type.name], resource.rank))
             self._open_ids = tuple(resource.id for resource in resources)
-        return cast("U", BodyEnded(self.count, self.outcome(body) or "unknown", self._open_ids))
+        return cast("U", BodyEnded(self.count, cast("str", self.outcome(body)), self._open_ids))
 
     def get_resource(self, kind: ResourceType[U], ident: str) -> Resource[U]:
         """Return a resource by type and id, a new one if it is not known. `keep` stores it."""

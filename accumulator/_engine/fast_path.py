@@ -9,8 +9,8 @@ place is a *slot*.
 Two kinds of templates have a second slot:
 
 - `EntryTemplate`: the event added an entry with one text to a keyed list. Another index adds another entry.
-- `ResentIdTemplate`: the fragment had another id than its part, and that conflict is reported. A further id changes
-  nothing.
+- `ResentIdTemplate`: the fragment had another id than its part. That conflict was reported, which is done once only: a
+  further id changes nothing.
 
 Why this is right:
 
@@ -55,7 +55,7 @@ _MAX_LENGTHS: Final = 8
 """Different lengths of heads. Each is tried for each event. Parts that differ only in their index have one or two."""
 
 _MAX_PLACES: Final = 4
-"""Places in an event with the slot's value that are tried as the slot, the last ones first."""
+"""Places in an event that are tried as the slot, the last ones that have its value."""
 
 _INDEX = re.compile(rb"0|[1-9][0-9]{0,17}")
 _SCALAR = re.compile(rb'(?s)"(?:[^"\\]|\\.)*+"|[-+.0-9eE]++')  # whole strings, so that nothing is found inside one

@@ -22,10 +22,10 @@ class Feed(Generic[U]):
     Attributes:
         parser: the parser of this source.
         body: the current body.
-        pending: the events that wait. The frame of an event with a lone surrogate holds str, not bytes, so that it fits
-            no template.
+        pending: the events that wait. The frame of an event with a lone surrogate, or from a checkpoint, holds str, not
+            bytes, so that it fits no template.
         used: whether anything arrived.
-        build_updates: whether updates about resources are made. Reading to the end needs none.
+        build_updates: whether updates about resources are made. It is off while nobody would see them.
 
     """
 
@@ -41,7 +41,8 @@ class Feed(Generic[U]):
         self._strict = strict
         self._behind_done: Frame | None = None  # the frame that was split off last
         self._max_event_size = max_event_size
-        self._done_line = engine.protocol.done_mark + b"\n"
+        mark = engine.protocol.done_mark
+        self._done_line = mark + b"\n" if mark else None
 
     @property
     def finished(self) -> bool:
@@ -143,7 +144,7 @@ class Feed(Generic[U]):
         if len(frames := self._split_done(item)) > 1:
             self.pending.popleft()
             self.pending.extendleft(reversed(frames))
-            self._behind_done = frames[1]  # it is split once
+            self._behind_done = frames[1]  # it is not split again, even if it begins with the mark too
         self._engine.require_stack(frames[0][1])
         self.pending.popleft()
         return self._raise_if_strict(self._apply(frames[0]))
@@ -155,7 +156,9 @@ class Feed(Generic[U]):
         stored recordings do.
         """
         name, data, last_id, retry = frame
-        if not isinstance(data, bytes) or not data.startswith(self._done_line) or frame is self._behind_done:
+        if self._done_line is None or not isinstance(data, bytes) or frame is self._behind_done:
+            return [frame]
+        if not data.startswith(self._done_line):
             return [frame]
         done: Frame = (b"done", self._done_line[:-1], b"", None)
         behind: Frame = (name, data[len(self._done_line) :], last_id, retry)
@@ -203,7 +206,7 @@ class Feed(Generic[U]):
         try:
             for frame in self._split_done(rest) if isinstance(rest, tuple) else ():
                 updates += self._raise_if_strict(self._apply(frame, torn=True))
-            if isinstance(rest, bytes):  # no event: after `done` it starts no new body
+            if isinstance(rest, bytes):  # it is reported, but starts no body: after `done` none may be open
                 updates += self._raise_if_strict([self._engine.report_torn(rest)])
         except MergeError as error:
             attach(error, updates)
@@ -234,6 +237,6 @@ class Feed(Generic[U]):
 
 
 def text_frame(event: str, data: bytes | str) -> Frame:
-    """Return the frame of an event with text that UTF-8 cannot encode."""
+    """Return a frame that holds text. No template fits it, and it is not split."""
     text = data if isinstance(data, str) else data.decode("utf-8", "replace")
     return cast("Frame", (name_of(event), text, b"", None))

@@ -3,10 +3,11 @@
 To add a protocol, write:
 
 1. The `Policy` and the `Schema` of each object: which texts are appended, which lists are keyed, and by what.
-2. The classes of the updates, `BodyEnded` among them. The one about a fragment of a part is a `msgspec.Struct` with the
-   fields `event_number` and `delta`, a `Model`.
+2. The classes of the updates. Their union includes `BodyEnded`, which is the engine's. The update about a fragment of a
+   part is a `msgspec.Struct` with the fields `event_number` and `delta`, a `Model`.
 3. A `ResourceType` for each object: where its delta and its parts are, and what makes the updates about it.
-4. A subclass of `Protocol`: `decode` says what each event is, `outcomes` what decides how a body ended.
+4. A subclass of `Protocol`: `decode` says what each event is, `outcomes` what decides how a body ended, and the other
+   methods make one update each.
 5. A subclass of `BaseAccumulator` with that as its `_protocol`, and with methods to read the objects.
 
 `tests/chat_chunks.py` is an example. Nothing below the protocol changes for it. The engine knows the names of no events
@@ -37,7 +38,7 @@ U_co = TypeVar("U_co", covariant=True)
 Role: TypeAlias = Literal["repeat", "delta", "ending"]
 """What an event is to the resource that it names.
 
-repeat: the object itself before its end, be it the first time or again.
+repeat: the object itself, by an event that is no ending. It may come again, and late.
 delta: an increment of it.
 ending: the object itself, at its end.
 """
@@ -94,7 +95,7 @@ class ResourceType(msgspec.Struct, Generic[U_co], kw_only=True, eq=False, dict=T
             id, and the fragment as sent.
         delta_has_part_id: whether that update names the part's id.
         part_end_field: the field of a part that ends it, once it is not null; None if parts end with their object.
-        frozen_by_ending: fields that, after the first ending, only endings change.
+        frozen_by_ending: fields that a repeat after the first ending leaves as they are.
 
     """
 
@@ -151,7 +152,7 @@ class Report(NamedTuple, Generic[U]):
         event_number: the event.
         kind: the kind of problem.
         path: JSONPath of the place within the payload.
-        raw: the text of what was left out or replaced.
+        raw: the text concerned; see `Fault`.
         message: what was expected, and what the event has.
         resource: the type of the resource that the event is about, if it is about one.
         id: the id of that resource.
@@ -192,7 +193,7 @@ class Protocol(ABC, Generic[U]):
 
         Args:
             name: its name, "message" if it has none.
-            data: its data; a str only if that has a lone surrogate.
+            data: its data; a str if name or data has a lone surrogate, or if the event waited in a checkpoint.
             torn: whether the blank line behind the event is missing, so that its data may be cut.
 
         """

@@ -153,7 +153,7 @@ class Resource(Generic[U]):
         return finished
 
     def _end_some(self, changes: Changes) -> list[Entry]:
-        """End the parts whose `part_end_field` has a value, and return those that had not ended."""
+        """End those of the changed parts whose `part_end_field` has a value. Return those that had not ended."""
         if self.type.part_end_field is None:
             return []
         finished: list[Entry] = []

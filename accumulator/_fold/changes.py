@@ -15,7 +15,7 @@ from accumulator._json import Json, JSONObject, Path, dump_json
 ProblemKind: TypeAlias = Literal["undecodable", "shape", "index", "conflict", "contradiction", "late"]
 """What may be wrong with an event.
 
-undecodable: the data is no JSON, the block is torn, or `done` has other data than `[DONE]`.
+undecodable: the data is no JSON, the last block was cut before its data, or `done` has other data than `[DONE]`.
 shape: a value has another JSON type than the fold needs there, or an id is empty.
 index: an entry of a list has no usable `index`.
 conflict: a field that keeps its first value, such as `id`, `name` or `type`, got another one.
@@ -28,7 +28,11 @@ _SHOWN = 80
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """Something that was left out of the fold, or replaced in it; `raw` is its JSON text."""
+    """Something that is wrong in an event.
+
+    `raw` is the JSON text of what was left out or replaced, of the entry that has no usable index, or of the entry that
+    an ending lacks.
+    """
 
     kind: ProblemKind
     path: Path
@@ -49,8 +53,8 @@ class Changes:
     """What the merge of one event did.
 
     Attributes:
-        parts: the parts that the event names, in its order.
-        faults: what was left out or replaced.
+        parts: of a delta, the parts that it names, without those of another type; of a whole object, its new parts.
+        faults: what is wrong in the event.
         outside_parts: whether a delta set a field and named no part.
         replaced: whether a delta replaced a value by another.
         growth: the only thing that a delta did, if it was the growth of one part; see `Growth`.

@@ -230,7 +230,7 @@ class _Plan:
         self._merge_entries(node, value, schema, path)
 
     def _build_list(self, value: list[Json], schema: Schema, path: Path) -> Node:
-        """Build the list of a new object. Nobody sees the object before the commit, so the list may grow at once."""
+        """Build the list of a new object. Its entries are planned like others, and added by `commit`."""
         if schema.key_of(value) is None:
             return value
         keyed = Keyed()

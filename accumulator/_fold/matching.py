@@ -6,7 +6,8 @@ entry that has no index and has not ended, if its type fits just one.
 A whole object lists its entries without indexes, as a rule. Each is paired with a folded entry: by `id`, else by an
 index if it names one, else in order, where the types agree. In order, an ending also pairs entries whose ids differ,
 since some servers make up a new id each time. A repeat does not: it would fill one entry with the content of another.
-So a repeated entry with an id is paired in order only with one that has none, and one with an index never.
+So in a repeat, a sent entry with an id is paired in order only with a folded entry that has none, and a sent entry with
+an index is not paired in order.
 
 A missing type, on either side, fits every type.
 """

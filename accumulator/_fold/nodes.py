@@ -105,7 +105,7 @@ class Entry(Object):
     Attributes:
         index: its index; None for an entry that was sent without a usable one.
         position: its position in the last ending that listed entries; None if it was not listed, or before any.
-        done: whether it has ended.
+        done: whether it has ended; only parts end.
         missed: whether it was reported that an ending does not list it.
 
     """
@@ -122,7 +122,7 @@ class Entry(Object):
 
 
 class OpenUnindexed:
-    """The entries of a list that have no usable index and have not ended, by type."""
+    """The entries of a list that have no usable index, are not done, and are listed by no ending; by type."""
 
     __slots__ = ("_all", "_by_type", "_types")
 
@@ -143,12 +143,15 @@ class OpenUnindexed:
         return before
 
     def refresh(self, entry: Entry) -> None:
-        """Register an entry under its present type, if it is registered."""
+        """Move a registered entry to the type that it has now; ignore any other entry."""
         if id(entry) in self._all:
             self.put(entry, entry_type(entry))
 
     def fitting(self, kind: str) -> list[Entry]:
-        """Return the first two entries that a type fits. A missing type fits every entry, and is fit by every type."""
+        """Return up to two entries that a type fits: enough to tell whether just one does.
+
+        A missing type, on either side, fits every type.
+        """
         found = [self._by_type.get(kind, {}), self._by_type.get("", {})] if kind else [self._all]
         return list(islice(chain.from_iterable(entries.values() for entries in found), 2))
 
@@ -159,7 +162,7 @@ class Keyed:
     Attributes:
         entries: the entries by index.
         unindexed: the entries without a usable index, in order of arrival.
-        open_unindexed: those of them that have not ended.
+        open_unindexed: those of them that may still grow.
         ids: the first entry of each id; see `id_key`.
         snap: the snapshot, None when it is stale.
 
@@ -235,7 +238,10 @@ class Keyed:
         return self.snap
 
     def ordered(self) -> list[Entry]:
-        """Return the entries by index, then those without one. Entries that the last ending lists keep its order."""
+        """Return the entries by index, then those without one.
+
+        The entries that the last ending lists share their places among themselves, in the order of the ending.
+        """
         entries = [self.entries[index] for index in sorted(self.entries)] + self.unindexed
         placed = [entry for entry in entries if entry.position is not None]
         in_order = iter(sorted(placed, key=lambda entry: entry.position or 0))
@@ -250,7 +256,7 @@ class Keyed:
 
 
 def is_empty(value: Node) -> bool:
-    """Tell whether a JSON value is empty: null, "" or []. What is empty never erases."""
+    """Tell whether a JSON value is empty: null, "" or []."""
     return value is None or value == "" or value == []  # noqa: PLR1714 - a list has no hash
 
 
@@ -271,7 +277,7 @@ def decide_keep_first(node: Node, value: Json, *, present: bool, reported: bool)
     Args:
         node: what the field has.
         value: what was sent.
-        present: whether the object has the field; a repeat adds a missing field with null.
+        present: whether the object has the field; that matters for null only, which a repeat adds to an object.
         reported: whether a conflict of the field was reported before.
 
     """
@@ -282,7 +288,7 @@ def decide_keep_first(node: Node, value: Json, *, present: bool, reported: bool)
 
 
 def id_key(ident: Node) -> str:
-    """Return the key of an id in `Keyed.ids`: a text itself; of any other JSON its text, behind a NUL."""
+    """Return the key of an id in `Keyed.ids`: a text is its own key, the key of other JSON is a NUL and its text."""
     return ident if isinstance(ident, str) else "\0" + dump_json(snapshot(ident))
 
 

@@ -10,10 +10,11 @@ A *delta* is merged field by field, at any depth:
 | in `append` | text is appended to text; text on another JSON type, or the reverse, is a `shape` problem |
 | an object, not in `whole` | is merged key by key |
 | a keyed list | is merged entry by entry |
-| anything else | the last value that is not null replaces |
+| anything else | the last value replaces, but not null or []; on an object or keyed list it is a `shape` problem |
 
-A *repeat* is the object itself before its end. It replaces the top-level fields that the schema does not name, objects
-among them key by key, but for those in `keep_first`. In the fields that the schema names it only fills what is empty.
+A *repeat* is the object itself, by an event that is no ending. It replaces the top-level fields that the schema does
+not name, objects among them key by key, but for those in `keep_first`. In the fields that the schema names it only
+fills what is empty.
 
 An *ending* is the object itself at its end. It sets the top-level fields that the schema does not name to what was
 sent, null too. In the fields that the schema names each of its values replaces the folded one. Where the ending is
@@ -45,7 +46,7 @@ class WrongShape(Exception):  # noqa: N818 - no public error: it never leaves th
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """What is done to a field, by its name and at every depth.
+    """What deltas do to a field, by its name and at every depth. The module says what of it repeats and endings follow.
 
     Attributes:
         append: fields whose text is appended to.
@@ -120,7 +121,10 @@ class Schema:
 
 
 def check(value: Json, schema: Schema, path: Path) -> None:
-    """Raise `WrongShape` if a value lacks an object or list of its schema, or an entry's `type` is no text."""
+    """Raise `WrongShape` where a schema needs an object or list and there is something else, but for null.
+
+    The `type` of an entry must be a text or null.
+    """
     if schema.key is None:
         _check_object(value, schema, path)
         return

@@ -9,9 +9,9 @@ An ending sets the top-level fields that the schema does not name to what was se
 - Where it is empty (null, "", [], or no such field) the folded content stays.
 - A folded field that is empty, and that the ending lacks, is removed. So the result is what the server sent.
 
-What an ending gives is *settled*: a later delta for it is `late`. A top-level field is settled as one, below that each
-value by itself, so that a later delta still fills what no ending gave. A missing entry is reported once, as is the
-conflict of a field.
+What an ending gives is *settled*: a later delta for it is `late`. A top-level field that the schema does not name is
+settled as one. In the others each value is settled by itself, so that a later delta still fills what no ending gave.
+A missing entry is reported once, as is the conflict of a field.
 """
 
 from __future__ import annotations
@@ -217,7 +217,7 @@ class _Merge:
         everyone = {id(entry): entry for entry in (*keyed.entries.values(), *keyed.unindexed)}
         for entry in everyone.values():
             entry.position = None
-        # In a list that the schema does not name, the index is an ordinary field, and stays.
+        # An ending shows what was sent: in a list that the schema does not name the index stays, though deltas drop it.
         dropped = schema.dropped if schema.key is not None else None
         for position, item, entry, created in settled:
             entry.position = position
@@ -273,7 +273,7 @@ def _build_list(value: list[Json], schema: Schema, path: Path) -> Node:
 
 
 def _build_settled(value: Json, key: str, schema: Schema) -> Node:
-    """Build the node of a value that an ending gives, and settle it. Its lists stay as they were sent."""
+    """Build the node of a value that an ending gives, with the fields in it settled. Its lists stay as sent."""
     node = build(value, key, schema, _keep_list)
     if isinstance(node, Object):
         _settle_all(node)

@@ -43,7 +43,7 @@ class Coalescer(Generic[U]):
     """Takes the updates of each event, and returns the updates that are not held.
 
     The cost of an update depends on its own fragment only, not on the number of merged fragments. Memory grows with the
-    held deltas, and by one time for each slot.
+    held deltas, and by one timestamp for each slot.
     """
 
     def __init__(

@@ -11,15 +11,16 @@ A loop repeats these steps:
     phase            on                                                         next phase
     READING          `end`                                                      SOURCE_ENDED
     READING          `fail` with a `ResponseError`                              ENDED
-    READING          `fail` with another error, `end(failed=True)`              SOURCE_FAILED
+    READING          `fail` with another error, or `end(failed=True)`           SOURCE_FAILED
     READING          `push` of neither bytes nor an event                       SOURCE_FAILED
     READING          the end of the body, if the source is one body             ENDED
     SOURCE_ENDED     the end of the body, after all pending events              ENDED
     SOURCE_FAILED    the end of the body, after all pending events              ENDED
-    all but CLOSED   `break_off`, unless its error has ended the reading        BROKEN_OFF
+    all but CLOSED   `break_off`, unless its error ended the reading before     BROKEN_OFF
     all but CLOSED   `close`                                                    CLOSED
 
-The end of the one body also ends SOURCE_ENDED and SOURCE_FAILED, before the events that are still pending.
+If the source is one body, SOURCE_ENDED and SOURCE_FAILED also end with that body. Events that are still pending are not
+applied then.
 """
 
 from __future__ import annotations
@@ -52,11 +53,11 @@ class Phase(Enum):
     SOURCE_ENDED = auto()
     """The source is at its end: the pending events are applied, then the body ends."""
     SOURCE_FAILED = auto()
-    """The source raised: the pending events are applied, then a body that has not ended ends as truncated."""
+    """The source raised or gave a wrong item: the pending events are applied, then an open body ends as truncated."""
     ENDED = auto()
     """The last body has ended, or the response was refused; the remaining updates are handed out."""
     BROKEN_OFF = auto()
-    """The handler raised, or folding failed in a tap; the handler is still called with each pending `BodyEnded`."""
+    """The handler raised, or folding failed in a tap; the handler still gets a `BodyEnded` that it has not seen."""
     CLOSED = auto()
     """The stream was closed; no update is handed out."""
 
@@ -69,7 +70,7 @@ class Reading(Generic[U]):
     """A source that is read into an accumulator.
 
     Attributes:
-        ready: the updates that are handed out first.
+        ready: updates to hand out before anything else is applied or read.
         next_fast_update: applies the next event if the fast path takes it, and returns the update; otherwise returns
             None. Call it only while `ready` is empty.
 
@@ -158,9 +159,9 @@ class Reading(Generic[U]):
 
     @contextmanager
     def draining(self) -> Generator[None, None, None]:
-        """Drain the reading within the block: read it to its end and discard the updates.
+        """Expect that within the block the caller reads to the end and discards the updates.
 
-        The updates are not even built if nothing uses them. A handler and a coalescer use updates, and in strict mode
+        Updates that nothing uses are not built. A handler and a coalescer use updates, and in strict mode
         an error carries the updates of its event.
         """
         unused = self._handler is None and self._coalescer is None and not self._accumulator.strict
@@ -215,7 +216,8 @@ class Reading(Generic[U]):
     def break_off(self, error: Exception) -> None:
         """End the reading because the handler raised, or because folding failed in a tap.
 
-        If the current body has not ended, it ends as truncated. The handler is called once more, with the `BodyEnded`.
+        If the current body has not ended, it ends as truncated. The handler is called once more, with a `BodyEnded`
+        that it has not seen.
         An error of that last call becomes a note on the first error.
 
         The error may be the very error that ended the reading, if the handler iterated over this stream and let that

@@ -66,7 +66,7 @@ class _Head(NamedTuple):
 
     @property
     def refused(self) -> bool:
-        """Whether a response is not an event stream, which needs its content type (WHATWG HTML, section 9.2.2)."""
+        """Whether the status is not 2xx, or the content type not that of event streams (WHATWG HTML, section 9.2.2)."""
         return self.is_response and not (
             200 <= (self.status or 200) < 300  # noqa: PLR2004 - the 2xx of HTTP
             and self.content_type.partition(";")[0].strip().lower() == "text/event-stream"
@@ -268,7 +268,7 @@ def _plain(data: object) -> object:
 
 
 def _plain_inner(data: object) -> object:
-    """Return a value that `json.dumps` cannot write as a dict. Raise `TypeError` if it is no mapping or model."""
+    """Return a mapping or model as a dict, for `json.dumps`. Raise `TypeError` for anything else."""
     plain = _plain(data)
     if plain is None:
         raise TypeError(f"expected an event's data to hold only what JSON can, got {_name(data)} in it")
@@ -431,7 +431,7 @@ def _head(response: object) -> _Head:
 def _read_chunks(read: Callable[[int], object]) -> Iterator[object]:
     """Yield the chunks before the first empty chunk, which is the end.
 
-    None, as a non-blocking file returns, and text do not end the loop: `read_item` reports them as misuse.
+    None (of a non-blocking file) and text are yielded even if they are empty: `read_item` reports the misuse.
     """
     while (chunk := read(_READ_SIZE)) or not isinstance(chunk, BYTES_LIKE):
         yield chunk

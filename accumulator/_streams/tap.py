@@ -24,7 +24,7 @@ U = TypeVar("U")
 
 
 class _Tapping(Generic[U]):
-    """The state of a tap, without I/O: the current chunk, and the calls of the handler that come before its return.
+    """The state of a tap, without I/O: the current chunk, and the calls of the handler to make before it is returned.
 
     Attributes:
         error: the error that ended the folding; None while folding goes on, and after a normal end.

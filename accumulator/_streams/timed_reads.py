@@ -29,7 +29,7 @@ class TimedReads:
         """Return the next item, or `NOT_YET` if it takes longer than `seconds`. Then the next call waits for that item.
 
         There is no limit if `seconds` is None, or if no asyncio task runs, as under trio. Cancelling this call cancels
-        the read too. If the source does not end with the cancellation, the next call returns or raises its result.
+        the read too. If the source swallows the cancellation, the next call returns or raises the result of the read.
         """
         if self._task is None:
             if seconds is None or not _in_asyncio():
@@ -49,7 +49,7 @@ class TimedReads:
         return task.result()
 
     async def cancel(self) -> None:
-        """Cancel the current read, if there is one, and wait until it ends. An item that it still reads is kept.
+        """Cancel the current read, if there is one, and wait until it ends. An item that it returns is kept for `next`.
 
         Cancelling this call cancels the read again and keeps waiting, because a source must not be closed during a
         read.
