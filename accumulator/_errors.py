@@ -96,9 +96,9 @@ class LimitError(AccumulatorError):
 
 
 class TruncatedError(AccumulatorError):
-    """A body was cut: it ended without `done`, an error event or a status that ends a body, or its source raised.
+    """A body was cut: it ended without `done`, an error event or a status that ends a body.
 
-    If the source raised, its exception is the `__cause__`.
+    If that is because the source raised, its exception is the `__cause__`.
     """
 
 

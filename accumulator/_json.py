@@ -284,6 +284,28 @@ def _plain_items(value: Mapping[object, object] | list[object], path: list[str |
     return members
 
 
+class _Escapes(dict[int, str]):
+    """A table for `str.translate` that adds the entry of a character when it is first needed."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        import unicodedata
+
+        if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}:
+            units = character.encode("utf-16-be", "surrogatepass").hex()
+            character = "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+        self[code] = character
+        return character
+
+
+_ESCAPES = _Escapes()
+
+
+def printable(text: str) -> str:
+    r"""Return text with control and format characters, line separators and lone surrogates as `\uXXXX` escapes."""
+    return text.translate(_ESCAPES)
+
+
 # Paths.
 
 Path: TypeAlias = Union["tuple[Path, str | int]", None]

@@ -223,12 +223,13 @@ def test_an_older_body_that_breaks_changes_no_outcome() -> None:
     assert "completed" == run.outcome
 
 
-def test_a_source_that_broke_is_truncated_whatever_the_run_said() -> None:
+@pytest.mark.parametrize(("status", "outcome"), [("completed", "completed"), ("in_progress", "truncated")])
+def test_a_source_that_breaks_behind_a_final_status_takes_nothing_back(status: str, outcome: str) -> None:
     run = Accumulator()
     feed = run._new_feed()
-    feed.push(run_event("completed"))
+    feed.push(run_event(status))
     feed.step()
-    assert [BodyEnded(1, "truncated", ())] == feed.fail()
+    assert [BodyEnded(1, outcome, ())] == feed.fail()
     assert [] == feed.fail()
 
 
@@ -288,7 +289,28 @@ def test_done_is_its_data_under_any_name(name: str | None) -> None:
     assert [BodyEnded(1, "unknown", ())] == updates_of(event(name, b"[DONE]"))
 
 
-@pytest.mark.parametrize("data", [b"[DONE", b'"[DONE]"', b" [DONE]", b"[done]", b"{}", b""])
+@pytest.mark.parametrize(
+    "data", [b"", b"{}", b"null", b'""', b'"[DONE]"', b'{"event":"done","data":{}}', b'{"status":"x"}']
+)
+def test_done_may_have_other_json_or_no_data(data: bytes) -> None:
+    """Servers of the field end a body so; real ones were found with an object, and with nothing."""
+    assert [BodyEnded(1, "unknown", ())] == updates_of(event("done", data))
+    assert [BodyEnded(1, "unknown", ())] == updates_of(
+        event(None, b'{"event":"done","data":' + (data or b"null") + b"}")
+    )
+
+
+@pytest.mark.parametrize("status", FINAL)
+def test_a_final_status_in_done_is_that_of_the_run(status: str) -> None:
+    payload = {"status": status, "id": "run_1"}
+    for done in (payload, {"event": "done", "data": payload}):
+        assert [BodyEnded(1, status, ())] == updates_of(event("done", done))
+    assert [BodyEnded(1, status, ())] == updates_of(event(None, {"event": "done", "data": payload}))
+    assert status == ended(run_event("in_progress"), event("done", payload)).outcome
+    assert "completed" == ended(run_event("completed"), event("done", {"status": "in_progress"})).outcome
+
+
+@pytest.mark.parametrize("data", [b"[DONE", b" [DONE]", b"[done]", b"end"])
 def test_done_with_other_data_is_undecodable_and_ends_nothing(data: bytes) -> None:
     run = Accumulator()
     assert ["Problem"] == kinds(run.feed(event("done", data)))
@@ -296,6 +318,14 @@ def test_done_with_other_data_is_undecodable_and_ends_nothing(data: bytes) -> No
     assert [(1, "undecodable", "$", raw, None)] == faults(run)
     assert run.outcome is None
     assert [BodyEnded(1, "truncated", ())] == run.end()
+
+
+def test_the_name_of_a_run_s_event_is_its_status_where_the_payload_has_none() -> None:
+    for status in FINAL:
+        run = ended(event(f"thread.run.{status}", {"id": "run_1"}))
+        assert (status, status) == (run.outcome, cast("Run", run.current_run).status)
+    assert "truncated" == ended(event("thread.run.created", {"id": "run_1"})).outcome
+    assert "truncated" == ended(event("thread.run.completed", {"id": "run_1", "status": "in_progress"})).outcome
 
 
 # Errors.
@@ -313,7 +343,11 @@ def test_done_with_other_data_is_undecodable_and_ends_nothing(data: bytes) -> No
         ({"error": [1]}, {"message": "[1]"}),
         (None, {"message": "null"}),
         (7, {"message": "7"}),
-        ({}, {}),
+        ({}, {"message": "{}"}),
+        ({"e": "Timeout."}, {"e": "Timeout.", "message": '{"e":"Timeout."}'}),
+        ({"error": "Name", "message": "m", "code": "c"}, {"error": "Name", "message": "m", "code": "c"}),
+        ({"error": "Name", "code": "c"}, {"error": "Name", "code": "c", "message": "Name"}),
+        ({"error": {"code": "c", "message": None}}, {"code": "c", "message": '{"code":"c","message":null}'}),
         (b"<html>503</html>", {"message": "<html>503</html>"}),
         (b"", {"message": ""}),
     ],
@@ -432,16 +466,24 @@ def test_an_event_in_an_envelope_is_that_event() -> None:
     assert "BodyEnded" == kinds(wrapped)[-1]
 
 
-def test_an_envelope_under_a_name_is_not_opened() -> None:
-    run = folded(event("thread.run.step.created", {"event": "thread.run.step.created", "data": step()}))
+@pytest.mark.parametrize("name", ["thread.run.step.created", "thread.message.created", "thread.run.completed", "error"])
+def test_an_envelope_under_its_own_name_is_its_event(name: str) -> None:
+    """Relays of SDK events name the event twice."""
+    payload = {"id": "x_1", "status": "completed", "message": "m"}
+    plain = updates_of(event(name, payload))
+    assert plain == [
+        relayed(update, text(payload)) for update in updates_of(event(name, {"event": name, "data": payload}))
+    ]
+
+
+def relayed(update: Update, data: str) -> Update:
+    return ErrorReceived(update.event_number, update.error, data) if isinstance(update, ErrorReceived) else update
+
+
+@pytest.mark.parametrize("other", [{"event": "thread.run.created"}, {"event": "thread.run.step.created", "more": 1}])
+def test_what_only_looks_like_an_envelope_is_not_opened(other: dict[str, object]) -> None:
+    run = folded(event("thread.run.step.created", {**other, "data": step()}))
     assert ["shape"] == [fault[1] for fault in faults(run)]
-
-
-def test_done_in_an_envelope_with_other_data_is_undecodable() -> None:
-    envelope: dict[str, object] = {"event": "done", "data": {}}
-    run = folded(event(None, envelope))
-    assert [(1, "undecodable", "$", text(envelope), None)] == faults(run)
-    assert run.outcome is None
 
 
 @pytest.mark.parametrize("payload", [{"error": {"message": "x"}}, {"error": {"message": "x"}, "event": "y"}])
@@ -584,7 +626,7 @@ def test_strict_raises_at_the_first_problem_and_goes_on_with_the_rest() -> None:
     run = Accumulator(strict=True)
     bad = delta("step_1", function(0, name="g"))
     with pytest.raises(MergeError) as caught:
-        run.feed(b"".join(OPEN) + bad + delta("step_1", fragment(0, "x")) + event("done", {}) + DONE)
+        run.feed(b"".join(OPEN) + bad + delta("step_1", fragment(0, "x")) + event("done", b"end") + DONE)
     assert (3, "conflict", '"g"') == (
         caught.value.problem.event_number,
         caught.value.problem.kind,
@@ -618,7 +660,7 @@ def test_strict_and_tolerant_fold_the_same() -> None:
         delta("step_1", 1),
         completed(calls=[call("call_1", "g", "z")]),
         delta("step_1", fragment(0, "late")),
-        event("done", {}),
+        event("done", b"end"),
         b"event: thr",
     ]
     tolerant = Accumulator()
@@ -649,7 +691,7 @@ def collect(run: Accumulator, chunk: bytes) -> list[Update]:
 def test_the_errors_pickle_with_their_updates() -> None:
     run = Accumulator(strict=True)
     with pytest.raises(MergeError) as caught:
-        run.feed(created() + event("done", {}))
+        run.feed(created() + event("done", b"end"))
     copy = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own
     assert isinstance(copy, MergeError)
     assert (str(caught.value), caught.value.problem, list(caught.value.updates), None) == (
@@ -724,7 +766,7 @@ def test_a_checkpoint_keeps_half_a_block() -> None:
 def test_a_checkpoint_keeps_strict_limits_and_what_is_pending() -> None:
     run = Accumulator(strict=True, limits=Limits(max_event_size=800))
     with pytest.raises(MergeError):
-        run.feed(event("done", {}) + created() + LARGE + in_progress() + event("done", {}) + DONE)
+        run.feed(event("done", b"end") + created() + LARGE + in_progress() + event("done", b"end") + DONE)
     run = Accumulator.from_bytes(run.to_bytes())
     with pytest.raises(LimitError, match="at most 800 bytes") as caught:
         run.feed(b"")
@@ -1045,7 +1087,7 @@ def test_fast_path_on_and_off_agree_whatever_a_call_began_with(first: list[bytes
 
 
 def test_a_problem_is_plain_data() -> None:
-    run = folded(event("done", {}))
+    run = folded(event("done", b"end"))
     (problem,) = run.problems
     assert isinstance(problem, Problem)
     assert problem == pickle.loads(pickle.dumps(problem))  # noqa: S301 - our own
@@ -1101,3 +1143,45 @@ def test_an_empty_id_is_not_named_in_an_error() -> None:
 def test_the_payload_of_an_envelope_is_quoted_as_it_was_sent() -> None:
     (update,) = Accumulator().apply("message", b'{"event":"foo","data": [1 , 2],"\xff":1}')
     assert UnknownEvent(1, "foo", "[1 , 2]") == update
+
+
+def test_the_first_error_counts() -> None:
+    run = ended(event("error", {"message": "first"}), event("error", {"message": "what followed"}))
+    assert ("error", "first") == (run.outcome, cast("ErrorObject", run.error).message)
+
+
+GLUED = b'event: x\ndata: [DONE]\ndata: {"id":1}\n\n'
+
+
+def test_a_mark_of_an_end_is_taken_off_where_a_source_may_hold_several_bodies() -> None:
+    assert ["BodyEnded", "UnknownEvent"] == kinds(Accumulator().feed(GLUED))
+    assert ["UnknownEvent"] == kinds(Accumulator().apply("x", '[DONE]\n{"id":1}'))
+    response = Accumulator()._new_feed(one_body=True)
+    response.push(GLUED + GLUED.replace(b"event: x\n", b"") + GLUED.replace(b"x", b"done"))
+    told = [response.step() for _ in range(3)]
+    assert [["UnknownEvent"], ["Problem"], ["Problem"]] == [kinds(updates or []) for updates in told]
+    assert response.outcome is None
+
+
+@pytest.mark.parametrize(
+    ("payload", "name"),
+    [
+        (step(status="in_progress"), "thread.run.step.in_progress"),
+        (step(status="completed"), "thread.run.step.completed"),
+        (step(status="new"), "thread.run.step.in_progress"),
+        ({"object": "thread.run", "id": "run_1", "status": "failed"}, "thread.run.failed"),
+        ({"object": "thread.message", "id": "msg_1", "status": "completed", "content": []}, "thread.message.completed"),
+        (delta_payload("step_1", opening(0, "call_1", "f")), "thread.run.step.delta"),
+    ],
+)
+def test_an_object_without_a_name_is_the_event_that_it_says(payload: dict[str, object], name: str) -> None:
+    assert updates_of(event(name, payload)) == updates_of(event(None, payload))
+
+
+@pytest.mark.parametrize("name", ["completed", "failed", "cancelled", "expired"])
+def test_the_name_of_an_ending_is_its_status_where_the_payload_has_none(name: str) -> None:
+    payload = {key: value for key, value in step().items() if key != "status"}
+    run = folded(created(), event(f"thread.run.step.{name}", {**payload, "last_error": {"code": "c"}}))
+    assert name == step_json(run)["status"]
+    other = folded(created(), event(f"thread.run.step.{name}", {**payload, "status": "other"}))
+    assert "other" == step_json(other)["status"]

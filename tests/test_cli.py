@@ -704,3 +704,21 @@ def test_without_click_it_says_what_to_install() -> None:
     )
     expected = b"accumulator: the command line needs click: pip install 'delta-accumulator[cli]'"
     assert (2, b"", expected) == (done.returncode, done.stdout, done.stderr.rstrip(b"\r\n"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        (
+            {"status": "failed", "last_error": {"code": "rate_limit_exceeded", "message": "Slow\u009b."}},
+            "rate_limit_exceeded: Slow\\u009b.",
+        ),
+        ({"status": "incomplete", "incomplete_details": {"reason": "max_completion_tokens"}}, "max_completion_tokens"),
+        ({"status": "failed", "last_error": "text"}, ""),
+        ({"status": "completed", "last_error": {"code": "c"}}, ""),
+    ],
+)
+def test_the_reason_of_a_run_that_failed_is_told(fields: dict[str, object], reason: str) -> None:
+    stream = b"event: thread.run.failed\ndata: " + json.dumps({"id": "run_1", **fields}).encode() + b"\n\n"
+    _, _, told = cli("replay", "-", stdin=stream)
+    assert f"-: outcome {fields['status']}, 0 run steps{': ' if reason else ''}{reason}\n" == told

@@ -459,7 +459,7 @@ def test_a_drain_stops_at_an_event_that_is_too_large_and_goes_on_behind_it() -> 
 
 
 def test_a_loop_may_go_on_as_a_drain_and_the_other_way_round() -> None:
-    wrong = event("done", "x")
+    wrong = event("done", b"x")
     body = b"".join([*BEGIN, *map(SHAPES["plain"], "abc"), wrong, *map(SHAPES["plain"], "def"), DONE])
     stream = accumulate([body], strict=True)
     assert 4 == [next(stream).event_number for _ in range(5)][-1]

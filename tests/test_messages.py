@@ -317,7 +317,7 @@ EMPTINESS: list[dict[str, object]] = [
 def test_emptiness_in_an_ending_never_erases(fields: dict[str, object]) -> None:
     run = folded(grown("msg_1", words(0, "a", at(0, citation()))))
     run.feed(event("thread.message.completed", {"id": "msg_1", **fields}))
-    assert {"id": "msg_1", "content": [part("a", citation())]} == message_json(run)
+    assert {"id": "msg_1", "content": [part("a", citation())], "status": "completed"} == message_json(run)
     assert [] == faults(run)
 
 

@@ -1290,7 +1290,9 @@ def test_a_message_holds_no_payload() -> None:
         *OPEN, delta("step_1", function(0, name=secret)), delta("step_1", {**fragment(0, secret), "index": {}})
     )
     run.feed(
-        completed(calls=[call("call_1", secret, "")]) + event("done", secret) + event("thread.run.created", secret)
+        completed(calls=[call("call_1", secret, "")])
+        + event("done", secret.encode())
+        + event("thread.run.created", secret)
     )
     assert {"conflict", "index", "contradiction", "undecodable", "shape"} == {fault[1] for fault in faults(run)}
     assert not any("hunter2" in each.message for each in run.problems)

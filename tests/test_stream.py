@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Self
+import json
+from typing import TYPE_CHECKING, Self, cast
 
 import pytest
 
@@ -39,7 +40,7 @@ from tests.bodies import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
-    from accumulator import AsyncRunStream, Update
+    from accumulator import AsyncRunStream, ErrorObject, Update
 
 PING = event("ping", {})
 BAD = b"event: thread.run.step.delta\ndata: nonsense\n\n"
@@ -309,6 +310,22 @@ def test_a_source_that_raises_is_a_truncated_body(make: Make) -> None:
         with pytest.raises(TruncatedError) as again:
             drain()
         assert again.value is caught.value
+
+
+def test_a_source_that_breaks_behind_a_final_status_has_lost_nothing(make: Make) -> None:
+    twin = make(FIRST.removesuffix(DONE), OSError("gone"))
+    assert BodyEnded(6, "requires_action", ("step_1",)) == twin.take()[-1]
+    assert "requires_action" == twin.until_done().outcome
+    assert 1 == len(twin.final_run_steps())
+
+
+def test_an_error_event_counts_also_where_the_source_breaks_behind_it(make: Make) -> None:
+    said = "bad\x1b[31m\n" + "x" * 1_000
+    twin = make(b"event: error\ndata: " + json.dumps({"message": said}).encode() + b"\n\n", OSError("gone"))
+    with pytest.raises(RunError, match=r"got an error: bad\\u001b\[31m\\u000ax+$") as caught:
+        twin.final_run_steps()
+    assert len(str(caught.value)) < 600
+    assert (said, "error") == (cast("ErrorObject", caught.value.error).message, twin.accumulator.outcome)
 
 
 def test_a_type_error_of_the_source_is_a_broken_source_too(make: Make) -> None:

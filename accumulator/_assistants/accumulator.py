@@ -64,18 +64,17 @@ class Accumulator(BaseAccumulator[Update]):
 
         The first of these that applies:
 
-        1. "truncated" if the source of the body or a hook raised, or folding failed in a tap;
-        2. "error" if the body had an error event;
-        3. the last status of the run in the body, if that status is "completed", "incomplete", "failed", "cancelled",
+        1. "error" if the body had an error event;
+        2. the last status of the run in the body, if that status is "completed", "incomplete", "failed", "cancelled",
            "expired" or "requires_action";
-        4. "unknown" if the body had `done`;
-        5. "truncated".
+        3. "unknown" if the body had `done`;
+        4. "truncated".
         """
         return super().outcome
 
     @property
     def error(self) -> ErrorObject | None:
-        """The error in the last error event of the last body; None if the body had no error event."""
+        """The error in the first error event of the last body; None if the body had no error event."""
         error = self._engine.body.error
         return None if error is None else ErrorObject.wrap(error)
 

@@ -142,7 +142,7 @@ class Handler:
         """Handle a problem of an event. The other updates about the event are handled first."""
 
     def on_end(self, update: BodyEnded, /) -> object:
-        """Handle the end of a body. The outcome is "truncated" if the body ends because another hook raised.
+        """Handle the end of a body, also if the body ends because another hook raised.
 
         Not called if the stream is closed while the body is open.
         """

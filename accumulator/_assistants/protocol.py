@@ -79,7 +79,17 @@ MESSAGES: Final[ResourceType[Update]] = ResourceType(
 # Events.
 
 Word: TypeAlias = Literal[
-    "created", "in_progress", "delta", "completed", "incomplete", "failed", "cancelled", "expired"
+    "created",
+    "in_progress",
+    "delta",
+    "completed",
+    "incomplete",
+    "failed",
+    "cancelled",
+    "expired",
+    "queued",
+    "requires_action",
+    "cancelling",
 ]
 
 ROLES: Final[Mapping[Word, Role]] = {
@@ -101,7 +111,7 @@ class Row(NamedTuple):
     Attributes:
         kind: what the event is about.
         resource: the type of the object, if the event is about an object that is folded.
-        word: the last word of the name, which gives the role of the event; None without a `resource`.
+        word: the last word of the name. It gives the role of the event, and the status where the payload has none.
 
     """
 
@@ -112,16 +122,16 @@ class Row(NamedTuple):
 
 EVENTS: Final[Mapping[str, Row]] = {
     "thread.created": Row("unknown"),
-    "thread.run.created": Row("run"),
-    "thread.run.queued": Row("run"),
-    "thread.run.in_progress": Row("run"),
-    "thread.run.requires_action": Row("run"),
-    "thread.run.completed": Row("run"),
-    "thread.run.incomplete": Row("run"),
-    "thread.run.failed": Row("run"),
-    "thread.run.cancelling": Row("run"),
-    "thread.run.cancelled": Row("run"),
-    "thread.run.expired": Row("run"),
+    "thread.run.created": Row("run", None, "created"),
+    "thread.run.queued": Row("run", None, "queued"),
+    "thread.run.in_progress": Row("run", None, "in_progress"),
+    "thread.run.requires_action": Row("run", None, "requires_action"),
+    "thread.run.completed": Row("run", None, "completed"),
+    "thread.run.incomplete": Row("run", None, "incomplete"),
+    "thread.run.failed": Row("run", None, "failed"),
+    "thread.run.cancelling": Row("run", None, "cancelling"),
+    "thread.run.cancelled": Row("run", None, "cancelled"),
+    "thread.run.expired": Row("run", None, "expired"),
     "thread.run.step.created": Row("resource", RUN_STEPS, "created"),
     "thread.run.step.in_progress": Row("resource", RUN_STEPS, "in_progress"),
     "thread.run.step.delta": Row("resource", RUN_STEPS, "delta"),
@@ -148,7 +158,10 @@ Events without a row are unknown. So is `thread.created`: it is about a thread, 
 _UNKNOWN: Final = Row("unknown")
 
 DONE: Final = "[DONE]"
-"""The data of the event that ends a body, whatever the name of the event."""
+"""The data that ends a body, whatever the name of the event. Some servers send `done` with other JSON, or without data.
+
+An object in it may hold the final status of the run.
+"""
 
 DEFAULT_NAME: Final = "message"
 """The name that WHATWG HTML (section 9.2.6) gives to an event sent without a name."""
@@ -157,15 +170,20 @@ ENVELOPE: Final = ("event", "data")
 """The keys of an envelope, the data of an event sent without a name: its name, and its payload."""
 
 ERROR: Final = "error"
-"""The key of a nested error: `{"error": {...}}`. An error is also accepted flat, as a text, and as any other JSON."""
+"""The key of a nested error: `{"error": {...}}`. An error may also be flat, a text, or any other JSON."""
 
 # The end of a body.
+
+OBJECTS: Final = frozenset({"thread.run", "thread.run.step", "thread.message"})
+"""What an object without a name may say that it is, in its `object`. With its status that is the name of its event."""
+
+DELTAS: Final = frozenset({"thread.run.step.delta", "thread.message.delta"})
+"""What a delta without a name may say that it is, in its `object`."""
 
 BODY_END_STATUSES: Final = frozenset({"completed", "incomplete", "failed", "cancelled", "expired", "requires_action"})
 """The statuses of a run with which a body can end. All but `requires_action` also end the run."""
 
 OUTCOMES: Final[tuple[tuple[Condition, str | None], ...]] = (
-    ("broken", "truncated"),
     ("error", "error"),
     ("final status", None),  # the outcome is the status
     ("done", "unknown"),
@@ -184,30 +202,37 @@ class Assistants(Protocol[Update]):
     problem_type = updates.Problem
 
     def decode(self, name: str, data: bytes | str, *, torn: bool) -> Event[Update]:
-        if data in (self.done_mark, DONE):  # a set would hash all of the data
-            return Event("done", name)
         row = EVENTS.get(name, _UNKNOWN)
-        if row.kind == "done":
-            return _wrong_done(name)
+        if data in (self.done_mark, DONE) or (not data and row.kind == "done"):  # a set would hash all of the data
+            return Event("done", name)
         if row.kind == "unknown" and name != DEFAULT_NAME and not torn:
             return Event("unknown", name)
         try:
             payload = cast("Json", parse_json(data))
         except ValueError as exc:
             return _not_json(row, name, text_of(data), str(exc), torn=torn)
-        return _event_of_row(row, name, payload) if name != DEFAULT_NAME else _event_by_payload(payload)
+        if name == DEFAULT_NAME:
+            return _event_by_payload(payload)
+        name_key, data_key = ENVELOPE
+        if isinstance(payload, dict) and payload.keys() == {name_key, data_key} and payload[name_key] == name:
+            return _event_of_row(row, name, payload[data_key], (data_key,))  # of a relay that names the event twice
+        return _event_of_row(row, name, payload)
 
     def error(self, payload: Json) -> JSONObject:
-        """Return the error object of an error event.
+        """Return the error object of an error event, with a `message`.
 
-        That is the value of the key `ERROR` if the payload has one, else the payload. An error that is not an object
-        becomes the `message` of a new object.
+        The object is the value of the key `ERROR`, or else the payload. Where it has no `message`, a text under the key
+        `ERROR` becomes the message, and without that the JSON of the object. An error that is no object is a message.
         """
-        if isinstance(payload, dict) and payload.get(ERROR) is not None:
-            payload = payload[ERROR]
-        if isinstance(payload, dict):
+        nested = payload.get(ERROR) if isinstance(payload, dict) else None
+        if isinstance(nested, dict) or (isinstance(payload, dict) and nested is not None and len(payload) == 1):
+            payload = nested
+        if not isinstance(payload, dict):
+            return {"message": payload if isinstance(payload, str) else dump_json(payload)}
+        if isinstance(message := payload.get("message"), str) and message:
             return payload
-        return {"message": payload if isinstance(payload, str) else dump_json(payload)}
+        text = payload.get(ERROR)
+        return {**payload, "message": text if isinstance(text, str) and text else dump_json(payload)}
 
     def run_updated(self, number: int, payload: JSONObject) -> Update:
         run, action = Run.wrap(payload), required_action(payload)
@@ -239,41 +264,55 @@ ASSISTANTS: Final = Assistants()
 
 def _event_of_row(row: Row, name: str, payload: Json, within: tuple[str, ...] = ()) -> Event[Update]:
     """Make the event of a row of `EVENTS`. `within` are the keys in the data that lead to the payload."""
-    role: Role = "repeat" if row.word is None else ROLES[row.word]
+    if row.kind == "done":
+        status = payload.get("status") if isinstance(payload, dict) else None
+        return Event("done", name, status=status if isinstance(status, str) and status in BODY_END_STATUSES else None)
+    role: Role = "repeat" if row.word is None else ROLES.get(row.word, "repeat")
+    if isinstance(payload, dict) and payload.get("status") is None and _names_a_status(row, role):
+        payload = {**payload, "status": row.word}
     status = payload.get("status") if row.kind == "run" and isinstance(payload, dict) else None
     return Event(row.kind, name, payload, row.resource, role, status if isinstance(status, str) else None, within)
 
 
+def _names_a_status(row: Row, role: Role) -> bool:
+    """Tell whether the name of an event says a status: that of an ending does, and every name of a run's but one."""
+    return role == "ending" if row.kind == "resource" else row.kind == "run" and row.word != "created"
+
+
 def _event_by_payload(payload: Json) -> Event[Update]:
-    """Make the event of data that was sent without a name: an envelope, an error, or an unknown event."""
-    if isinstance(payload, dict):
-        name_key, data_key = ENVELOPE
-        name = payload.get(name_key)
-        if isinstance(name, str) and data_key in payload:
-            row, inner = EVENTS.get(name, _UNKNOWN), payload[data_key]
-            if inner == DONE:
-                return Event("done", name)
-            return _wrong_done(name) if row.kind == "done" else _event_of_row(row, name, inner, (data_key,))
-        if payload.get(ERROR) is not None:
-            return Event("error", DEFAULT_NAME, payload)
+    """Make the event of data that was sent without a name: an envelope, an error, an object, or an unknown event."""
+    if not isinstance(payload, dict):
+        return Event("unknown", DEFAULT_NAME, payload)
+    name_key, data_key = ENVELOPE
+    name, kind = payload.get(name_key), payload.get("object")
+    if isinstance(name, str) and data_key in payload:
+        inner = payload[data_key]
+        return (
+            Event("done", name)
+            if inner == DONE
+            else _event_of_row(EVENTS.get(name, _UNKNOWN), name, inner, (data_key,))
+        )
+    if payload.get(ERROR) is not None:
+        return Event("error", DEFAULT_NAME, payload)
+    if isinstance(kind, str) and kind in OBJECTS | DELTAS:
+        name = kind if kind in DELTAS else f"{kind}.{payload.get('status')}"
+        name = name if name in EVENTS else f"{kind}.in_progress"
+        return _event_of_row(EVENTS[name], name, payload)
     return Event("unknown", DEFAULT_NAME, payload)
-
-
-def _wrong_done(name: str) -> Event[Update]:
-    """Make the event of a `done` whose data is not `[DONE]`: an undecodable one."""
-    return Event("undecodable", name, message=f"expected the data {DONE}, got other data")
 
 
 def _not_json(row: Row, name: str, text: str, message: str, *, torn: bool) -> Event[Update]:
     """Make the event of data that is not JSON.
 
     An error may have any text as its data. So may an unknown event, unless its block is torn or its data starts with
-    "{", which looks like an envelope that is damaged. Any other event is undecodable.
+    "{" or `[DONE]`, which looks like an envelope or a `done` that is damaged. Any other event is undecodable.
     """
     if row.kind == "error":
         return Event("error", name, text)
-    if row.kind == "unknown" and not torn and not text.lstrip().startswith("{"):
+    if row.kind == "unknown" and not torn and not text.lstrip().startswith(("{", DONE)):
         return Event("unknown", name)
+    if row.kind == "done" or text.startswith(DONE):
+        message = f"expected the data {DONE}, got other data"
     return Event("undecodable", name, message=message)
 
 

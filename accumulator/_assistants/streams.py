@@ -15,6 +15,7 @@ from accumulator._assistants.runs import ErrorObject
 from accumulator._assistants.updates import ContentDelta, Update
 from accumulator._engine.accumulator import DEFAULT_LIMITS, Limits
 from accumulator._errors import RunError, TruncatedError
+from accumulator._json import printable
 from accumulator._streams.coalesce import make_coalescer
 from accumulator._streams.hooks import Callback, check_handler
 from accumulator._streams.sources import make_async_source, make_source
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
     from accumulator._assistants.run_steps import RunStep
     from accumulator._streams.reading import Reading
+
+_LONGEST_MESSAGE = 500
+"""Characters of a server's error message that the text of a `RunError` shows. The whole one is in its `error`."""
 
 
 def accumulate(  # noqa: PLR0913 - all but the source are keywords
@@ -57,8 +61,8 @@ def accumulate(  # noqa: PLR0913 - all but the source are keywords
             to fold a second body of the same run.
         handler: a callable of one update, such as a `Handler`. It is called with each update before the loop gets the
             update, also while `until_done` or `final_run_steps` reads. If it raises, the stream ends and the exception
-            propagates. The current event is folded as a whole. If a body is open, it ends as "truncated", and the
-            handler is called once more, with the `BodyEnded`.
+            propagates. The current event is folded as a whole. If a body is open, it ends, as "truncated" unless
+            its outcome is known, and the handler is called once more, with the `BodyEnded`.
         min_interval: the least number of seconds between two deltas of one tool call or content part, for displays.
             Deltas that arrive sooner are held and merged into one, with the `event_number` of the last; no text is
             lost. Any other update, and a delta without a usable index, is handed out at once, after all held deltas.
@@ -163,8 +167,8 @@ class RunStream(UpdateStream[Accumulator, Update]):
     With `min_interval` it may be ahead of the update.
 
     A `MergeError`, raised in strict mode, does not end the stream: iterate again to go on. Its `updates` are those of
-    the event with the problem. If the source raises, the body ends: the stream yields the `BodyEnded`, then raises
-    `TruncatedError` with the exception of the source as its `__cause__`.
+    the event with the problem. If the source raises, the body ends: the stream yields the `BodyEnded` and, if
+    the body was cut, raises `TruncatedError` with the exception of the source as its `__cause__`.
 
     As a context manager the stream closes its source when the block is left. A `break` alone closes nothing, because
     Python does not tell an iterator that its loop ended.
@@ -189,7 +193,7 @@ class RunStream(UpdateStream[Accumulator, Update]):
         """Read to the end and return a snapshot of each run step, in the order in which the steps were first seen.
 
         Raises:
-            TruncatedError: the body was cut, or the source raised.
+            TruncatedError: the body was cut.
             RunError: the body had an error event.
             ResponseError, MergeError, LimitError: as in `until_done`.
 
@@ -248,7 +252,8 @@ def _final_run_steps(accumulator: Accumulator, reading: Reading[Update]) -> list
     if reading.truncated:
         error = TruncatedError("expected the stream to end in done, an error or a final status, it was cut before")
     elif (json := reading.body.error) is not None:
-        error = RunError("expected the run to end, it came to an error; see .error", ErrorObject.wrap(json))
+        message = printable(str(json.get("message"))[:_LONGEST_MESSAGE])
+        error = RunError(f"expected the run to end, got an error: {message}", ErrorObject.wrap(json))
     else:
         return accumulator.run_steps()
     error.accumulator = accumulator

@@ -11,22 +11,8 @@ import errno
 import json
 import os
 import sys
-import unicodedata
 
-
-class _Escapes(dict[int, str]):
-    """A table for `str.translate` that adds the entry of a character when it is first needed."""
-
-    def __missing__(self, code: int) -> str:
-        character = chr(code)
-        if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}:
-            units = character.encode("utf-16-be", "surrogatepass").hex()
-            character = "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
-        self[code] = character
-        return character
-
-
-_ESCAPES = _Escapes()
+from accumulator._json import printable
 
 
 def print_json(value: object) -> None:
@@ -34,7 +20,7 @@ def print_json(value: object) -> None:
     if sys.stdout is None:
         raise closed_stream_error()
     # Only the strings of the JSON can contain a character to escape, and `\uXXXX` is an escape of JSON too.
-    line = _printable(json.dumps(value, ensure_ascii=False, separators=(",", ":"))) + "\n"
+    line = printable(json.dumps(value, ensure_ascii=False, separators=(",", ":"))) + "\n"
     rest = memoryview(line.encode())
     while rest:
         # With PYTHONUNBUFFERED this is a raw file: it may write only a part, or nothing if it is non-blocking.
@@ -53,7 +39,7 @@ def flush() -> None:
 def print_to_stderr(line: str) -> None:
     """Print a line to standard error, if it is open. Characters that its encoding lacks are escaped."""
     if sys.stderr is not None:
-        sys.stderr.write(f"{_printable(line)}\n")
+        sys.stderr.write(f"{printable(line)}\n")
         sys.stderr.flush()
 
 
@@ -69,7 +55,3 @@ def discard_outputs() -> None:
         if stream is not None:
             os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
-
-
-def _printable(text: str) -> str:
-    return text.translate(_ESCAPES)

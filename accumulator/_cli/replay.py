@@ -70,11 +70,24 @@ def _replay_file(name: str) -> int:
     for step in steps:
         print_json({"file": name, "run_id": step.run_id, "outcome": outcome, "step": step.to_dict()})
     flush()
-    message = "" if accumulator.error is None else f": {_cut(str(accumulator.error.message))}"
-    print_to_stderr(f"{name}: outcome {outcome}, {len(steps)} run step{'' if len(steps) == 1 else 's'}{message}")
+    reason = _reason(accumulator)
+    count = f"{len(steps)} run step{'' if len(steps) == 1 else 's'}"
+    print_to_stderr(f"{name}: outcome {outcome}, {count}{': ' if reason else ''}{_cut(reason)}")
     if not usable:
         return UNUSABLE
     return 0 if outcome in _GOOD_OUTCOMES else 1
+
+
+def _reason(accumulator: Accumulator) -> str:
+    """Return why a run ended as it did: the message of an error event, or the error or reason that the run has."""
+    if accumulator.error is not None:
+        return str(accumulator.error.message)
+    run = accumulator.current_run
+    if run is None or accumulator.outcome not in {"failed", "incomplete"}:
+        return ""
+    error, details = run.last_error, run.incomplete_details
+    told = [getattr(error, "code", None), getattr(error, "message", None), getattr(details, "reason", None)]
+    return ": ".join(str(each) for each in told if each)
 
 
 def _open(name: str) -> AbstractContextManager[BinaryIO]:

@@ -61,9 +61,10 @@ class BaseAccumulator(Generic[U]):
         self._problems: _Prefix[U] = _Prefix([], 0)
         self._own = self._new_feed()
 
-    def _new_feed(self) -> Feed[U]:
+    def _new_feed(self, *, one_body: bool = False) -> Feed[U]:
         """Return a new source of events, with a parser of its own. Each stream has one."""
-        return Feed(self._engine, strict=self.strict, max_event_size=self.limits.max_event_size)
+        maximum = self.limits.max_event_size
+        return Feed(self._engine, strict=self.strict, max_event_size=maximum, one_body=one_body)
 
     def feed(self, chunk: bytes) -> list[U]:
         """Fold bytes of an event stream, cut anywhere, and return the updates in order.

@@ -29,7 +29,7 @@ class Body(msgspec.Struct):
         done: whether the mark of its end arrived.
         broken: whether its source raised.
         status: the last status of the run in it.
-        error: the last error in it.
+        error: the first error in it.
 
     """
 

@@ -127,7 +127,8 @@ class Engine(Generic[U]):
                 return []
             case "error":
                 error = protocol.error(event.payload)
-                body.error = cast("dict[str, object]", error)
+                if body.error is None:  # the first says what happened, later ones what followed from it
+                    body.error = cast("dict[str, object]", error)
                 return [protocol.error_received(self.count, error, payload_text(event, data))]
             case "unknown":
                 return [protocol.unknown_event(self.count, event.name, payload_text(event, data))]

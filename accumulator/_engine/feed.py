@@ -29,7 +29,7 @@ class Feed(Generic[U]):
 
     """
 
-    def __init__(self, engine: Engine[U], *, strict: bool, max_event_size: int | None) -> None:
+    def __init__(self, engine: Engine[U], *, strict: bool, max_event_size: int | None, one_body: bool = False) -> None:
         """Start with nothing."""
         self.parser = SSEParser(max_event_size=max_event_size)
         self.body = Body()
@@ -42,7 +42,7 @@ class Feed(Generic[U]):
         self._behind_done: Frame | None = None  # the frame that was split off last
         self._max_event_size = max_event_size
         mark = engine.protocol.done_mark
-        self._done_line = mark + b"\n" if mark else None
+        self._done_line = mark + b"\n" if mark and not one_body else None  # what separates bodies that are glued
 
     @property
     def finished(self) -> bool:
@@ -67,9 +67,11 @@ class Feed(Generic[U]):
             return
         try:
             name = b"" if event == "message" else event.encode()
-            self.pending.append((name, data if isinstance(data, bytes) else data.encode(), b"", None))
+            frame: Frame = (name, data if isinstance(data, bytes) else data.encode(), b"", None)
         except UnicodeEncodeError:  # a lone surrogate
-            self.pending.append(text_frame(event, data))
+            frame = text_frame(event, data)
+        # What was framed by somebody else holds one event, whatever its data begins with.
+        self.pending.append(frame if len(self._split_done(frame)) == 1 else text_frame(event, data))
 
     # What is applied.
 

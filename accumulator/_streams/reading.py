@@ -53,7 +53,7 @@ class Phase(Enum):
     SOURCE_ENDED = auto()
     """The source is at its end: the pending events are applied, then the body ends."""
     SOURCE_FAILED = auto()
-    """The source raised or gave a wrong item: the pending events are applied, then an open body ends as truncated."""
+    """The source raised or gave a wrong item: the pending events are applied, then an open body ends."""
     ENDED = auto()
     """The last body has ended, or the response was refused; the remaining updates are handed out."""
     BROKEN_OFF = auto()
@@ -95,7 +95,7 @@ class Reading(Generic[U]):
         """
         self.ready: deque[U] = deque()
         self._accumulator = accumulator
-        self._feed = accumulator._new_feed()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - made for this class
+        self._feed = accumulator._new_feed(one_body=one_body)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - made for this class
         self._one_body = one_body
         self._handler = handler
         self._coalescer = coalescer
@@ -199,7 +199,7 @@ class Reading(Generic[U]):
         """End the reading because the source raised.
 
         A `ResponseError` is raised unchanged, and no body ends: a refused response has none. Any other exception
-        becomes the cause of a `TruncatedError`.
+        becomes the cause of a `TruncatedError`, unless the outcome of the body is known: then nothing is missing.
         """
         if isinstance(error, ResponseError):
             attach(error, [], self._accumulator)
@@ -216,7 +216,7 @@ class Reading(Generic[U]):
     def break_off(self, error: Exception) -> None:
         """End the reading because the handler raised, or because folding failed in a tap.
 
-        If the current body has not ended, it ends as truncated. The handler is called once more, with a `BodyEnded`
+        If the current body has not ended, it ends now. The handler is called once more, with a `BodyEnded`
         that it has not seen.
         An error of that last call becomes a note on the first error.
 
@@ -271,6 +271,8 @@ class Reading(Generic[U]):
         if updates is None and self._phase is not Phase.READING:
             # `feed.end` may raise for the last block. Then the body is still open, and the next step ends it.
             updates = feed.end() if self._phase is Phase.SOURCE_ENDED else feed.fail()
+            if isinstance(self._error, TruncatedError) and not self.truncated:
+                self._error = None  # the outcome was known before the source raised: nothing is missing
             self._end()
         return updates
 

@@ -135,7 +135,7 @@ class UpdateStream(Closing, Generic[A, U]):
         No outcome raises an error: read the outcome from the accumulator.
 
         Raises:
-            TruncatedError: the source raised; its exception is the cause.
+            TruncatedError: the source raised before the outcome was known; its exception is the cause.
             ResponseError: the response is no event stream.
             TypeError: an item of the source is neither bytes nor an event.
             MergeError, LimitError: as in a loop over the stream. The next call goes on after that event.
