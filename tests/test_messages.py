@@ -606,20 +606,47 @@ def test_a_wrong_json_type_leaves_the_whole_event_out(payload: object, path: str
     [
         (["x"], "$"),
         ({"object": "thread.message"}, "$.id"),
-        ({"id": "msg_1", "content": {}}, "$.content"),
-        ({"id": "msg_1", "content": "text"}, "$.content"),
-        ({"id": "msg_1", "content": [part("a"), "b"]}, "$.content[1]"),
-        ({"id": "msg_1", "content": [{"type": "text", "text": "a"}]}, "$.content[0].text"),
-        ({"id": "msg_1", "content": [part("a", "b")]}, "$.content[0].text.annotations[0]"),
     ],
 )
-def test_a_wrong_json_type_in_a_life_cycle_event_leaves_it_out(life: str, payload: object, path: str) -> None:
+def test_a_life_cycle_event_without_an_id_is_left_out(life: str, payload: object, path: str) -> None:
     run = folded(begun(), grown("msg_1", opened(0, "a")))
     before = run.messages()
     assert ["Problem"] == kinds(run.feed(event(f"thread.message.{life}", payload)))
     assert [(3, "shape", path)] == [fault[:3] for fault in faults(run)]
     assert before == run.messages()
     assert [BodyEnded(4, "unknown", ("msg_1",))] == run.feed(DONE)
+
+
+MISFITS: list[tuple[object, str, str]] = [
+    ({}, "$.content", ""),
+    ("hi", "$.content", "hi"),
+    ([part("a"), "b"], "$.content[1]", "a"),
+    ([{"type": "text", "text": "hi"}], "$.content[0].text", "hi"),
+    ([part("a", "b")], "$.content[0].text.annotations[0]", "a"),
+]
+
+
+@pytest.mark.parametrize("life", ["created", "in_progress", *ENDINGS])
+@pytest.mark.parametrize(("content", "path", "words"), MISFITS)
+def test_a_wrong_json_type_in_a_whole_object_leaves_out_nothing(
+    life: str, content: object, path: str, words: str
+) -> None:
+    """LlampHouse sends `"text": "hi"` where the API has an object."""
+    sent = {"id": "msg_1", "status": "s", "role": "assistant", "content": content}
+    run = folded(event(f"thread.message.{life}", sent))
+    assert [(1, "shape", path)] == [fault[:3] for fault in faults(run)]
+    assert sent == message_json(run)
+    assert words == run.messages()[0].text
+    assert [BodyEnded(2, "unknown", () if life in ENDINGS else ("msg_1",))] == run.feed(DONE)
+
+
+@pytest.mark.parametrize("life", ["created", "in_progress", *ENDINGS])
+@pytest.mark.parametrize(("content", "path"), [each[:2] for each in MISFITS[:4]])
+def test_a_wrong_json_type_takes_no_content_away(life: str, content: object, path: str) -> None:
+    run = folded(begun(), grown("msg_1", opened(0, "a")))
+    run.feed(event(f"thread.message.{life}", {"id": "msg_1", "status": "s", "content": content}))
+    assert [(3, "shape", path)] == [fault[:3] for fault in faults(run)]
+    assert ("a", "s") == (run.messages()[0].text, run.messages()[0].status)
 
 
 def test_a_message_is_not_opened_by_an_event_that_is_left_out() -> None:

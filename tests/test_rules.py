@@ -1223,18 +1223,49 @@ def test_a_wrong_json_type_leaves_the_whole_event_out(payload: object, path: str
     [
         (["x"], "$"),
         ({"object": "thread.run.step"}, "$.id"),
-        ({"id": "step_1", "status": "completed", "step_details": []}, "$.step_details"),
-        ({"id": "step_1", "step_details": {"tool_calls": 1}}, "$.step_details.tool_calls"),
-        ({"id": "step_1", "step_details": {"tool_calls": ["x"]}}, "$.step_details.tool_calls[0]"),
     ],
 )
-def test_a_wrong_json_type_in_a_life_cycle_event_leaves_it_out(life: str, payload: object, path: str) -> None:
+def test_a_life_cycle_event_without_an_id_is_left_out(life: str, payload: object, path: str) -> None:
     run = folded(*OPEN)
     before = run.run_steps()
     assert ["Problem"] == kinds(run.feed(event(f"thread.run.step.{life}", payload)))
     assert [(3, "shape", path)] == [fault[:3] for fault in faults(run)]
     assert before == run.run_steps()
     assert ("step_1",) == cast("BodyEnded", run.feed(DONE)[-1]).open
+
+
+MISFITS: list[tuple[object, str]] = [
+    ("x", "$.step_details"),
+    ([1], "$.step_details"),
+    ({"tool_calls": 1}, "$.step_details.tool_calls"),
+    ({"tool_calls": {"a": 1}}, "$.step_details.tool_calls"),
+    ({"tool_calls": ["x"]}, "$.step_details.tool_calls[0]"),
+    ({"tool_calls": [{"type": 5}]}, "$.step_details.tool_calls[0].type"),
+    ({"tool_calls": [{"code_interpreter": "x"}]}, "$.step_details.tool_calls[0].code_interpreter"),
+]
+
+
+@pytest.mark.parametrize("life", ["created", "in_progress", *ENDINGS])
+@pytest.mark.parametrize(("details", "path"), MISFITS)
+def test_a_wrong_json_type_in_a_whole_object_leaves_out_nothing(life: str, details: object, path: str) -> None:
+    """Servers send a text in place of an object, and nothing else of the step may be lost for it."""
+    sent = step(status="s", metadata={"a": "b"}) | {"step_details": details}
+    run = folded(event(f"thread.run.step.{life}", sent))
+    assert [(1, "shape", path, "step_1")] == [(fault[0], fault[1], fault[2], fault[4]) for fault in faults(run)]
+    assert sent == step_json(run)
+    assert run.to_bytes() == Accumulator.from_bytes(run.to_bytes()).to_bytes()
+    run.feed(delta("step_1", opening(0, "call_1", "f")))
+    run.run_steps()
+
+
+@pytest.mark.parametrize("life", ["created", "in_progress", *ENDINGS])
+@pytest.mark.parametrize(("details", "path"), MISFITS[:5])
+def test_a_wrong_json_type_takes_no_content_away(life: str, details: object, path: str) -> None:
+    run = folded(*OPEN)
+    before = details_json(run)
+    run.feed(event(f"thread.run.step.{life}", {"id": "step_1", "status": "s", "step_details": details}))
+    assert [(3, "shape", path)] == [fault[:3] for fault in faults(run)]
+    assert (before, "s") == (details_json(run), step_json(run)["status"])
 
 
 def test_a_step_is_not_opened_by_an_event_that_is_left_out() -> None:

@@ -202,10 +202,16 @@ class Message(Model):
 
     @property
     def text(self) -> str:
-        """The text of all text parts, in order and without a separator. Markers are kept."""
-        parts = wrap_list(self._json.get("content"), wrap_content)
-        texts = [part.text for part in parts if isinstance(part, TextContentBlock)]
-        values = [text.value for text in texts if isinstance(text, Text)]
+        """The text of all text parts, in order and without a separator. Markers are kept.
+
+        Some servers send a text in place of an object: then `content`, or the `text` of a part, is itself the text.
+        """
+        content = self._json.get("content")
+        if isinstance(content, str):
+            return content
+        parts = wrap_list(content, wrap_content)
+        texts: list[object] = [part.text for part in parts if isinstance(part, TextContentBlock)]
+        values = [text.value if isinstance(text, Text) else text for text in texts]
         return "".join(value for value in values if isinstance(value, str))
 
 

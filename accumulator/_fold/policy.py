@@ -25,18 +25,21 @@ Nothing is ever added up. *Empty* means null, "" or []. An index is *usable* if 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
 from accumulator._json import Json, Path, json_type
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 class WrongShape(Exception):  # noqa: N818 - no public error: it never leaves the library
-    """A value has another JSON type than the fold needs, or an id is empty: the whole event is left out."""
+    """A value has another JSON type than the fold needs, or an id is empty: the whole event is left out.
+
+    That is so for deltas. In a whole object such a value is taken as it was sent, with a `shape` problem.
+    """
 
     def __init__(self, path: Path, message: str) -> None:
         """Keep the path of the value, and a message about what was expected there."""
@@ -120,33 +123,47 @@ class Schema:
         return self.key or (self.entry_key if is_indexed(value, self.entry_key) else None)
 
 
-def check(value: Json, schema: Schema, path: Path) -> None:
-    """Raise `WrongShape` where a schema needs an object or list and there is something else, but for null.
+def _refuse(path: Path, message: str, value: Json) -> NoReturn:  # noqa: ARG001 - the event is quoted as a whole
+    raise WrongShape(path, message)
 
-    The `type` of an entry must be a text or null.
+
+def check(value: Json, schema: Schema, path: Path, report: Callable[[Path, str, Json], None] = _refuse) -> None:
+    """Report each place where a schema needs an object or list and there is something else, but for null.
+
+    The `type` of an entry must be a text or null. By default the first report raises `WrongShape`.
     """
     if schema.key is None:
-        _check_object(value, schema, path)
+        _check_object(value, schema, path, report)
         return
     if not isinstance(value, list):
-        raise WrongShape(path, f"expected a list, got {json_type(value)}")
+        report(path, f"expected a list, got {json_type(value)}", value)
+        return
     for position, entry in enumerate(value):
         if not isinstance(entry, dict):
-            raise WrongShape((path, position), f"expected an object, got {json_type(entry)}")
+            report((path, position), f"expected an object, got {json_type(entry)}", entry)
+            continue
         kind = entry.get("type")
         if kind is not None and not isinstance(kind, str):
-            raise WrongShape(((path, position), "type"), f"expected a text, got {json_type(kind)}")
+            report(((path, position), "type"), f"expected a text, got {json_type(kind)}", kind)
         if schema.fields:
-            _check_object(entry, schema, (path, position))
+            _check_object(entry, schema, (path, position), report)
 
 
-def _check_object(value: Json, schema: Schema, path: Path) -> None:
+def _check_object(value: Json, schema: Schema, path: Path, report: Callable[[Path, str, Json], None]) -> None:
     if not isinstance(value, dict):
-        raise WrongShape(path, f"expected an object, got {json_type(value)}")
+        report(path, f"expected an object, got {json_type(value)}", value)
+        return
     for key, inner in schema.fields.items():
         found = value.get(key)
         if found is not None:
-            check(found, inner, (path, key))
+            check(found, inner, (path, key), report)
+
+
+def fits(value: Json, schema: Schema) -> bool:
+    """Tell whether a value is the object, or the list of objects, that a schema needs."""
+    if schema.key is not None:
+        return isinstance(value, list) and all(isinstance(entry, dict) for entry in value)
+    return isinstance(value, dict) or not schema.known
 
 
 def usable_index(entry: Json, key: str | None) -> int | None:

@@ -1,6 +1,8 @@
 """The merge of whole objects: an ending replaces; a repeat replaces at the top, and fills what is empty below.
 
-`check` rejects an event before anything is merged. After that nothing can fail.
+Nothing of a whole object is left out. A value that is not the object or list that the schema needs is taken as it was
+sent, with a `shape` fault: a server that sends a text in place of an object is not to lose the message and its status.
+Only where an object or list with content was folded before, that stays, and the fault has what was sent.
 
 An ending sets the top-level fields that the schema does not name to what was sent. In the fields that the schema names:
 
@@ -34,7 +36,7 @@ from accumulator._fold.nodes import (
     is_empty,
     snapshot,
 )
-from accumulator._fold.policy import Schema, check, usable_index
+from accumulator._fold.policy import Schema, check, fits, usable_index
 from accumulator._json import Json, JSONObject, Path, dump_json, same_json
 
 if TYPE_CHECKING:
@@ -55,12 +57,9 @@ def fold_repeat(
         parts: the schema of the list of parts, within `schema`; its new entries are reported in `Changes.parts`.
         keep: top-level fields that are not replaced.
 
-    Raises:
-        WrongShape: a value has another JSON type than the fold needs; nothing was merged.
-
     """
-    check(sent, schema, None)
     merge = _Merge(parts)
+    check(sent, schema, None, merge.misfit)
     changed = False
     for key, value in sent.items():
         if key in schema.fields:
@@ -79,10 +78,10 @@ def fold_repeat(
 def fold_ending(root: Object, sent: JSONObject, schema: Schema, parts: Schema | None = None) -> Changes:
     """Merge an ending: set top-level fields, and in the fields that the schema names replace what it holds.
 
-    It costs the object and what was folded. Parameters and errors are those of `fold_repeat`, without `keep`.
+    It costs the object and what was folded. Its parameters are those of `fold_repeat`, without `keep`.
     """
-    check(sent, schema, None)
     merge = _Merge(parts)
+    check(sent, schema, None, merge.misfit)
     root.snap = None
     for key, value in sent.items():
         if key in schema.fields:
@@ -100,6 +99,10 @@ class _Merge:
     def __init__(self, parts: Schema | None) -> None:
         self._parts = parts
         self.changes = Changes()
+
+    def misfit(self, path: Path, message: str, value: Json) -> None:
+        """Note a value that is not what its schema needs."""
+        self.changes.faults.append(Fault("shape", path, message, dump_json(value)))
 
     # A repeat.
 
@@ -148,17 +151,20 @@ class _Merge:
             return self.keep_first(target, key, value, path)
         if value is None:
             return _add_null(target, key)
-        if isinstance(value, list) and (
-            schema.key is not None or (isinstance(node, Keyed) and schema.key_of(value) is not None)
+        fitting = fits(value, schema)
+        if (
+            fitting
+            and isinstance(value, list)
+            and (schema.key is not None or (isinstance(node, Keyed) and schema.key_of(value) is not None))
         ):
             keyed = target.fields[key] = node if isinstance(node, Keyed) else Keyed()
             return self.fill_entries(keyed, value, schema, path) or keyed is not node
-        if isinstance(value, dict) and (isinstance(node, Object) or schema.known):
+        if fitting and isinstance(value, dict) and (isinstance(node, Object) or schema.known):
             nested = target.fields[key] = node if isinstance(node, Object) else Object()
             return self.fill(nested, value, schema, path) or nested is not node
         if has_content(node) or (node is not None and is_empty(value)):
             return False
-        target.fields[key] = build(value, key, schema, _build_list, path)
+        target.fields[key] = build(value, key, schema, _build_list, path) if fitting else value
         return True
 
     def fill_entries(self, keyed: Keyed, sent: list[Json], schema: Schema, path: Path) -> bool:
@@ -190,6 +196,9 @@ class _Merge:
             if not has_content(node):
                 opens_list = schema.key is not None and value == []
                 target.fields[key] = Keyed() if opens_list else _build_settled(value, key, schema)
+        elif not fits(value, schema):
+            if not (isinstance(node, (Object, Keyed)) and has_content(node)):  # parts that were handed out stay
+                self._replace(target, key, node, value, path)
         elif isinstance(value, dict) and (isinstance(node, Object) or schema.known):
             nested = target.fields[key] = node if isinstance(node, Object) else Object()
             self._settle(nested, value, schema, path)
@@ -197,11 +206,15 @@ class _Merge:
             keyed = target.fields[key] = node if isinstance(node, Keyed) else Keyed()
             self._settle_entries(keyed, value, schema, path)
         else:
-            if has_content(node) and not same_json(snapshot(node), value):
-                self._contradict(path, "expected what was streamed, got another value in the ending", node)
-            built = target.fields[key] = _build_settled(value, key, schema)
-            if not isinstance(built, Object):
-                target.settle(key)
+            self._replace(target, key, node, _build_settled(value, key, schema), path)
+
+    def _replace(self, target: Object, key: str, node: Node, value: Node, path: Path) -> None:
+        """Replace what was folded by what an ending holds."""
+        if has_content(node) and not same_json(snapshot(node), snapshot(value)):
+            self._contradict(path, "expected what was streamed, got another value in the ending", node)
+        target.fields[key] = value
+        if not isinstance(value, Object):
+            target.settle(key)
 
     def _settle(self, target: Object, sent: JSONObject, schema: Schema, path: Path) -> None:
         target.snap = None
