@@ -124,7 +124,7 @@ def load(data: bytes) -> tuple[Checkpoint, object]:
     state = _read_state(data)
     try:
         return msgspec.convert(state, Checkpoint), state
-    except (ValueError, RecursionError) as exc:  # a validation error is a ValueError, as is one about a lone surrogate
+    except (ValueError, msgspec.MsgspecError, RecursionError) as exc:  # a ValueError for a lone surrogate
         raise _no_state(exc) from exc
 
 
@@ -141,7 +141,7 @@ def restore(checkpoint: Checkpoint, state: object, engine: Engine[U], feed: Feed
         for json in (checkpoint.run, checkpoint.body.error, checkpoint.own and checkpoint.own.error):
             plain_json(json)
         feed.parser = SSEParser.from_state(checkpoint.parser, max_event_size=checkpoint.max_event_size)
-    except (TypeError, ValueError, RecursionError) as exc:
+    except (TypeError, ValueError, msgspec.MsgspecError, RecursionError) as exc:
         raise _no_state(exc) from exc
     engine.problems = cast("list[U]", saved["problems"])
     engine.count, engine.run = checkpoint.count, cast("JSONObject | None", checkpoint.run)
