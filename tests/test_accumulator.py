@@ -867,7 +867,7 @@ CALLS = ["steps", 1, "root", "fields", "step_details", "fields", "tool_calls"]
         (["steps", 0, "root", "fields", "status"], {"kind": "text", "json": "7"}),
         ([*CALLS, "entries", 0, "index"], -1),
         ([*CALLS, "entries", 1, "index"], 4294967294),
-        ([*CALLS, "ids"], {"call_m": 3}),
+        ([*CALLS, "ids"], {"call_m": 30}),
         ([*CALLS, "ids"], {"call_m": -1}),
         (["parser", "fresh"], 1),
         (["parser"], {}),

@@ -919,3 +919,16 @@ def test_any_cut_of_the_bytes_gives_the_same_messages(cut: int) -> None:
     run = Accumulator()
     updates = [each for start in range(0, len(whole), cut) for each in run.feed(whole[start : start + cut])]
     assert updates_of(whole) == updates
+
+
+def test_citations_of_one_delta_without_an_index_are_as_many_as_were_sent() -> None:
+    first, second = citation("file_1"), citation("file_2")
+    run = folded(begun(), grown("msg_1", words(0, "a", first, second)), grown("msg_1", words(0, "b", first)))
+    (text_part,) = cast("list[dict[str, dict[str, object]]]", message_json(run)["content"])
+    assert [first, second, first] == text_part["text"]["annotations"]
+
+
+def test_pictures_without_an_index_are_as_many_as_were_sent() -> None:
+    pictures = [{"type": "image_file", "image_file": {"file_id": name}} for name in "abc"]
+    run = folded(begun(), grown("msg_1", *pictures[:2]), grown("msg_1", pictures[2]))
+    assert pictures == message_json(run)["content"]

@@ -1064,7 +1064,7 @@ def test_an_id_names_its_entry_after_the_ending_too() -> None:
 def test_an_entry_continues_the_one_of_its_type_among_many() -> None:
     names = [f"type_{number}" for number in range(50)]
     entries = [{"type": name, "output": name} for name in names]
-    run = folded(created(), delta("step_1", *entries, *entries[:25]), delta("step_1", *entries[25:]))
+    run = folded(created(), delta("step_1", *entries), delta("step_1", *entries))
     assert [{"type": name, "output": name * 2} for name in names] == calls_json(run)
 
 
@@ -1087,9 +1087,60 @@ def test_an_entry_that_got_its_type_within_one_delta_fits_no_other() -> None:
     expected = [{"output": "x", "type": "a"}, {"type": "b", "output": "y"}]
     one_by_one = folded(created(), *(delta("step_1", each) for each in [{"output": "x"}, *later]))
     assert expected == calls_json(one_by_one)
+    # Two entries of one delta are two.
     at_once = folded(created(), delta("step_1", {"output": "x"}), delta("step_1", *later))
-    assert expected == calls_json(at_once)
-    assert expected == calls_json(folded(created(), delta("step_1", {"output": "x"}, *later)))
+    assert [{"output": "x", "type": "a"}, *later[1:]] == calls_json(at_once)
+    assert [{"output": "x"}, *later] == calls_json(folded(created(), delta("step_1", {"output": "x"}, *later)))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"type": "function", "function": {"arguments": "a"}},
+        {"type": "code_interpreter", "code_interpreter": {"outputs": [{"type": "logs", "logs": "a"}]}},
+        {"function": {"arguments": "a"}},
+    ],
+)
+def test_two_entries_of_one_delta_without_index_and_id_are_two(entry: dict[str, object]) -> None:
+    assert [entry, entry] == calls_json(folded(created(), delta("step_1", entry, entry)))
+
+
+def test_outputs_of_one_delta_are_as_many_as_were_sent() -> None:
+    logs, image = {"type": "logs", "logs": "a"}, {"type": "image", "image": {"file_id": "f"}}
+    outputs = [logs, image, logs, image]
+    call_of = {"index": 0, "type": "code_interpreter", "code_interpreter": {"outputs": outputs}}
+    run = folded(created(), delta("step_1", call_of))
+    assert [{"type": "code_interpreter", "code_interpreter": {"outputs": outputs}}] == calls_json(run)
+
+
+def test_a_picture_among_outputs_is_never_continued() -> None:
+    def output(json: object) -> bytes:
+        return delta("step_1", {"index": 0, "type": "code_interpreter", "code_interpreter": {"outputs": [json]}})
+
+    images = [{"type": "image", "image": {"file_id": name}} for name in "abc"]
+    run = folded(created(), *map(output, images), output({"image": {"file_id": "d"}}))
+    outputs = [*images, {"image": {"file_id": "d"}}]
+    assert [{"type": "code_interpreter", "code_interpreter": {"outputs": outputs}}] == calls_json(run)
+
+
+@pytest.mark.parametrize("resumed", ["resumed", ""])
+def test_a_lone_picture_is_not_continued(resumed: str) -> None:
+    def output(json: object) -> bytes:
+        return delta("step_1", {"index": 0, "type": "code_interpreter", "code_interpreter": {"outputs": [json]}})
+
+    outputs: list[object] = [{"type": "image", "image": {"file_id": "a"}}, {"image": {"file_id": "b"}}]
+    run = folded(created(), output(outputs[0]))
+    run = Accumulator.from_bytes(run.to_bytes()) if resumed else run
+    run.feed(output(outputs[1]))
+    assert [{"type": "code_interpreter", "code_interpreter": {"outputs": outputs}}] == calls_json(run)
+
+
+def test_an_entry_that_a_left_out_delta_named_is_still_continued() -> None:
+    run = folded(created(), delta("step_1", {"type": "a", "output": "x"}))
+    run.feed(delta("step_1", {"type": "a", "output": "lost"}, {"id": "z", "x": {"y": 1}}, {"id": "z", "x": 1}))
+    run.feed(delta("step_1", {"type": "a", "output": "y"}))
+    assert "shape" in {problem.kind for problem in run.problems}
+    assert [{"type": "a", "output": "xy"}] == calls_json(run)
 
 
 def test_an_entry_that_got_its_type_from_created_again_fits_no_other() -> None:

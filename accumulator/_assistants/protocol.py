@@ -29,6 +29,7 @@ POLICY: Final = Policy(
     append=frozenset({"arguments", "input", "logs", "output", "refusal", "requesturl", "response_metadata", "value"}),
     keep_first=frozenset({"file_id", "id", "name", "server_label", "type"}),
     whole=frozenset({"ranking_options"}),
+    whole_types=frozenset({"image", "image_file", "image_url"}),
     list_key="index",  # Azure's tools have keyed lists that the API reference does not have
 )
 
@@ -37,8 +38,8 @@ def _object(**fields: Schema) -> Schema:
     return Schema(POLICY, fields)
 
 
-def _keyed_list(**fields: Schema) -> Schema:
-    return Schema(POLICY, fields, key="index")
+def _keyed_list(*, grows: bool = True, **fields: Schema) -> Schema:
+    return Schema(POLICY, fields, key="index", grows=grows)
 
 
 # Objects. A schema names only what must be an object or a keyed list. All other fields are folded by the policy alone.
@@ -62,7 +63,7 @@ RUN_STEPS: Final[ResourceType[Update]] = ResourceType(
 
 MESSAGES: Final[ResourceType[Update]] = ResourceType(
     name="messages",
-    schema=_object(content=_keyed_list(text=_object(annotations=_keyed_list()))),
+    schema=_object(content=_keyed_list(text=_object(annotations=_keyed_list(grows=False)))),
     delta_path=("delta",),
     parts_path=("content",),
     frozen_by_ending=("status",),

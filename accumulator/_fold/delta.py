@@ -1,8 +1,8 @@
 """The merge of a delta: it is planned, then committed.
 
 The plan reads the builders and finds every fault. If it raises `WrongShape`, nothing has changed. Otherwise `commit`
-carries it out in a few loops that cannot fail. Planning changes one thing only, `Keyed.open_unindexed`, and `roll_back`
-restores it.
+carries it out in a few loops that cannot fail. Planning changes one thing only, `Keyed.open_unindexed`: entries that
+the delta has named are set aside, and put back before the commit.
 
 `policy` says what a delta does to each kind of field.
 """
@@ -59,9 +59,8 @@ def fold_delta(root: Object, delta: JSONObject, schema: Schema, path: Path, part
     plan = _Plan(parts)
     try:
         plan.merge_object(root, delta, schema, path)
-    except BaseException:  # also an interrupt, or a stack that is too small
-        plan.roll_back()
-        raise
+    finally:
+        plan.put_back()
     return plan.commit()
 
 
@@ -81,18 +80,19 @@ class _Plan:
         self._ids: list[tuple[Keyed, str, Entry]] = []
         self._texts: list[tuple[Text, str, Object, Path]] = []
         self._conflicts: dict[tuple[int, str], Object] = {}
-        # Changes of open entries without an index, which `roll_back` undoes.
-        self._filed: list[tuple[OpenUnindexed, Entry, str | None]] = []
+        # Entries without an index, with their types: those that only later events may continue, and those set aside.
+        self._continuable: list[tuple[OpenUnindexed, Entry, str]] = []
+        self._set_aside: list[tuple[OpenUnindexed, Entry, str]] = []
         # What has a stale snapshot after the commit.
         self._touched: list[Object] = []
         self._stale: list[tuple[Keyed, Entry]] = []
         self._repeated = False  # whether a field was sent again with the value that it has
         self._changes = Changes()
 
-    def roll_back(self) -> None:
-        """Undo the changes of open entries without an index."""
-        for unindexed, entry, before in reversed(self._filed):
-            unindexed.put(entry, before)
+    def put_back(self) -> None:
+        """Put back the entries that were set aside."""
+        for unindexed, entry, kind in self._set_aside:
+            unindexed.put(entry, kind)
 
     def commit(self) -> Changes:
         """Carry the plan out, and return what it did. Nothing in it can fail."""
@@ -102,6 +102,8 @@ class _Plan:
             keyed.add(entry)
         for keyed, ident, entry in self._ids:
             keyed.ids[ident] = entry
+        for unindexed, entry, kind in self._continuable:
+            unindexed.put(entry, kind)
         for text, fragment, _, _ in self._texts:
             text.append(fragment)
         for (_, key), target in self._conflicts.items():
@@ -264,8 +266,9 @@ class _Plan:
             ident = delta.get("id")
             if not is_empty(ident) and (created or is_empty(self._node(entry, "id"))):
                 self._register_id(keyed, id_key(ident), entry)
-            if entry.index is None and (created or (kind and not known and not entry.done and entry.position is None)):
-                self._filed.append((keyed.open_unindexed, entry, keyed.open_unindexed.put(entry, kind)))
+            typed_now = kind and not known and not entry.done and entry.position is None
+            if entry.index is None and (created or typed_now):
+                self._continuable.append((keyed.open_unindexed, entry, kind))
             if created:
                 build_fields(entry, delta, schema, self._build_list, here, dropped)
             else:
@@ -280,8 +283,10 @@ class _Plan:
         index = usable_index(delta, key)
         if index is None:
             self._changes.faults.append(_no_index(delta, key, path))
-        known = find(keyed, delta, index, self._new)
+        known = find(keyed, delta, index, self._new, schema)
         if known is not None:
+            if (kind := keyed.open_unindexed.take(known)) is not None:
+                self._set_aside.append((keyed.open_unindexed, known, kind))
             return known, False
         entry = Entry(index)
         if index is not None:

@@ -1,7 +1,8 @@
 """Which entry of a keyed list is meant.
 
 A delta names its entry by index. Without a usable index it names the entry by `id`. Without either it continues an
-entry that has no index and has not ended, if its type fits just one.
+entry of an earlier event that has no index and has not ended, if its type fits just one: two entries of one event are
+two. What cannot grow, such as a picture, continues nothing.
 
 A whole object lists its entries without indexes, as a rule. Each is paired with a folded entry: by `id`, else by an
 index if it names one, else in order, where the types agree. In order, an ending also pairs entries whose ids differ,
@@ -23,21 +24,29 @@ from accumulator._fold.policy import usable_index
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from accumulator._fold.policy import Schema
     from accumulator._json import JSONObject
 
 
 def find(
-    keyed: Keyed, sent: JSONObject, index: int | None, planned: Mapping[tuple[int, str | int], object]
+    keyed: Keyed, sent: JSONObject, index: int | None, planned: Mapping[tuple[int, str | int], object], schema: Schema
 ) -> Entry | None:
     """Return the entry that a delta means, None if there is none yet.
 
-    `planned` is what the same event will set: by the identity of the container, and the key, index or id in it.
+    Args:
+        keyed: the list.
+        sent: the delta of the entry.
+        index: its index, None if that is not usable.
+        planned: what the same event will set: by the identity of the container, and the key, index or id in it.
+        schema: the schema of the list: it says which types of entries can grow.
+
     """
     if index is not None:
         known = planned.get((id(keyed), index)) or keyed.entries.get(index)
     elif is_empty(ident := sent.get("id")):
-        fitting = keyed.open_unindexed.fitting(entry_type(sent))
-        known = fitting[0] if len(fitting) == 1 else None
+        kind = entry_type(sent)
+        fitting = keyed.open_unindexed.fitting(kind) if schema.may_grow(kind) else []
+        known = fitting[0] if len(fitting) == 1 and schema.may_grow(entry_type(fitting[0])) else None
     else:
         known = planned.get((id(keyed), id_key(ident))) or keyed.ids.get(id_key(ident))
     return known if isinstance(known, Entry) else None

@@ -132,15 +132,18 @@ class OpenUnindexed:
         self._types: dict[int, str] = {}
         self._by_type: dict[str, dict[int, Entry]] = {}
 
-    def put(self, entry: Entry, kind: str | None) -> str | None:
-        """Register an entry under a type, "" for no type. None removes it. Return the type that it was under."""
-        before = self._types.pop(id(entry), None)
-        if before is not None:
-            del self._by_type[before][id(entry)], self._all[id(entry)]
+    def put(self, entry: Entry, kind: str) -> None:
+        """Register an entry under a type, "" for no type. An entry that is registered moves to that type."""
+        self.take(entry)
+        self._types[id(entry)] = kind
+        self._all[id(entry)] = self._by_type.setdefault(kind, {})[id(entry)] = entry
+
+    def take(self, entry: Entry) -> str | None:
+        """Remove an entry, and return the type that it was under; None if it is not registered."""
+        kind = self._types.pop(id(entry), None)
         if kind is not None:
-            self._types[id(entry)] = kind
-            self._all[id(entry)] = self._by_type.setdefault(kind, {})[id(entry)] = entry
-        return before
+            del self._by_type[kind][id(entry)], self._all[id(entry)]
+        return kind
 
     def refresh(self, entry: Entry) -> None:
         """Move a registered entry to the type that it has now; ignore any other entry."""

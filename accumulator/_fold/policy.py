@@ -55,6 +55,7 @@ class Policy(msgspec.Struct, frozen=True):
         append: fields whose text is appended to.
         keep_first: fields that keep their first value, such as ids and names.
         whole: fields whose object is replaced, not merged.
+        whole_types: types of entries that cannot grow, such as pictures.
         list_key: a field that makes any list keyed, if all of its entries are objects with a usable index in it. None
             if only the schema says which lists are keyed.
 
@@ -63,6 +64,7 @@ class Policy(msgspec.Struct, frozen=True):
     append: frozenset[str]
     keep_first: frozenset[str]
     whole: frozenset[str] = frozenset()
+    whole_types: frozenset[str] = frozenset()
     list_key: str | None = None
 
 
@@ -74,13 +76,14 @@ class Schema:
         fields: the schemas of the fields that need one.
         key: for a keyed list, the field that holds an entry's index; None for an object.
         entry_key: the field that would hold an entry's index if this is a list: `key`, else the policy's `list_key`.
+        grows: whether the entries of a keyed list can grow.
         dropped: the field that is left out of an entry's JSON: `entry_key`, or None if the index stays there.
         known: whether it has fields or a key.
         other: the schema of every field that `fields` does not name: nothing is required there.
 
     """
 
-    __slots__ = ("dropped", "entry_key", "fields", "key", "known", "other", "policy")
+    __slots__ = ("dropped", "entry_key", "fields", "grows", "key", "known", "other", "policy")
 
     def __init__(
         self,
@@ -89,6 +92,7 @@ class Schema:
         *,
         key: str | None = None,
         keeps_key: bool = False,
+        grows: bool = True,
     ) -> None:
         """Declare an object, or with `key` a keyed list of such objects.
 
@@ -97,11 +101,13 @@ class Schema:
             fields: the schemas of the fields that need one.
             key: the field that holds an entry's index.
             keeps_key: whether that field stays in the entry's JSON.
+            grows: whether the entries of a keyed list can grow.
 
         """
         self.policy = policy
         self.fields: Mapping[str, Schema] = fields or {}
         self.key = key
+        self.grows = grows
         self.entry_key = key or policy.list_key
         self.dropped = None if keeps_key else self.entry_key
         self.known = bool(fields) or key is not None
@@ -117,6 +123,10 @@ class Schema:
     def entry(self) -> Schema:
         """Return the schema of an entry of this list."""
         return Schema(self.policy, self.fields)
+
+    def may_grow(self, kind: str) -> bool:
+        """Tell whether an entry of a type can grow: by deltas without an index, one after the other."""
+        return self.grows and kind not in self.policy.whole_types
 
     def key_of(self, value: Json) -> str | None:
         """Return the field that holds the index of each entry of a list, None if the list is not keyed."""
