@@ -527,6 +527,31 @@ def test_the_typed_events_of_async_openai_are_taken() -> None:
         asyncio.run(read(server))
 
 
+RAW = r"accumulate\(\) takes .*, a raw response of an SDK: give its \.parse\(\), or use \.with_streaming_response"
+
+
+def test_a_raw_response_of_openai_is_told_the_right_spelling() -> None:
+    with Loopback(whole) as server, openai_client(server) as client:
+        runs = client.beta.threads.runs.with_raw_response
+        raw = runs.create("thread_1", assistant_id="asst_1", stream=True)
+        with pytest.raises(TypeError, match=RAW):
+            accumulate(raw)
+        assert EXPECTED == list(accumulate(raw.parse()))
+
+
+def test_a_raw_response_of_async_openai_is_told_the_right_spelling() -> None:
+    async def read(server: Loopback) -> list[Update]:
+        async with async_openai_client(server) as client:
+            runs = client.beta.threads.runs.with_raw_response
+            raw = await runs.create("thread_1", assistant_id="asst_1", stream=True)
+            with pytest.raises(TypeError, match=f"a{RAW}"):
+                aaccumulate(raw)
+            return [update async for update in aaccumulate(raw.parse())]
+
+    with Loopback(whole) as server:
+        assert EXPECTED == asyncio.run(read(server))
+
+
 def test_the_events_of_the_sse_libraries_are_taken() -> None:
     with Loopback(whole) as server:
         with httpx.Client(verify=TLS) as client, httpx_sse.connect_sse(client, "POST", server.url) as source:

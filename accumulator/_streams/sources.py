@@ -328,7 +328,9 @@ def _probe_iter_content(given: object) -> _Openers:
 def _probe_iter_any(given: object) -> _Openers:
     """Recognise a response of aiohttp, whose `content` has the method, and the `StreamReader` of aiohttp."""
     of_reader = _method(given, "iter_any")
-    content: object = getattr(given, "content", None)
+    content: object = None
+    with suppress(Exception):  # the property of a raw response of an SDK, whose body was not read
+        content = getattr(given, "content", None)
     iter_any = of_reader or _method(content, "iter_any")
     if iter_any is None:
         return _NO_OPENERS
@@ -402,7 +404,9 @@ def _misuse(given: object, name: str, hint: str | None) -> TypeError:
     if hint is not None:
         return TypeError(f"{name}() got {hint}")
     got = _name(given)
-    if hasattr(given, "makefile"):
+    if hasattr(given, "parse"):
+        got += ", a raw response of an SDK: give its .parse(), or use .with_streaming_response and give what it yields"
+    elif hasattr(given, "makefile"):
         got += ': give its .makefile("rb")'
     elif hasattr(given, "stdout"):
         got += ": give its .stdout"
