@@ -106,7 +106,7 @@ class Model(metaclass=_Slotted):
 
     __slots__ = ("_json",)
 
-    if TYPE_CHECKING:  # `get_type_hints` looks names up in the public module, which has neither of these two
+    if TYPE_CHECKING:  # `get_type_hints` looks names up in the public module, which lacks `Mapping` and `ClassVar`
         _json: Mapping[str, object]
         __hash__: ClassVar[None]  # type: ignore[assignment]
     else:

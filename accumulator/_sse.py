@@ -244,8 +244,8 @@ class SSEParser:
 
         Nearly every block is *plain*: it has the two lines `event: NAME` and `data: ...` and nothing else. Often many
         plain blocks with one name follow each other. So the bytes are split, in one call of `bytes.split`, at the start
-        of each plain block that has the name of the plain block before them. A piece without LF is the data of one
-        plain block. Any other piece has more lines or more blocks, and is parsed block by block.
+        of each plain block that has the name of the last plain block before these bytes. A piece without LF is the data
+        of one plain block. Any other piece has more lines or more blocks, and is parsed block by block.
         """
         end = source.rfind(b"\n\n")
         self._held += source[end + 2 :].lstrip(b"\n") if end >= 0 else source

@@ -161,7 +161,7 @@ _UNKNOWN: Final = Row("unknown")
 DONE: Final = "[DONE]"
 """The data that ends a body, whatever the name of the event. Some servers send `done` with other JSON, or without data.
 
-An object in it may hold the final status of the run.
+If the data of a `done` is an object, its `status` may be the final status of the run.
 """
 
 DEFAULT_NAME: Final = "message"
@@ -176,10 +176,13 @@ ERROR: Final = "error"
 # The end of a body.
 
 OBJECTS: Final = frozenset({"thread.run", "thread.run.step", "thread.message"})
-"""What an object without a name may say that it is, in its `object`. With its status that is the name of its event."""
+"""The values of `object` that identify a whole object sent without an event name.
+
+The name of the event is this value with the status: `thread.run` and "completed" give `thread.run.completed`.
+"""
 
 DELTAS: Final = frozenset({"thread.run.step.delta", "thread.message.delta"})
-"""What a delta without a name may say that it is, in its `object`."""
+"""The values of `object` that identify a delta sent without an event name. Each is the name of the event too."""
 
 BODY_END_STATUSES: Final = frozenset({"completed", "incomplete", "failed", "cancelled", "expired", "requires_action"})
 """The statuses of a run with which a body can end. All but `requires_action` also end the run."""
@@ -216,14 +219,15 @@ class Assistants(Protocol[Update]):
             return _event_by_payload(payload)
         name_key, data_key = ENVELOPE
         if isinstance(payload, dict) and payload.keys() == {name_key, data_key} and payload[name_key] == name:
-            return _event_of_row(row, name, payload[data_key], (data_key,))  # of a relay that names the event twice
+            return _event_of_row(row, name, payload[data_key], (data_key,))  # a relay sent the name in an envelope too
         return _event_of_row(row, name, payload)
 
     def error(self, payload: Json) -> JSONObject:
         """Return the error object of an error event, with a `message`.
 
-        The object is the value of the key `ERROR`, or else the payload. Where it has no `message`, a text under the key
-        `ERROR` becomes the message, and without that the JSON of the object. An error that is no object is a message.
+        The error is the value of the key `ERROR` if that is an object or the key is the only one, or else the payload.
+        If it has no `message`, the text under its key `ERROR` becomes the message or, without such a text, the JSON of
+        the object. An error that is not an object becomes the `message` of a new object.
         """
         nested = payload.get(ERROR) if isinstance(payload, dict) else None
         if isinstance(nested, dict) or (isinstance(payload, dict) and nested is not None and len(payload) == 1):
@@ -276,7 +280,7 @@ def _event_of_row(row: Row, name: str, payload: Json, within: tuple[str, ...] = 
 
 
 def _names_a_status(row: Row, role: Role) -> bool:
-    """Tell whether the name of an event says a status: that of an ending does, and every name of a run's but one."""
+    """Tell whether an event name gives a status: the names of endings do, and of all run events but "created"."""
     return role == "ending" if row.kind == "resource" else row.kind == "run" and row.word != "created"
 
 
@@ -305,8 +309,9 @@ def _event_by_payload(payload: Json) -> Event[Update]:
 def _not_json(row: Row, name: str, text: str, message: str, *, torn: bool) -> Event[Update]:
     """Make the event of data that is not JSON.
 
-    An error may have any text as its data. So may an unknown event, unless its block is torn or its data starts with
-    "{" or `[DONE]`, which looks like an envelope or a `done` that is damaged. Any other event is undecodable.
+    An error may have any text as its data. So may an unknown event, unless its block is torn (the blank line at its end
+    is missing) or its data starts with "{" or `[DONE]`: then it may be a damaged envelope or a damaged `done`. Any
+    other event is undecodable.
     """
     if row.kind == "error":
         return Event("error", name, text)

@@ -247,7 +247,10 @@ class AsyncTap(AsyncByteTap[Accumulator, Update]):
 
 
 def _final_run_steps(accumulator: Accumulator, reading: Reading[Update]) -> list[RunStep]:
-    """Return the run steps. Raise if the last body of this stream, not of any other, was cut or had an error."""
+    """Return the run steps. Raise if the last body that this stream read was cut or had an error event.
+
+    Bodies that other streams read into the same accumulator do not count.
+    """
     error: TruncatedError | RunError
     if reading.truncated:
         error = TruncatedError("expected the stream to end in done, an error or a final status, it was cut before")

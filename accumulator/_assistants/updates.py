@@ -224,7 +224,7 @@ class ContentDone(Struct, frozen=True, gc=False):
 
 
 class RunUpdated(Struct, frozen=True, gc=False):
-    """The run was sent. If the run waits for an action, `RequiresAction` is handed out instead.
+    """The run was sent. If the run waits for an action and says for which, `RequiresAction` is handed out instead.
 
     Attributes:
         event_number: the number of the event, counted from 1.
@@ -256,8 +256,8 @@ class ErrorReceived(Struct, frozen=True, gc=False):
 
     Attributes:
         event_number: the number of the event, counted from 1.
-        error: the error. Text, or JSON that is not an object, is the `message` of a new one.
-        data: the data of the event, as sent. If that is an envelope (see `Problem`), the `data` in it.
+        error: the error. If the server sent text, or JSON that is not an object, its `message` is that.
+        data: the data of the event, as sent; or the `data` in it, as sent, if it is an envelope (see `Problem`).
 
     """
 
@@ -299,7 +299,7 @@ class UnknownEvent(Struct, frozen=True, gc=False):
     Attributes:
         event_number: the number of the event, counted from 1.
         event: the name of the event, or that in an envelope (see `Problem`); "message" if there is none.
-        data: the data of the event, as sent. If that is an envelope (see `Problem`), the `data` in it.
+        data: the data of the event, as sent; or the `data` in it, as sent, if it is an envelope (see `Problem`).
 
     """
 

@@ -1,6 +1,7 @@
 """The entry point: parse the arguments, run a command, and always return an exit status.
 
-In two cases the exit status is not that of the command. After Ctrl-C it is 130 (128 + SIGINT). If the reader of an
+The exit status is that of the command, or 2 if the arguments are wrong, an output cannot be written or click is not
+installed. In two more cases it is not that of the command. After Ctrl-C it is 130 (128 + SIGINT). If the reader of an
 output closed its end early, as `head -1` does, it is 0, and nothing is printed: that is no error, also under a shell's
 `pipefail`.
 """

@@ -16,7 +16,7 @@ UNUSABLE = 2
 _GOOD_OUTCOMES = frozenset({"completed", "requires_action", "unknown"})
 
 _LONGEST_PIECE = 200
-"""The characters to print of an id, a path or a message. Each may be as long as an event; a person reads the line."""
+"""How many characters of an id, a path or a message are printed. Uncut, each could be as long as a whole event."""
 
 SUMMARY = "Print the final run steps of recorded event streams."
 
@@ -32,8 +32,8 @@ of a FILE, standard output gets one line with a JSON object for each run step, i
 
 "outcome" is that of the last body in the FILE: completed, requires_action, incomplete, failed, cancelled, expired,
 error (an error event arrived), truncated (the body was cut) or unknown (done arrived without a final status). Standard
-error gets a line for each problem, each event that is too large and each failed read, as soon as it is found. When an
-opened FILE ends, it gets a line with the outcome and the server's error message.
+error gets a line for each problem, each event that is too large and each failed read, as soon as it is found, and at
+the end of each opened FILE a line with the outcome and the server's error message.
 
 Each FILE is one run, of one body or more: the tool outputs start the next body. To join the bodies of two files:
 

@@ -69,7 +69,8 @@ class BaseAccumulator(Generic[U]):
     def feed(self, chunk: bytes) -> list[U]:
         """Fold bytes of an event stream, cut anywhere, and return the updates in order.
 
-        Costs the bytes, whatever was folded before. Events after a `done` belong to the next body.
+        The time grows with the bytes of this call, not with what was folded before. Events after a `done` belong to the
+        next body.
 
         Raises:
             MergeError: strict, and an event had a problem.

@@ -67,8 +67,8 @@ class BodyEnded(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         event_number: the number of events in all bodies so far; 0 before any.
         outcome: how the body ended, such as "completed", "requires_action", "error" or "truncated".
-        open: ids of the objects that have not ended, or that have a part that has not: of run steps, then of messages,
-            each in order of first sight.
+        open: ids of the objects that have not ended, or that have a part that has not: for Assistants, of run steps and
+            then of messages, each in order of first sight.
 
     """
 

@@ -6,7 +6,7 @@ A checkpoint holds:
 - the number of events, the problems, and the run as last sent,
 - each resource with its state and its builder, under the name of its type,
 - the body that began last and, if it is another, the body of `feed`,
-- the state of the parser with half a block, the events that wait, and whether `feed` was used.
+- the state of the parser with half a block, the events that wait, and whether anything arrived there.
 
 Snapshots and templates are left out: they are built again.
 """
@@ -75,7 +75,7 @@ class SavedEvent(msgspec.Struct, omit_defaults=True):
 class Checkpoint(msgspec.Struct):
     """All that a checkpoint holds, except for the resources: those are stored under the names of their types.
 
-    `own` is the body of `feed`, if it is not `body`; `used` says whether `feed` was used.
+    `own` is the body of the accumulator's own `Feed`, None if that is `body`; `used` is `Feed.used` there.
     """
 
     strict: bool

@@ -55,7 +55,7 @@ _MAX_LENGTHS: Final = 8
 """Different lengths of heads. Each is tried for each event. Parts that differ only in their index have one or two."""
 
 _MAX_PLACES: Final = 4
-"""Places in an event that are tried as the slot, the last ones that have its value."""
+"""How many places in an event are tried as a slot: the last ones that hold the value of the slot."""
 
 _INDEX = re.compile(rb"0|[1-9][0-9]{0,17}")
 _SCALAR = re.compile(rb'(?s)"(?:[^"\\]|\\.)*+"|[-+.0-9eE]++')  # whole strings, so that nothing is found inside one
@@ -122,7 +122,7 @@ class TextTemplate(Template[U]):
             return None
 
     def match_run(self, text: str, name: bytes, items: Iterator[Item]) -> tuple[list[str], Item | None]:
-        """Match events in a row. Return their texts behind `text`, and the first event that does not match."""
+        """Match events in a row. Return `text` followed by their texts, and the first item that does not match."""
         head, tail, around = self.head, self.tail, self.around
         texts = [text]
         for item in items:
@@ -425,7 +425,7 @@ class _Slot(msgspec.Struct, frozen=True):
     def place(self, data: bytes) -> tuple[int, int] | None:
         """Return the span of the value in the data, None if it is not found.
 
-        It is the place where `other`, put in, is found at `keys` of the decoded data.
+        The span is proved: with `other` in its place, the decoded data has `other` at `keys`.
         """
         if self.value == self.other:
             return None

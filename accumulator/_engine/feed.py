@@ -22,8 +22,7 @@ class Feed(Generic[U]):
     Attributes:
         parser: the parser of this source.
         body: the current body.
-        pending: the events that wait. The frame of an event with a lone surrogate, or from a checkpoint, holds str, not
-            bytes, so that it fits no template.
+        pending: the events that wait. A frame that holds str, not bytes, fits no template: see `text_frame`.
         used: whether anything arrived.
         build_updates: whether updates about resources are made. It is off while nobody would see them.
 
@@ -152,7 +151,7 @@ class Feed(Generic[U]):
         return self._raise_if_strict(self._apply(frames[0]))
 
     def _split_done(self, frame: Frame) -> list[Frame]:
-        """Return the events of a frame: two if its data begins with the done mark and a line end, else one.
+        """Return the events of a frame: two if its data is the done mark, a line end and more, else one.
 
         Such a frame is the seam of two recordings in one file. The first lacks its last blank line, as a quarter of
         stored recordings do.
@@ -199,7 +198,7 @@ class Feed(Generic[U]):
         return self._end(broken=False)
 
     def fail(self) -> list[U]:
-        """Do as `end`, for a source that raised: a body that has not ended is truncated."""
+        """Do as `end`, for a source that raised. A body that has not ended is marked `broken`."""
         return self._end(broken=True)
 
     def _end(self, *, broken: bool) -> list[U]:
@@ -208,7 +207,7 @@ class Feed(Generic[U]):
         try:
             for frame in self._split_done(rest) if isinstance(rest, tuple) else ():
                 updates += self._raise_if_strict(self._apply(frame, torn=True))
-            if isinstance(rest, bytes):  # it is reported, but starts no body: after `done` none may be open
+            if isinstance(rest, bytes):  # reported without `_begin`: behind `done`, half a block starts no body
                 updates += self._raise_if_strict([self._engine.report_torn(rest)])
         except MergeError as error:
             attach(error, updates)

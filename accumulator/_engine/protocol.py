@@ -94,7 +94,7 @@ class ResourceType(msgspec.Struct, Generic[U_co], kw_only=True, eq=False, dict=T
         part_delta: makes the update about a fragment, from the event's number, the object's id, the part's index and
             id, and the fragment as sent.
         delta_has_part_id: whether that update names the part's id.
-        part_end_field: the field of a part that ends it, once it is not null; None if parts end with their object.
+        part_end_field: the field that ends its part once it has a value; None if parts end with their object.
         frozen_by_ending: fields that a repeat after the first ending leaves as they are.
 
     """
@@ -193,7 +193,7 @@ class Protocol(ABC, Generic[U]):
 
         Args:
             name: its name, "message" if it has none.
-            data: its data; a str if name or data has a lone surrogate, or if the event waited in a checkpoint.
+            data: its data. A str in rare cases: if name or data has a lone surrogate, or from a checkpoint.
             torn: whether the blank line behind the event is missing, so that its data may be cut.
 
         """
@@ -208,7 +208,7 @@ class Protocol(ABC, Generic[U]):
 
     @abstractmethod
     def error_received(self, number: int, error: JSONObject, raw: str) -> U:
-        """Make the update about an error; `raw` is the event's data."""
+        """Make the update about an error; `raw` is the text of the event's payload."""
 
     @abstractmethod
     def unknown_event(self, number: int, name: str, raw: str) -> U:

@@ -53,7 +53,8 @@ class Changes:
     """What the merge of one event did.
 
     Attributes:
-        parts: of a delta, the parts that it names, without those of another type; of a whole object, its new parts.
+        parts: of a delta, the parts that it names, without those left out because their type is not the folded one; of
+            a whole object, its new parts.
         faults: what is wrong in the event.
         outside_parts: whether a delta set a field and named no part.
         replaced: whether a delta replaced a value by another.

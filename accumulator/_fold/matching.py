@@ -1,8 +1,8 @@
 """Which entry of a keyed list is meant.
 
 A delta names its entry by index. Without a usable index it names the entry by `id`. Without either it continues an
-entry of an earlier event that has no index and has not ended, if its type fits just one: two entries of one event are
-two. What cannot grow, such as a picture, continues nothing.
+entry of an earlier event that has no index and has not ended, if its type fits just one. It never continues an entry
+of its own event. What cannot grow, such as a picture, continues nothing.
 
 A whole object lists its entries without indexes, as a rule. Each is paired with a folded entry: by `id`, else by an
 index if it names one, else in order, where the types agree. In order, an ending also pairs entries whose ids differ,

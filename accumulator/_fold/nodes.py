@@ -243,7 +243,8 @@ class Keyed:
     def ordered(self) -> list[Entry]:
         """Return the entries by index, then those without one.
 
-        The entries that the last ending lists share their places among themselves, in the order of the ending.
+        The entries that the last ending lists are then put in the order of the ending, each into a place that one of
+        them had. All other entries keep their places.
         """
         entries = [self.entries[index] for index in sorted(self.entries)] + self.unindexed
         placed = [entry for entry in entries if entry.position is not None]

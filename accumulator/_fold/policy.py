@@ -10,11 +10,11 @@ A *delta* is merged field by field, at any depth:
 | in `append` | text is appended to text; text on another JSON type, or the reverse, is a `shape` problem |
 | an object, not in `whole` | is merged key by key |
 | a keyed list | is merged entry by entry |
-| anything else | the last value replaces, but not null or []; on an object or keyed list it is a `shape` problem |
+| anything else | the last value that is not null or [] replaces; on an object or keyed list it is a `shape` problem |
 
-A *repeat* is the object itself, by an event that is no ending. It replaces the top-level fields that the schema does
-not name, objects among them key by key, but for those in `keep_first`. In the fields that the schema names it only
-fills what is empty.
+A *repeat* is the object itself, sent by an event that is no ending. It replaces the top-level fields that the schema
+does not name, except those in `keep_first`; objects in them are replaced key by key. In the fields that the schema
+names it only fills what is empty.
 
 An *ending* is the object itself at its end. It sets the top-level fields that the schema does not name to what was
 sent, null too. In the fields that the schema names each of its values replaces the folded one. Where the ending is
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 class WrongShape(Exception):  # noqa: N818 - no public error: it never leaves the library
     """A value has another JSON type than the fold needs, or an id is empty: the whole event is left out.
 
-    That is so for deltas. In a whole object such a value is taken as it was sent, with a `shape` problem.
+    That is so for deltas. In a whole object such a value is a `shape` problem only; see the module `whole`.
     """
 
     def __init__(self, path: Path, message: str) -> None:
@@ -49,7 +49,7 @@ class WrongShape(Exception):  # noqa: N818 - no public error: it never leaves th
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """What deltas do to a field, by its name and at every depth. The module says what of it repeats and endings follow.
+    """What deltas do to a field, by its name and at every depth. Repeats and endings: see above.
 
     Attributes:
         append: fields whose text is appended to.
@@ -125,7 +125,7 @@ class Schema:
         return Schema(self.policy, self.fields)
 
     def may_grow(self, kind: str) -> bool:
-        """Tell whether an entry of a type can grow: by deltas without an index, one after the other."""
+        """Tell whether deltas without an index may continue an entry of a type. If not, each adds a new one."""
         return self.grows and kind not in self.policy.whole_types
 
     def key_of(self, value: Json) -> str | None:
@@ -138,7 +138,7 @@ def _refuse(path: Path, message: str, value: Json) -> NoReturn:  # noqa: ARG001 
 
 
 def check(value: Json, schema: Schema, path: Path, report: Callable[[Path, str, Json], None] = _refuse) -> None:
-    """Report each place where a schema needs an object or list and there is something else, but for null.
+    """Report each place where a schema needs an object or list and there is something else. A field may be null.
 
     The `type` of an entry must be a text or null. By default the first report raises `WrongShape`.
     """

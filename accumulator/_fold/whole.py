@@ -1,8 +1,8 @@
 """The merge of whole objects: an ending replaces; a repeat replaces at the top, and fills what is empty below.
 
-Nothing of a whole object is left out. A value that is not the object or list that the schema needs is taken as it was
-sent, with a `shape` fault: a server that sends a text in place of an object is not to lose the message and its status.
-Only where an object or list with content was folded before, that stays, and the fault has what was sent.
+A value that is not the object or list that the schema needs is a `shape` fault, and is taken as it was sent: the rest
+of the message, such as its status, must not be lost because a server sends a text in place of an object. But an object
+or list with content that was folded before stays (in a repeat, any content), and the fault has what was sent.
 
 An ending sets the top-level fields that the schema does not name to what was sent. In the fields that the schema names:
 
@@ -12,7 +12,7 @@ An ending sets the top-level fields that the schema does not name to what was se
 - A folded field that is empty, and that the ending lacks, is removed. So the result is what the server sent.
 
 What an ending gives is *settled*: a later delta for it is `late`. A top-level field that the schema does not name is
-settled as one. In the others each value is settled by itself, so that a later delta still fills what no ending gave.
+settled whole. In the others each value is settled by itself, so that a later delta still fills what no ending gave.
 A missing entry is reported once, as is the conflict of a field.
 """
 
@@ -48,7 +48,8 @@ def fold_repeat(
 ) -> Changes:
     """Merge a repeat: replace top-level fields, and fill what is empty in the fields that the schema names.
 
-    It costs the object, and for each list in it the folded entries. If nothing changes, snapshots stay current.
+    The cost is linear in the object and, for each list in it, the number of folded entries. If nothing changes,
+    snapshots stay current.
 
     Args:
         root: the object that grows.
@@ -76,7 +77,7 @@ def fold_repeat(
 
 
 def fold_ending(root: Object, sent: JSONObject, schema: Schema, parts: Schema | None = None) -> Changes:
-    """Merge an ending: set top-level fields, and in the fields that the schema names replace what it holds.
+    """Merge an ending: set top-level fields; in the fields that the schema names, replace each value that it has.
 
     It costs the object and what was folded. Its parameters are those of `fold_repeat`, without `keep`.
     """

@@ -216,9 +216,8 @@ class Reading(Generic[U]):
     def break_off(self, error: Exception) -> None:
         """End the reading because the handler raised, or because folding failed in a tap.
 
-        If the current body has not ended, it ends now. The handler is called once more, with a `BodyEnded`
-        that it has not seen.
-        An error of that last call becomes a note on the first error.
+        If the current body has not ended, it ends now. If there is a `BodyEnded` that the handler has not seen, the
+        handler is called once more, with that. An error of that last call becomes a note on the first error.
 
         The error may be the very error that ended the reading, if the handler iterated over this stream and let that
         error propagate. Then the phase does not change, and the error is raised again.
