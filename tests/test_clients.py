@@ -534,7 +534,7 @@ def test_a_raw_response_of_openai_is_told_the_right_spelling() -> None:
     with Loopback(whole) as server, openai_client(server) as client:
         runs = client.beta.threads.runs.with_raw_response
         raw = runs.create("thread_1", assistant_id="asst_1", stream=True)
-        with pytest.raises(TypeError, match=RAW):
+        with pytest.raises(TypeError, match=f"^{RAW}"):
             accumulate(raw)
         assert EXPECTED == list(accumulate(raw.parse()))
 
@@ -544,7 +544,7 @@ def test_a_raw_response_of_async_openai_is_told_the_right_spelling() -> None:
         async with async_openai_client(server) as client:
             runs = client.beta.threads.runs.with_raw_response
             raw = await runs.create("thread_1", assistant_id="asst_1", stream=True)
-            with pytest.raises(TypeError, match=f"a{RAW}"):
+            with pytest.raises(TypeError, match=f"^a{RAW}"):
                 aaccumulate(raw)
             return [update async for update in aaccumulate(raw.parse())]
 
