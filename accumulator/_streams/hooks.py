@@ -1,6 +1,6 @@
 """Check a handler before anything is read, and call it.
 
-A handler is a callable of one update. A hook is a method of a handler; the handler calls it with updates of one kind.
+A handler is a callable of one update. A hook is a method of a handler; the handler calls it with updates of one class.
 """
 
 from __future__ import annotations
