@@ -151,11 +151,16 @@ def plain_json(value: object) -> object:
     return _plain(value, [])
 
 
+def text_of(data: bytes | str) -> str:
+    """Return data as text. Invalid UTF-8 reads as U+FFFD, as in the parser."""
+    return data if isinstance(data, str) else data.decode("utf-8", "replace")
+
+
 def _parse_slowly(data: bytes | str) -> object:
     """Decode text that msgspec rejects. It may have lone surrogates or invalid UTF-8, or not be JSON."""
     import json
 
-    text = data if isinstance(data, str) else data.decode("utf-8", "replace")
+    text = text_of(data)
     try:
         return cast("object", json.loads(text, parse_constant=_refuse, parse_float=_finite, parse_int=_bounded))
     except json.JSONDecodeError as exc:

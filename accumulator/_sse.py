@@ -28,6 +28,9 @@ DEFAULT_MAX_EVENT_SIZE = 32 * 1024 * 1024
 """32 MiB, a guard against a server that never ends an event. Most events are smaller than 100 kB, but an event with an
 image as base64 had more than 8 MiB. Four times that fits into the memory of any process."""
 
+DEFAULT_NAME = "message"
+"""The name that WHATWG HTML (section 9.2.6) gives to an event sent without a name."""
+
 _BOM = b"\xef\xbb\xbf"
 _BLOCK_END = rb"(\r\n?+|\n)(?:\r\n?|\n)"
 """The line end of the last line of a block (group 1), and the blank line. `?+` is possessive: it never gives back the
@@ -46,7 +49,7 @@ _RETRY_DIGITS = sys.int_info.str_digits_check_threshold
 class ServerSentEvent(NamedTuple):
     """A server-sent event."""
 
-    event: str = "message"
+    event: str = DEFAULT_NAME
     """The name of the event; "message" if the server sent no name."""
     data: str = ""
     """The values of the data lines, joined by LF."""
@@ -342,7 +345,7 @@ def _plain_start(name: bytes) -> bytes:
 def _decoded(frame: Frame) -> ServerSentEvent:
     name, data, ident, retry = frame
     return ServerSentEvent(
-        event=name.decode("utf-8", "replace") or "message",
+        event=name.decode("utf-8", "replace") or DEFAULT_NAME,
         data=data.decode("utf-8", "replace"),
         id=ident.decode("utf-8", "replace"),
         retry=retry,

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from accumulator import Field, Model
 from accumulator._engine.accumulator import BaseAccumulator
-from accumulator._engine.body import BodyEnded
+from accumulator._engine.body import TRUNCATED, BodyEnded
 from accumulator._engine.protocol import Event, Fragment, Protocol, ResourceType
 from accumulator._fold.policy import Policy, Schema
 from accumulator._json import parse_json
@@ -76,7 +76,7 @@ COMPLETIONS: ResourceType[Update] = ResourceType(
 class Chat(Protocol[Update]):
     resources = (COMPLETIONS,)
     final_statuses = frozenset({"stop", "length", "tool_calls", "content_filter"})
-    outcomes = (("broken", "truncated"), ("error", "error"), ("final status", None), ("always", "truncated"))
+    outcomes = (("broken", TRUNCATED), ("error", "error"), ("final status", None), ("always", TRUNCATED))
     done_mark = b"[DONE]"
     problem_type = Said
 

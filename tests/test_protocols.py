@@ -102,6 +102,16 @@ def test_chunks_are_folded_to_a_completion() -> None:
     assert (run.outcome, [*run._problems_so_far()]) == ("tool_calls", [])
 
 
+@pytest.mark.parametrize("resumed", ["resumed", ""])
+def test_a_choice_without_an_index_that_has_ended_is_not_continued(resumed: str) -> None:
+    run = ChatAccumulator()
+    run.feed(chunk({"delta": {"content": "a"}, "finish_reason": "stop"}))
+    run = ChatAccumulator.from_bytes(run.to_bytes()) if resumed else run
+    run.feed(chunk({"delta": {"content": "b"}}))
+    choices = [{"delta": {"content": "a"}, "finish_reason": "stop"}, {"delta": {"content": "b"}}]
+    assert choices == completion(run)["choices"]
+
+
 def test_updates_tell_what_happened_to_a_choice() -> None:
     run = ChatAccumulator()
     updates = run.feed(b"".join(RUN))
@@ -199,8 +209,8 @@ def stream_of(pieces: list[bytes], run: ChatAccumulator) -> UpdateStream[ChatAcc
 
 
 def state_of(run: ChatAccumulator) -> tuple[object, ...]:
-    steps = {name: each.json() for name, each in run._engine.resources["completions"].items()}
-    return steps, run.outcome, list(run._problems_so_far())
+    completions = {name: each.json() for name, each in run._engine.resources["completions"].items()}
+    return completions, run.outcome, list(run._problems_so_far())
 
 
 def test_a_checkpoint_in_mid_stream_changes_nothing() -> None:
@@ -256,7 +266,9 @@ def test_real_streams_give_what_their_chunks_say(path: Path | None) -> None:
     stream = path.read_bytes()
     run = folded(stream)
     chunks = [json.loads(event.data) for event in events(stream) if event.data != "[DONE]"]
-    for ident in {each["id"] for each in chunks if each["id"]}:
+    idents = {each["id"] for each in chunks if each["id"]}
+    assert idents
+    for ident in idents:
         for index in {each["index"] for chunk in chunks if chunk["id"] == ident for each in chunk["choices"]}:
             deltas = [
                 each["delta"]

@@ -13,10 +13,11 @@ from accumulator._assistants.messages import Message, wrap_content, wrap_content
 from accumulator._assistants.run_steps import RunStep, wrap_tool_call, wrap_tool_call_delta
 from accumulator._assistants.runs import ErrorObject, RequiredAction, Run
 from accumulator._assistants.updates import Update
-from accumulator._engine.engine import text_of
+from accumulator._engine.body import TRUNCATED
 from accumulator._engine.protocol import Event, Fragment, Protocol, Report, ResourceType, Role
 from accumulator._fold.policy import Policy, Schema
-from accumulator._json import Json, JSONObject, dump_json, parse_json
+from accumulator._json import Json, JSONObject, dump_json, parse_json, text_of
+from accumulator._sse import DEFAULT_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -164,25 +165,23 @@ DONE: Final = "[DONE]"
 If the data of a `done` is an object, its `status` may be the final status of the run.
 """
 
-DEFAULT_NAME: Final = "message"
-"""The name that WHATWG HTML (section 9.2.6) gives to an event sent without a name."""
-
 ENVELOPE: Final = ("event", "data")
 """The keys of an envelope, the data of an event sent without a name: its name, and its payload."""
 
 ERROR: Final = "error"
 """The key of a nested error: `{"error": {...}}`. An error may also be flat, a text, or any other JSON."""
 
-# The end of a body.
-
 OBJECTS: Final = frozenset({"thread.run", "thread.run.step", "thread.message"})
 """The values of `object` that identify a whole object sent without an event name.
 
-The name of the event is this value with the status: `thread.run` and "completed" give `thread.run.completed`.
+The name of the event is this value with the status: `thread.run` and "completed" give `thread.run.completed`. Without a
+known status it is that of `created`, which gives the object none.
 """
 
 DELTAS: Final = frozenset({"thread.run.step.delta", "thread.message.delta"})
 """The values of `object` that identify a delta sent without an event name. Each is the name of the event too."""
+
+# The end of a body.
 
 BODY_END_STATUSES: Final = frozenset({"completed", "incomplete", "failed", "cancelled", "expired", "requires_action"})
 """The statuses of a run with which a body can end. All but `requires_action` also end the run."""
@@ -191,7 +190,7 @@ OUTCOMES: Final[tuple[tuple[Condition, str | None], ...]] = (
     ("error", "error"),
     ("final status", None),  # the outcome is the status
     ("done", "unknown"),
-    ("always", "truncated"),
+    ("always", TRUNCATED),
 )
 """What decides the outcome of a body, and the outcome. The first row that applies to the body counts."""
 
@@ -301,7 +300,7 @@ def _event_by_payload(payload: Json) -> Event[Update]:
         return Event("error", DEFAULT_NAME, payload)
     if isinstance(kind, str) and kind in OBJECTS | DELTAS:
         name = kind if kind in DELTAS else f"{kind}.{payload.get('status')}"
-        name = name if name in EVENTS else f"{kind}.in_progress"
+        name = name if name in EVENTS else f"{kind}.created"  # it gives no status
         return _event_of_row(EVENTS[name], name, payload)
     return Event("unknown", DEFAULT_NAME, payload)
 

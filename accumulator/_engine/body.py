@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -18,6 +18,9 @@ final status: the last status is one that a body can end with.
 done: the mark of the end arrived.
 always: holds for every body. It is the last of a protocol's conditions.
 """
+
+TRUNCATED: Final = "truncated"
+"""The outcome of a body that was cut short, in every protocol: streams raise `TruncatedError` for it."""
 
 
 class Body(msgspec.Struct):

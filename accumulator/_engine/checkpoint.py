@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Final, Literal, NoReturn, TypeVar, cast
 import msgspec
 
 from accumulator._engine.body import Body
-from accumulator._engine.engine import Engine, name_of, text_of
+from accumulator._engine.engine import Engine, name_of
 from accumulator._engine.feed import Feed, text_frame
 from accumulator._errors import CheckpointError
 from accumulator._fold.nodes import Entry, Keyed, Node, Object, Text, entry_type, snapshot
-from accumulator._json import MAX_DEPTH, Json, JSONObject, dump_json, parse_json, plain_json
+from accumulator._json import MAX_DEPTH, Json, JSONObject, dump_json, parse_json, plain_json, text_of
 from accumulator._sse import Frame, SSEParser
 
 if TYPE_CHECKING:

@@ -24,7 +24,9 @@ from accumulator._json import (
     parse_json,
     path_keys,
     render_path,
+    text_of,
 )
+from accumulator._sse import DEFAULT_NAME
 
 if TYPE_CHECKING:
     from accumulator._errors import LimitError
@@ -210,13 +212,8 @@ class Engine(Generic[U]):
 
 
 def name_of(name: bytes | str) -> str:
-    """Return an event's name as text, "message" if it has none (WHATWG HTML, 9.2.6)."""
-    return text_of(name) or "message"
-
-
-def text_of(data: bytes | str) -> str:
-    """Return data as text. Invalid UTF-8 reads as U+FFFD, as in the parser."""
-    return data if isinstance(data, str) else data.decode("utf-8", "replace")
+    """Return an event's name as text, `DEFAULT_NAME` if it has none."""
+    return text_of(name) or DEFAULT_NAME
 
 
 def payload_text(event: Event[U], data: bytes | str) -> str:

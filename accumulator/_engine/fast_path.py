@@ -91,13 +91,16 @@ class Template(ABC, Generic[U]):
     def match(self, data: bytes) -> tuple[Match[U], str] | None:
         """Return the match of an event of the same name, and its text; None if it does not fit."""
 
-    def _make_update(self, number: int, text: str, leaves: JSONObject, last: JSONObject) -> U:
-        """Make the update of a matching event: `leaves` go into the part, `last` into the object of the text."""
-        node = part = cast("_Tree", {**self._part, **leaves})
+    def update(self, number: int, text: str, *, ident: str | None = None, index: tuple[str, int] | None = None) -> U:
+        """Make the update about a matching event: `ident` is the id in its part, `index` that in its entry, by key."""
+        node = part = self._part.copy()
+        if ident is not None:
+            part["id"] = ident  # type: ignore[assignment]  # pyright: ignore[reportArgumentType] - a leaf of the tree
         for key in self._keys:
             node[key] = node = node[key].copy()
-        node.update(cast("_Tree", last))
-        node[self._key] = cast("_Tree", text)
+        if index is not None:
+            node[index[0]] = index[1]  # type: ignore[assignment]  # pyright: ignore[reportArgumentType] - a leaf too
+        node[self._key] = text  # type: ignore[assignment]  # pyright: ignore[reportArgumentType] - a leaf too
         # `replace` keeps the class, which its type does not say.
         return _replace(self._update, event_number=number, delta=self._wrap(part))  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
@@ -145,15 +148,6 @@ class TextTemplate(Template[U]):
             if self._owner.snap is not None:  # else the snapshots are stale already
                 self._growth.drop_snapshots()
 
-    def update(self, number: int, text: str) -> U:
-        """Make the update about a fragment."""
-        node = part = self._part.copy()
-        for key in self._keys:
-            node[key] = node = node[key].copy()
-        node[self._key] = text  # type: ignore[assignment]  # pyright: ignore[reportArgumentType] - a leaf of the tree
-        # `replace` keeps the class, which its type does not say.
-        return _replace(self._update, event_number=number, delta=self._wrap(part))  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
-
 
 class ResentIdTemplate(TextTemplate[U]):
     """Fragments of one text that have ids of their own, whose conflict with the part's is reported."""
@@ -176,21 +170,17 @@ class ResentIdTemplate(TextTemplate[U]):
         ident, text = map(_string, (first, second) if self._id_first else (second, first))
         return None if ident is None or text is None else (ResentId(self, ident), text)
 
-    def update_with(self, number: int, text: str, ident: str) -> U:
-        """Make the update about a fragment with its id."""
-        return self._make_update(number, text, {"id": ident}, {})
-
 
 class EntryTemplate(Template[U]):
     """Entries of a keyed list that differ in their index and one text only."""
 
-    __slots__ = ("_fields", "_growth", "_index_key", "_keyed", "_middle")
+    __slots__ = ("_fields", "_growth", "_keyed", "_middle", "index_key")
 
     def __init__(self, pieces: list[bytes], growth: ListGrowth, keys: list[str | int], update: U) -> None:
         """Make the template of an event that did `growth`; other parameters are those of `Template`."""
         super().__init__(pieces, keys, growth.change.sent, update)
         self._middle = pieces[1]
-        self._growth, self._keyed, self._index_key = growth, growth.keyed, growth.key
+        self._growth, self._keyed, self.index_key = growth, growth.keyed, growth.key
         self._fields = {name: value for name, value in growth.sent.items() if name != growth.key}
 
     def match(self, data: bytes) -> tuple[Match[U], str] | None:
@@ -211,10 +201,6 @@ class EntryTemplate(Template[U]):
             self._growth.drop_snapshots()
         self._keyed.add(entry)
 
-    def update_with(self, number: int, text: str, index: int) -> U:
-        """Make the update about an entry with its index."""
-        return self._make_update(number, text, {}, {self._index_key: index})
-
 
 class ResentId(Generic[U]):
     """A match of a `ResentIdTemplate`: the template and the fragment's id."""
@@ -231,7 +217,7 @@ class ResentId(Generic[U]):
 
     def update(self, number: int, text: str) -> U:
         """Make the update about the fragment."""
-        return self._template.update_with(number, text, self._ident)
+        return self._template.update(number, text, ident=self._ident)
 
 
 class NewEntry(Generic[U]):
@@ -249,7 +235,7 @@ class NewEntry(Generic[U]):
 
     def update(self, number: int, text: str) -> U:
         """Make the update about the entry."""
-        return self._template.update_with(number, text, self._index)
+        return self._template.update(number, text, index=(self._template.index_key, self._index))
 
 
 Match: TypeAlias = TextTemplate[U] | ResentId[U] | NewEntry[U]

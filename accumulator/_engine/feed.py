@@ -10,7 +10,8 @@ from accumulator._engine.engine import Engine, name_of
 from accumulator._engine.fast_path import TextTemplate
 from accumulator._engine.protocol import U
 from accumulator._errors import LimitError, MergeError, attach
-from accumulator._sse import Frame, Item, SSEParser
+from accumulator._json import text_of
+from accumulator._sse import DEFAULT_NAME, Frame, Item, SSEParser
 
 
 class Feed(Generic[U]):
@@ -65,7 +66,7 @@ class Feed(Generic[U]):
             self.pending.append(self.parser.too_large())
             return
         try:
-            name = b"" if event == "message" else event.encode()
+            name = b"" if event == DEFAULT_NAME else event.encode()
             frame: Frame = (name, data if isinstance(data, bytes) else data.encode(), b"", None)
         except UnicodeEncodeError:  # a lone surrogate
             frame = text_frame(event, data)
@@ -198,7 +199,7 @@ class Feed(Generic[U]):
         return self._end(broken=False)
 
     def fail(self) -> list[U]:
-        """Do as `end`, for a source that raised. A body that has not ended is marked `broken`."""
+        """End the source as `end` does, but after it raised: a body that ends now is marked as broken."""
         return self._end(broken=True)
 
     def _end(self, *, broken: bool) -> list[U]:
@@ -239,5 +240,4 @@ class Feed(Generic[U]):
 
 def text_frame(event: str, data: bytes | str) -> Frame:
     """Return a frame that holds text. No template fits it, and it is not split."""
-    text = data if isinstance(data, str) else data.decode("utf-8", "replace")
-    return cast("Frame", (name_of(event), text, b"", None))
+    return cast("Frame", (name_of(event), text_of(data), b"", None))

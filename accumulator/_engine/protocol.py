@@ -175,7 +175,7 @@ class Protocol(ABC, Generic[U]):
         resources: the kinds of objects, in the order in which `BodyEnded.open` lists them.
         final_statuses: the statuses that a body can end with.
         outcomes: pairs of a condition and an outcome; the first condition that holds decides. The outcome None stands
-            for the last status.
+            for the last status, and `TRUNCATED` for a body that was cut short.
         done_mark: the data that ends a body, whatever the event's name; b"" if there is none.
         problem_type: the class of what `problem` makes. Checkpoints hold instances of it.
 

@@ -9,7 +9,7 @@ The updates of one event are in this order: the object's `created`; each part's 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Generic, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, Generic, Literal, NamedTuple, TypeAlias, cast
 
 from accumulator._engine.protocol import Event, ResourceType, Role, U
 from accumulator._fold.delta import fold_delta
@@ -162,6 +162,7 @@ class Resource(Generic[U]):
             if not entry.done and not is_empty(entry.fields.get(self.type.part_end_field)):
                 entry.done = True
                 finished.append(entry)
+                cast("Keyed", self._parts()).open_unindexed.take(entry)
         self._undone -= len(finished)
         return finished
 

@@ -42,7 +42,7 @@ from accumulator._json import Json, JSONObject, Path, dump_json, json_type, same
 
 
 def fold_delta(root: Object, delta: JSONObject, schema: Schema, path: Path, parts: Schema | None = None) -> Changes:
-    """Merge a delta into `root`. Costs the delta, whatever was folded before.
+    """Merge a delta into `root`. The cost is linear in the delta, whatever was folded before.
 
     Args:
         root: the object that grows.

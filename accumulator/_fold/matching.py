@@ -45,8 +45,9 @@ def find(
         known = planned.get((id(keyed), index)) or keyed.entries.get(index)
     elif is_empty(ident := sent.get("id")):
         kind = entry_type(sent)
-        fitting = keyed.open_unindexed.fitting(kind) if schema.may_grow(kind) else []
-        known = fitting[0] if len(fitting) == 1 and schema.may_grow(entry_type(fitting[0])) else None
+        whole_types = schema.policy.whole_types
+        fitting = keyed.open_unindexed.fitting(kind, whole_types) if schema.may_grow(kind) else []
+        known = fitting[0] if len(fitting) == 1 else None
     else:
         known = planned.get((id(keyed), id_key(ident))) or keyed.ids.get(id_key(ident))
     return known if isinstance(known, Entry) else None

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, Union
 from accumulator._json import Json, JSONObject, Path, dump_json, join_surrogates, same_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from accumulator._fold.policy import Schema
 
@@ -124,11 +124,10 @@ class Entry(Object):
 class OpenUnindexed:
     """The entries of a list that have no usable index, are not done, and are listed by no ending; by type."""
 
-    __slots__ = ("_all", "_by_type", "_types")
+    __slots__ = ("_by_type", "_types")
 
     def __init__(self) -> None:
         """Start with none."""
-        self._all: dict[int, Entry] = {}
         self._types: dict[int, str] = {}
         self._by_type: dict[str, dict[int, Entry]] = {}
 
@@ -136,26 +135,31 @@ class OpenUnindexed:
         """Register an entry under a type, "" for no type. An entry that is registered moves to that type."""
         self.take(entry)
         self._types[id(entry)] = kind
-        self._all[id(entry)] = self._by_type.setdefault(kind, {})[id(entry)] = entry
+        self._by_type.setdefault(kind, {})[id(entry)] = entry
 
     def take(self, entry: Entry) -> str | None:
         """Remove an entry, and return the type that it was under; None if it is not registered."""
         kind = self._types.pop(id(entry), None)
         if kind is not None:
-            del self._by_type[kind][id(entry)], self._all[id(entry)]
+            del self._by_type[kind][id(entry)]
+            if not self._by_type[kind]:
+                del self._by_type[kind]  # so that `fitting` finds an entry in each type
         return kind
 
     def refresh(self, entry: Entry) -> None:
         """Move a registered entry to the type that it has now; ignore any other entry."""
-        if id(entry) in self._all:
+        if id(entry) in self._types:
             self.put(entry, entry_type(entry))
 
-    def fitting(self, kind: str) -> list[Entry]:
+    def fitting(self, kind: str, whole_types: Collection[str]) -> list[Entry]:
         """Return up to two entries that a type fits: enough to tell whether just one does.
 
-        A missing type, on either side, fits every type.
+        A missing type, on either side, fits every type; but a missing type that was sent fits none of `whole_types`.
         """
-        found = [self._by_type.get(kind, {}), self._by_type.get("", {})] if kind else [self._all]
+        if kind:
+            found: Iterator[dict[int, Entry]] = iter([self._by_type.get(kind, {}), self._by_type.get("", {})])
+        else:
+            found = (entries for known, entries in self._by_type.items() if known not in whole_types)
         return list(islice(chain.from_iterable(entries.values() for entries in found), 2))
 
 
@@ -165,7 +169,7 @@ class Keyed:
     Attributes:
         entries: the entries by index.
         unindexed: the entries without a usable index, in order of arrival.
-        open_unindexed: those of them that may still grow.
+        open_unindexed: those of them that are open, see `OpenUnindexed`.
         ids: the first entry of each id; see `id_key`.
         snap: the snapshot, None when it is stale.
 

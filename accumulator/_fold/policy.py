@@ -55,7 +55,7 @@ class Policy(msgspec.Struct, frozen=True):
         append: fields whose text is appended to.
         keep_first: fields that keep their first value, such as ids and names.
         whole: fields whose object is replaced, not merged.
-        whole_types: types of entries that cannot grow, such as pictures.
+        whole_types: types of entries that no delta without an index continues, such as pictures.
         list_key: a field that makes any list keyed, if all of its entries are objects with a usable index in it. None
             if only the schema says which lists are keyed.
 
@@ -76,7 +76,7 @@ class Schema:
         fields: the schemas of the fields that need one.
         key: for a keyed list, the field that holds an entry's index; None for an object.
         entry_key: the field that would hold an entry's index if this is a list: `key`, else the policy's `list_key`.
-        grows: whether the entries of a keyed list can grow.
+        grows: whether a delta without an index may continue an entry of a keyed list.
         dropped: the field that is left out of an entry's JSON: `entry_key`, or None if the index stays there.
         known: whether it has fields or a key.
         other: the schema of every field that `fields` does not name: nothing is required there.
@@ -101,7 +101,7 @@ class Schema:
             fields: the schemas of the fields that need one.
             key: the field that holds an entry's index.
             keeps_key: whether that field stays in the entry's JSON.
-            grows: whether the entries of a keyed list can grow.
+            grows: whether a delta without an index may continue an entry of a keyed list.
 
         """
         self.policy = policy

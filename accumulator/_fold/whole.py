@@ -79,7 +79,7 @@ def fold_repeat(
 def fold_ending(root: Object, sent: JSONObject, schema: Schema, parts: Schema | None = None) -> Changes:
     """Merge an ending: set top-level fields; in the fields that the schema names, replace each value that it has.
 
-    It costs the object and what was folded. Its parameters are those of `fold_repeat`, without `keep`.
+    The cost is linear in the object and in what was folded. The parameters are those of `fold_repeat`, without `keep`.
     """
     merge = _Merge(parts)
     check(sent, schema, None, merge.misfit)

@@ -31,7 +31,7 @@ from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from accumulator._engine.body import Body, BodyEnded
+from accumulator._engine.body import TRUNCATED, Body, BodyEnded
 from accumulator._errors import AccumulatorError, ResponseError, TruncatedError, attach
 from accumulator._streams.sources import read_item
 
@@ -123,7 +123,7 @@ class Reading(Generic[U]):
     @property
     def truncated(self) -> bool:
         """Whether the current body was cut short, or the stream was closed before the body began."""
-        return self._feed.outcome == "truncated" or (self._phase is Phase.CLOSED and not self.body.began)
+        return self._feed.outcome == TRUNCATED or (self._phase is Phase.CLOSED and not self.body.began)
 
     def next_update(self) -> U | None:
         """Return the next update.

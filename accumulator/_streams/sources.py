@@ -28,6 +28,7 @@ from contextlib import AsyncExitStack, ExitStack, suppress
 from typing import NamedTuple, cast
 
 from accumulator._errors import ResponseError
+from accumulator._sse import DEFAULT_NAME
 
 _READ_SIZE = 65_536
 """The bytes to ask a file or pipe for in one read: the usual capacity of a pipe. A read may return fewer."""
@@ -230,7 +231,7 @@ def read_item(item: object) -> bytes | tuple[str, bytes | str]:
         raise TypeError("expected chunks of bytes, got text: encode it, or open its source in binary mode")
     event, data = getattr(item, "event", _MISSING), getattr(item, "data", _MISSING)
     if event is None:
-        event = "message"
+        event = DEFAULT_NAME
     if not isinstance(event, str) or data is _MISSING:
         raise TypeError(f"expected chunks of bytes, or events with .event and .data, got {_name(item)}")
     return str.__str__(event), _event_data(data)
