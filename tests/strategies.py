@@ -32,6 +32,7 @@ MESSAGE_DELTA = "thread.message.delta"
 APPEND = {"arguments", "input", "logs", "output", "refusal", "requesturl", "response_metadata", "value"}
 KEEP_FIRST = {"file_id", "id", "name", "server_label", "type"}
 WHOLE = {"ranking_options"}
+PLACE = {"end_index", "start_index"}
 ENDINGS = ["completed", "failed", "cancelled", "expired"]
 MESSAGE_ENDINGS = ["completed", "incomplete"]
 TAPE_LENGTH = 1024
@@ -339,6 +340,8 @@ def _sent(tape: Tape, key: str, value: Json) -> list[Json]:  # noqa: PLR0911 - o
         return [*nulls, *_any(tape, [], [""], ["", None]), *cut_text(tape, value), *nulls]
     if key in KEEP_FIRST:
         return [*nulls, *_any(tape, [], [""]), value, *_any(tape, [], [value], [""], [None, value])]
+    if key in PLACE:  # another value would be another entry's
+        return [*nulls, value, *_any(tape, [], [value], [None])]
     if isinstance(value, list):
         return [*nulls, *_any(tape, [], [[]], [[0]]), value, *_any(tape, [], [[]], [value], [None])]
     if isinstance(value, dict):

@@ -235,14 +235,38 @@ def test_annotations_are_found_by_their_index_within_the_text() -> None:
     assert [] == faults(run)
 
 
-def test_an_annotation_that_comes_again_is_replaced_and_its_numbers_are_not_added() -> None:
-    run = folded(
-        begun(),
-        grown("msg_1", words(0, "a", at(0, citation(start=3)))),
-        grown("msg_1", words(0, "b", {"index": 0, "start_index": 7, "end_index": 12, "text": "【9†z】"})),
-    )
-    assert [part("ab", {**citation(start=7), "text": "【9†z】"})] == parts_json(run)
+def test_an_annotation_about_another_place_is_a_conflict_and_no_replacement() -> None:
+    # It was a replacement before, and the first of two citations under one index was lost without a word.
+    other: dict[str, object] = {**citation(start=7), "index": 0}
+    run = folded(begun(), grown("msg_1", words(0, "a", at(0, citation(start=3)))), grown("msg_1", words(0, "b", other)))
+    assert [part("ab", citation(start=3))] == parts_json(run)
+    path = "$.delta.content[0].text.annotations[0]"
+    assert [(3, "conflict", f"{path}.end_index", text(other), "msg_1")] == faults(run)
+
+
+def test_two_annotations_of_one_event_under_one_index_are_a_conflict() -> None:
+    other: dict[str, object] = {"index": 0, "type": "file_citation", "start_index": 9}
+    run = folded(begun(), grown("msg_1", words(0, "a", at(0, citation(start=3)), other)))
+    assert [part("a", citation(start=3))] == parts_json(run)
+    path = "$.delta.content[0].text.annotations[1]"
+    assert [(2, "conflict", f"{path}.start_index", text(other), "msg_1")] == faults(run)
+
+
+def test_an_annotation_that_comes_again_is_merged_and_its_numbers_are_not_added() -> None:
+    again: dict[str, object] = {"index": 0, "start_index": 3, "end_index": None, "text": "【9†z】", "new": 1}
+    run = folded(begun(), grown("msg_1", words(0, "a", at(0, citation(start=3)))), grown("msg_1", words(0, "b", again)))
+    assert [part("ab", {**citation(start=3), "text": "【9†z】", "new": 1})] == parts_json(run)
     assert [] == faults(run)
+
+
+def test_a_message_that_is_sent_again_with_an_annotation_about_another_place_tells_so() -> None:
+    sent = message("msg_1", part("ab", citation(start=7)))
+    run = folded(
+        begun(), grown("msg_1", words(0, "ab", at(0, citation(start=3)))), event("thread.message.in_progress", sent)
+    )
+    assert [part("ab", citation(start=3))] == parts_json(run)
+    path = "$.content[0].text.annotations[0]"
+    assert [(3, "conflict", f"{path}.end_index", text(citation(start=7)), "msg_1")] == faults(run)
 
 
 def test_empty_annotations_erase_none() -> None:
@@ -512,7 +536,7 @@ def test_created_again_never_discards_or_doubles(life: str) -> None:
     before = message_json(run)
     assert ["MessageUpdated"] == kinds(run.feed(message_event(life)))
     assert before == message_json(run)
-    other = part("other", {**citation("file_9"), "new": 1})
+    other = part("other", {**citation("file_9", start=4), "new": 1})  # about the same place: else it is another one
     assert ["MessageUpdated", "Problem"] == kinds(run.feed(message_event(life, "msg_1", IMAGE, other)))
     assert [IMAGE, part("The 【1†a】.", {**citation(start=4, quote=""), "new": 1})] == parts_json(run)
     assert [(8, "conflict", "$.content[1].text.annotations[0].file_citation.file_id", '"file_9"', "msg_1")] == faults(

@@ -1640,3 +1640,123 @@ def test_each_field_of_an_entry_may_have_its_conflict() -> None:
         run.feed(delta("step_1", {"index": 0, field: "other"}))
     places = [f"$.delta.step_details.tool_calls[0].{field}" for field in ("id", "name", "server_label")]
     assert places == [problem.path for problem in run.problems]
+
+
+# An index that is only assumed, and calls that come whole twice.
+
+
+def spoken(index: object, call_id: str, name: str, arguments: str) -> dict[str, object]:
+    """Return an entry that names its call and brings arguments."""
+    return function(index, id=call_id, name=name, arguments=arguments)
+
+
+def whole(*calls: object) -> bytes:
+    """A step that begins with whole calls, without indexes."""
+    return step_event("created", "step_1", *calls)
+
+
+def test_a_known_id_names_its_call_whatever_its_index_says_if_an_order_gave_that() -> None:
+    run = folded(
+        whole(call("call_i", "i", ""), call("call_e", "e", "")),
+        delta("step_1", spoken(0, "call_e", "e", '{"a"')),
+        delta("step_1", fragment(0, ":1}")),
+        delta("step_1", fragment(1, "{}")),
+        delta("step_1", spoken(1, "call_i", "i", " ")),
+    )
+    assert [call("call_e", "e", '{"a":1}'), call("call_i", "i", "{} ")] == calls_json(run)
+    assert call("call_e", "e", '{"a":1}') == run.tool_call("step_1", 0).to_dict()  # type: ignore[union-attr]
+    assert [] == faults(run)
+
+
+def test_a_known_id_takes_its_call_to_an_index_that_nobody_has() -> None:
+    run = folded(
+        whole(call("call_i", "i", ""), call("call_e", "e", "")),
+        delta("step_1", spoken(5, "call_i", "i", "1"), fragment(5, "2")),
+        delta("step_1", fragment(0, "new")),
+    )
+    assert [
+        {"type": "function", "function": {"arguments": "new"}},
+        call("call_e", "e", ""),
+        call("call_i", "i", "12"),
+    ] == calls_json(run)
+    assert [] == faults(run)
+
+
+def test_an_index_that_an_event_has_named_does_not_give_way() -> None:
+    first, second = spoken(0, "call_1", "f", "a"), spoken(1, "call_2", "f", "b")
+    run = folded(whole(), delta("step_1", first, second), delta("step_1", spoken(0, "call_2", "f", "c")))
+    assert ["ac", "b"] == [each["function"]["arguments"] for each in calls_json(run)]  # type: ignore[index]
+    assert [(3, "conflict", "$.delta.step_details.tool_calls[0].id", '"call_2"', "step_1")] == faults(run)
+
+
+def test_an_index_that_the_first_delta_confirms_does_not_give_way() -> None:
+    run = folded(
+        whole(call("call_i", "i", ""), call("call_e", "e", "")),
+        delta("step_1", spoken(0, "call_i", "i", "1")),
+        delta("step_1", spoken(0, "call_e", "e", "2")),
+    )
+    assert [call("call_i", "i", "12"), call("call_e", "e", "")] == calls_json(run)
+    assert ["conflict", "conflict"] == [kind for _, kind, *_ in faults(run)]
+
+
+def test_an_unknown_id_leaves_an_assumed_index_and_is_a_conflict() -> None:
+    run = folded(whole(call("call_i", "i", "")), delta("step_1", spoken(0, "other", "i", "1")))
+    assert [call("call_i", "i", "1")] == calls_json(run)
+    assert [(2, "conflict", "$.delta.step_details.tool_calls[0].id", '"other"', "step_1")] == faults(run)
+
+
+def test_an_id_that_becomes_known_later_names_its_call_though_a_template_could_have_been_learned() -> None:
+    resent = [delta("step_1", function(0, id="late", arguments=f" {number}")) for number in range(8)]
+    run = folded(
+        whole(call("call_i", "i", "")),
+        *resent,
+        step_event("in_progress", "step_1", call("call_i", "i", ""), call("late", "l", "")),
+        *resent,
+    )
+    texts = "".join(f" {number}" for number in range(8))
+    assert [call("late", "l", texts), call("call_i", "i", texts)] == calls_json(run)
+
+
+def test_a_call_that_comes_whole_and_then_whole_again_is_there_once() -> None:
+    run = folded(
+        whole(call("call_1", "f", '{"a":1}')),
+        delta("step_1", spoken(0, "call_1", "f", '{"a":1}')),
+        delta("step_1", fragment(0, " ")),
+        delta("step_1", spoken(0, "call_1", "f", '{"a":1} ')),
+    )
+    assert [call("call_1", "f", '{"a":1} {"a":1} ')] == calls_json(run)
+    assert [] == faults(run)
+
+
+@pytest.mark.parametrize(
+    ("sent", "folded_text"), [("ab", "ab"), ("abc", "abc"), ("a", "aba"), ("x", "abx"), ("", "ab")]
+)
+def test_only_a_text_that_begins_with_the_whole_one_replaces_it(sent: str, folded_text: str) -> None:
+    run = folded(whole(call("call_1", "f", "ab")), delta("step_1", spoken(0, "call_1", "f", sent)))
+    assert [call("call_1", "f", folded_text)] == calls_json(run)
+
+
+def test_a_text_of_a_delta_without_the_id_is_appended_and_so_are_all_after_it() -> None:
+    run = folded(
+        whole(call("call_1", "f", "ab")),
+        delta("step_1", fragment(0, "ab")),
+        delta("step_1", spoken(0, "call_1", "f", "abab")),
+    )
+    assert [call("call_1", "f", "abababab")] == calls_json(run)
+
+
+def test_texts_at_any_depth_come_whole_again() -> None:
+    ran: dict[str, object] = {"input": "print(1)", "outputs": [{"type": "logs", "logs": "1\n"}]}
+    code: dict[str, object] = {"id": "call_1", "type": "code_interpreter", "code_interpreter": ran}
+    again: dict[str, object] = {"input": "print(1)", "outputs": [{"index": 0, "type": "logs", "logs": "1\n2\n"}]}
+    run = folded(whole(code), delta("step_1", {**code, "index": 0, "code_interpreter": again}))
+    outputs = [{"type": "logs", "logs": "1\n2\n"}]
+    assert [{**code, "code_interpreter": {"input": "print(1)", "outputs": outputs}}] == calls_json(run)
+    assert [] == faults(run)
+
+
+def test_a_checkpoint_keeps_what_is_assumed() -> None:
+    begun = folded(whole(call("call_i", "i", "i"), call("call_e", "e", "e")))
+    run = Accumulator.from_bytes(begun.to_bytes())
+    run.feed(delta("step_1", spoken(0, "call_e", "e", "ee")))
+    assert [call("call_e", "e", "ee"), call("call_i", "i", "i")] == calls_json(run)

@@ -31,6 +31,7 @@ POLICY: Final = Policy(
     keep_first=frozenset({"file_id", "id", "name", "server_label", "type"}),
     whole=frozenset({"ranking_options"}),
     whole_types=frozenset({"image", "image_file", "image_url"}),
+    place=frozenset({"end_index", "start_index"}),
     list_key="index",  # Azure's tools have keyed lists that the API reference does not have
 )
 

@@ -40,7 +40,7 @@ class SavedNode(msgspec.Struct, omit_defaults=True):
     """A node.
 
     A value and a `Text` have `json`. An object has `fields`, `held` and `conflicts`; an entry also has `index`,
-    `position`, `done` and `missed`. A list has `entries` and `ids`.
+    `position`, `done`, `missed`, `assumed` and `whole`. A list has `entries` and `ids`.
     """
 
     kind: Literal["text", "json", "object", "keyed"]
@@ -54,6 +54,8 @@ class SavedNode(msgspec.Struct, omit_defaults=True):
     position: int | None = None
     done: bool = False
     missed: bool = False
+    assumed: bool = False
+    whole: bool = False
 
 
 class SavedResource(msgspec.Struct):
@@ -200,6 +202,7 @@ def save_node(node: Node) -> SavedNode:
         saved = SavedNode("object", fields=fields, held=sorted(node.settled), conflicts=sorted(node.conflicts))
         if isinstance(node, Entry):
             saved.index, saved.position, saved.done, saved.missed = node.index, node.position, node.done, node.missed
+            saved.assumed, saved.whole = node.assumed, node.whole
         return saved
     if isinstance(node, Keyed):
         entries = [*node.entries.values(), *node.unindexed]
@@ -240,6 +243,7 @@ def _load_keyed(saved: SavedNode, depth: int) -> Keyed:
     for each in saved.entries:
         entry = load_object(each, Entry(each.index), depth + 1)
         entry.position, entry.done, entry.missed = each.position, each.done, each.missed
+        entry.assumed, entry.whole = each.assumed, each.whole
         if entry.index is not None and (entry.index < 0 or entry.index in keyed.entries):
             raise ValueError("expected indexes of 0 or more, each once")
         keyed.add(entry)

@@ -5,12 +5,18 @@ A `Fault` is what the fold finds. With the number of its event and its resource 
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
-from accumulator._fold.nodes import Entry, Keyed, Object, Text
-from accumulator._json import Json, JSONObject, Path, dump_json
+from accumulator._fold.nodes import Entry, Keyed, Object, Text, entry_type, snapshot
+from accumulator._json import Json, JSONObject, Path, dump_json, same_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from accumulator._fold.nodes import Node
+    from accumulator._fold.policy import Schema
 
 ProblemKind: TypeAlias = Literal["undecodable", "shape", "index", "conflict", "contradiction", "late"]
 """What may be wrong with an event.
@@ -122,10 +128,28 @@ def value_conflict(path: Path, key: str, value: Json) -> Fault:
     return Fault("conflict", path, f"expected {key[:_SHOWN]!r} as first sent, got another", dump_json(value))
 
 
-def type_conflict(path: Path, known: str, kind: str, sent: JSONObject) -> Fault:
-    """Return the fault of an entry that has another type now, and is left out."""
-    message = f"expected an entry of type {known[:_SHOWN]!r} as before, got {kind[:_SHOWN]!r}"
-    return Fault("conflict", (path, "type"), message, dump_json(sent))
+def entry_conflict(known: Callable[[str], Node], sent: JSONObject, schema: Schema, path: Path) -> Fault | None:
+    """Return the fault of an entry that cannot be the one it is taken for, and is left out; None if it can.
+
+    Its type is another one or, in a list whose entries do not grow, it is about another part of a text.
+
+    Args:
+        known: returns the node that the known entry has under a key.
+        sent: the entry as sent.
+        schema: the schema of the list.
+        path: the place of the entry in its event.
+
+    """
+    kind, was = entry_type(sent), known("type")
+    if kind and isinstance(was, str) and was not in {"", kind}:
+        message = f"expected an entry of type {was[:_SHOWN]!r} as before, got {kind[:_SHOWN]!r}"
+        return Fault("conflict", (path, "type"), message, dump_json(sent))
+    for key in () if schema.grows else sorted(schema.policy.place & sent.keys()):
+        value, node = sent[key], known(key)
+        if value is not None and node is not None and not same_json(snapshot(node), value):
+            message = f"expected an entry with {key!r} as before, got another"
+            return Fault("conflict", (path, key), message, dump_json(sent))
+    return None
 
 
 def late(path: Path, key: str, value: Json) -> Fault:

@@ -9,6 +9,7 @@ the delta has named are set aside, and put back before the commit.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import cast
 
 from accumulator._fold.changes import (
@@ -18,8 +19,8 @@ from accumulator._fold.changes import (
     Growth,
     ListGrowth,
     TextGrowth,
+    entry_conflict,
     late,
-    type_conflict,
     value_conflict,
 )
 from accumulator._fold.matching import find
@@ -78,6 +79,11 @@ class _Plan:
         self._entries: list[tuple[Keyed, Entry]] = []
         self._opened: list[tuple[JSONObject, str | None, Path]] = []  # of each entry: its JSON, dropped key and path
         self._ids: list[tuple[Keyed, str, Entry]] = []
+        self._moved: list[tuple[Keyed, Entry, int]] = []  # entries whose index was assumed, with the one that is named
+        self._indexes: dict[int, int] = {}  # the planned indexes of entries that move, by their identity
+        self._heard: list[tuple[Entry, bool]] = []  # entries that only whole objects gave; whether this names their id
+        self._repeating = False  # whether such an entry is merged, with its id: it may come whole once more
+        self._uncertain = False  # whether an entry was found by an assumed index, and another id was sent
         self._texts: list[tuple[Text, str, Object, Path]] = []
         self._conflicts: dict[tuple[int, str], Object] = {}
         # Entries without an index, with their types: those that only later events may continue, and those set aside.
@@ -98,12 +104,7 @@ class _Plan:
         """Carry the plan out, and return what it did. Nothing in it can fail."""
         for target, key, node in self._fields:
             target.fields[key] = node
-        for keyed, entry in self._entries:
-            keyed.add(entry)
-        for keyed, ident, entry in self._ids:
-            keyed.ids[ident] = entry
-        for unindexed, entry, kind in self._continuable:
-            unindexed.put(entry, kind)
+        self._commit_entries()
         for text, fragment, _, _ in self._texts:
             text.append(fragment)
         for (_, key), target in self._conflicts.items():
@@ -118,11 +119,26 @@ class _Plan:
         changes.growth = self._growth()
         return changes
 
+    def _commit_entries(self) -> None:
+        for keyed, entry in self._entries:
+            keyed.add(entry)
+        for keyed, entry, index in self._moved:
+            keyed.move(entry, index)
+        for entry, named in self._heard:
+            entry.whole = False
+            entry.assumed = entry.assumed and not named
+        for keyed, ident, entry in self._ids:
+            keyed.ids[ident] = entry
+        for unindexed, entry, kind in self._continuable:
+            unindexed.put(entry, kind)
+
     def _growth(self) -> Growth | None:
         """Return the one thing that the plan does in one part, None if it does more or less."""
-        others = (self._fields, self._ids, self._changes.faults)  # a new conflict, or no usable index, is a fault
+        others = (self._fields, self._ids, self._heard, self._changes.faults)  # a new conflict is a fault
         if len(self._changes.parts) != 1 or len(self._texts) + len(self._entries) != 1 or any(others):
             return None
+        if self._uncertain:
+            return None  # an id that is known later may name another entry by the same index
         [change] = self._changes.parts
         if self._texts:
             [(text, fragment, owner, path)] = self._texts
@@ -188,7 +204,11 @@ class _Plan:
                 self._set(target, key, Text() if isinstance(value, str) else value)
         elif isinstance(value, str):
             if isinstance(node, Text) and node:
-                self._texts.append((node, value, target, path))
+                if self._repeating and value.startswith(node.read()):  # the call comes whole once more
+                    self._note_replaced(node)
+                    self._set(target, key, Text(value))
+                else:
+                    self._texts.append((node, value, target, path))
             elif isinstance(node, Text) or is_empty(node):
                 self._set(target, key, Text(value))
             else:
@@ -255,27 +275,58 @@ class _Plan:
             self._changes.replaced = True
 
     def _merge_entries(self, keyed: Keyed, sent: list[Json], schema: Schema, path: Path) -> None:
-        dropped = schema.dropped
         for position, delta in enumerate(cast("list[JSONObject]", sent)):  # `check` or `key_of` tested it
             here = (path, position)
             entry, created = self._entry(keyed, delta, schema, here)
-            kind, known = entry_type(delta), None if created else self._node(entry, "type")
-            if kind and isinstance(known, str) and known not in {"", kind}:
-                self._changes.faults.append(type_conflict(here, known, kind, delta))
+            fault = None if created else entry_conflict(partial(self._node, entry), delta, schema, here)
+            if fault is not None:
+                self._changes.faults.append(fault)
                 continue
-            ident = delta.get("id")
-            if not is_empty(ident) and (created or is_empty(self._node(entry, "id"))):
-                self._register_id(keyed, id_key(ident), entry)
-            typed_now = kind and not known and not entry.done and entry.position is None
-            if entry.index is None and (created or typed_now):
-                self._continuable.append((keyed.open_unindexed, entry, kind))
+            self._register(keyed, entry, delta, created=created)
             if created:
-                build_fields(entry, delta, schema, self._build_list, here, dropped)
+                build_fields(entry, delta, schema, self._build_list, here, schema.dropped)
             else:
-                self._stale.append((keyed, entry))
-                self.merge_object(entry, delta, schema, here, dropped)
+                self._merge_entry(keyed, entry, delta, schema, here)
             if schema is self._parts:
                 self._changes.parts.append(Change(entry, created, delta, here))
+
+    def _register(self, keyed: Keyed, entry: Entry, delta: JSONObject, *, created: bool) -> None:
+        """Plan to register an entry under its id and, if it may be continued, under its type."""
+        ident, kind = delta.get("id"), entry_type(delta)
+        if not is_empty(ident) and (created or is_empty(self._node(entry, "id"))):
+            self._register_id(keyed, id_key(ident), entry)
+        typed_now = kind and not created and not self._node(entry, "type") and not entry.done and entry.position is None
+        if entry.index is None and (created or typed_now):
+            self._continuable.append((keyed.open_unindexed, entry, kind))
+
+    def _merge_entry(self, keyed: Keyed, entry: Entry, delta: JSONObject, schema: Schema, path: Path) -> None:
+        """Plan the merge of a delta into an entry that exists."""
+        self._stale.append((keyed, entry))
+        if not entry.whole and not entry.assumed:
+            self.merge_object(entry, delta, schema, path, schema.dropped)
+            return
+        ident, outer = delta.get("id"), self._repeating
+        named = not is_empty(ident) and ident == self._node(entry, "id")
+        if named and entry.assumed and (index := usable_index(delta, schema.entry_key)) is not None:
+            self._plan_move(keyed, entry, index)
+        if named or entry.whole:
+            self._heard.append((entry, named))
+        else:
+            self._uncertain = self._uncertain or not is_empty(ident)
+        self._repeating = outer or (named and entry.whole)
+        self.merge_object(entry, delta, schema, path, schema.dropped)
+        self._repeating = outer
+
+    def _plan_move(self, keyed: Keyed, entry: Entry, index: int) -> None:
+        """Plan to put an entry under the index that is named now; an entry that has it takes the old one."""
+        was = self._indexes.get(id(entry), cast("int", entry.index))
+        if was == index:
+            return
+        other = self._new.get((id(keyed), index)) or keyed.entries.get(index)
+        self._moved.append((keyed, entry, index))
+        self._new[id(keyed), was], self._new[id(keyed), index] = other, entry
+        self._indexes[id(entry)], self._indexes[id(other)] = index, was
+        self._changes.replaced = True  # the index names another entry now
 
     def _entry(self, keyed: Keyed, delta: JSONObject, schema: Schema, path: Path) -> tuple[Entry, bool]:
         """Return the entry that a delta means, and whether it is new."""

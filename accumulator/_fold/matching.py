@@ -1,6 +1,7 @@
 """Which entry of a keyed list is meant.
 
-A delta names its entry by index. Without a usable index it names the entry by `id`. Without either it continues an
+A delta names its entry by index. But if no event has named the index of an entry, only an order has given it one, a
+known `id` decides: see `find`. Without a usable index the delta names the entry by `id`. Without either it continues an
 entry of an earlier event that has no index and has not ended, if its type fits just one. It never continues an entry
 of its own event. What cannot grow, such as a picture, continues nothing.
 
@@ -33,6 +34,10 @@ def find(
 ) -> Entry | None:
     """Return the entry that a delta means, None if there is none yet.
 
+    An entry that a whole object listed without an index has the index that its order gives it. Such an index is only
+    assumed. So a known id names its entry, whatever the delta's index is, unless an event has named the index of that
+    entry, or of the one that has the delta's index.
+
     Args:
         keyed: the list.
         sent: the delta of the entry.
@@ -41,9 +46,14 @@ def find(
         schema: the schema of the list: it says which types of entries can grow.
 
     """
+    ident = sent.get("id")
     if index is not None:
-        known = planned.get((id(keyed), index)) or keyed.entries.get(index)
-    elif is_empty(ident := sent.get("id")):
+        place = (id(keyed), index)
+        known = planned[place] if place in planned else keyed.entries.get(index)
+        if not is_empty(ident) and (not isinstance(known, Entry) or known.assumed):
+            named = keyed.ids.get(id_key(ident))
+            known = named if named is not None and named.assumed else known
+    elif is_empty(ident):
         kind = entry_type(sent)
         whole_types = schema.policy.whole_types
         fitting = keyed.open_unindexed.fitting(kind, whole_types) if schema.may_grow(kind) else []

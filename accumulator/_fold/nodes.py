@@ -14,7 +14,7 @@ it. If a builder's snapshot is current, so are the snapshots of everything in it
 from __future__ import annotations
 
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, Union
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, Union, cast
 
 from accumulator._json import Json, JSONObject, Path, dump_json, join_surrogates, same_json
 
@@ -104,18 +104,22 @@ class Entry(Object):
 
     Attributes:
         index: its index; None for an entry that was sent without a usable one.
+        assumed: whether no event has named that index: a whole object listed the entry without one.
+        whole: whether only whole objects gave it so far, and no delta that names its id.
         position: its position in the last ending that listed entries; None if it was not listed, or before any.
         done: whether it has ended; only parts end.
         missed: whether it was reported that an ending does not list it.
 
     """
 
-    __slots__ = ("done", "index", "missed", "position")
+    __slots__ = ("assumed", "done", "index", "missed", "position", "whole")
 
     def __init__(self, index: int | None) -> None:
         """Start empty."""
         super().__init__()
         self.index = index
+        self.assumed = False
+        self.whole = False
         self.position: int | None = None
         self.done = False
         self.missed = False
@@ -216,6 +220,19 @@ class Keyed:
             self._places[entry] = len(self._places)
             self._later.append(entry)
         self._highest = max(index, self._highest)
+
+    def move(self, entry: Entry, index: int) -> None:
+        """Put an entry under the index that an event named. An entry that has it takes the old index in its place."""
+        was = cast("int", entry.index)
+        other = self.entries.pop(index, None)
+        del self.entries[was]
+        self.entries[index] = entry
+        entry.index, entry.assumed = index, False
+        if other is not None:
+            self.entries[was] = other
+            other.index = was
+        self._highest = max(index, self._highest)
+        self.invalidate_order()
 
     def invalidate(self, entry: Entry) -> None:
         """Drop the snapshot of an entry that changed, and that of the list."""

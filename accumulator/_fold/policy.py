@@ -56,6 +56,8 @@ class Policy(msgspec.Struct, frozen=True):
         keep_first: fields that keep their first value, such as ids and names.
         whole: fields whose object is replaced, not merged.
         whole_types: types of entries that no delta without an index continues, such as pictures.
+        place: fields that say which part of a text an entry is about, such as the start of a citation. An entry of a
+            list that does not grow is left out where one of them differs from what the entry under its index has.
         list_key: a field that makes any list keyed, if all of its entries are objects with a usable index in it. None
             if only the schema says which lists are keyed.
 
@@ -65,6 +67,7 @@ class Policy(msgspec.Struct, frozen=True):
     keep_first: frozenset[str]
     whole: frozenset[str] = frozenset()
     whole_types: frozenset[str] = frozenset()
+    place: frozenset[str] = frozenset()
     list_key: str | None = None
 
 

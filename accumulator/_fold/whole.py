@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from accumulator._fold.changes import Change, Changes, Fault, type_conflict, value_conflict
+from accumulator._fold.changes import Change, Changes, Fault, entry_conflict, value_conflict
 from accumulator._fold.matching import pair
 from accumulator._fold.nodes import (
     Entry,
@@ -173,9 +173,9 @@ class _Merge:
         changed = False
         for position, item, entry, created in self._match_or_add(keyed, sent, schema, ending=False) if sent else ():
             here = (path, position)
-            known, kind = entry_type(entry), entry_type(item)
-            if known and kind and known != kind:
-                self.changes.faults.append(type_conflict(here, known, kind, item))
+            fault = None if created else entry_conflict(entry.fields.get, item, schema, here)
+            if fault is not None:
+                self.changes.faults.append(fault)
                 continue
             changed |= self.fill(entry, _without(item, schema.dropped), schema, here) or created
             keyed.register([entry])
@@ -270,6 +270,7 @@ class _Merge:
             while index in keyed.entries:
                 index, lowest = lowest, lowest + 1
             opened = Entry(index)
+            opened.whole, opened.assumed = True, index != named
             keyed.add(opened)
             yield position, item, opened, True
 
