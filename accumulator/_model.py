@@ -104,13 +104,23 @@ class Model(metaclass=_Slotted):
     be pickled. `copy.copy` and `copy.deepcopy` return the model itself, because it never changes.
     """
 
-    __slots__ = ("_json",)
+    __slots__ = ("_json", "_read_json")
 
     if TYPE_CHECKING:  # `get_type_hints` looks names up in the public module, which lacks `Mapping` and `ClassVar`
         _json: Mapping[str, object]
+        _read_json: Callable[[], Mapping[str, object]]
         __hash__: ClassVar[None]  # type: ignore[assignment]
     else:
         __hash__ = None
+
+        def __getattr__(self, name: str) -> object:
+            """Read the JSON of a model that `wrap_later` made, at the first use."""
+            if name != "_json":
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+            self._json = json = self._read_json()
+            self._read_json = dict(json).copy  # for another thread that is here too; nothing else is kept alive
+            return json
+
     _names: tuple[str, ...] = ()
 
     def __init__(self) -> None:
@@ -134,6 +144,13 @@ class Model(metaclass=_Slotted):
         """
         model = _new(cls)
         model._json = json  # noqa: SLF001 - an attribute of this class
+        return model
+
+    @classmethod
+    def wrap_later(cls, read: Callable[[], Mapping[str, object]]) -> Self:
+        """Make a model of the JSON object that `read` returns. It is called once, when the model is first used."""
+        model = _new(cls)
+        model._read_json = read  # noqa: SLF001 - an attribute of this class
         return model
 
     @classmethod

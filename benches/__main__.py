@@ -19,6 +19,7 @@ SUBJECTS = {
     "streams": "how many live streams one core carries",
     "memory": "what is held while a long text comes",
     "imports": "what an import costs",
+    "hostile": "streams that were made to be slow; not part of `all`",
     "guard": "instructions counted by callgrind, against what is kept in guard.json; not part of `all`",
 }
 
@@ -48,6 +49,11 @@ def main() -> int:
         from benches.guard import guard
 
         return guard(update=options.update)
+    if options.subject == "hostile":
+        from benches.hostile import hostile
+
+        hostile()
+        return 0
     from benches.runner import Settings, machine
 
     default = Settings(repeats=5, cap=2.0, budget=3.0) if options.quick else Settings()

@@ -63,7 +63,7 @@ COMPLETIONS: ResourceType[Update] = ResourceType(
     parts_path=("choices",),
     part_end_field="finish_reason",
     created=lambda number, ident, json: Grown(number, "created", ident, None, Completion.wrap(json)),
-    updated=lambda number, ident, json: Grown(number, "updated", ident, None, Completion.wrap(json)),
+    updated=lambda number, ident, read: Grown(number, "updated", ident, None, Completion.wrap_later(read)),
     done=lambda number, ident, json: Grown(number, "done", ident, None, Completion.wrap(json)),
     part_created=lambda number, ident, index, json: Grown(
         number, "choice created", ident, index, Completion.wrap(json)

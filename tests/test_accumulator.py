@@ -859,7 +859,7 @@ CALLS = ["steps", 1, "root", "fields", "step_details", "fields", "tool_calls"]
         (["steps", 0, "root", "fields", "status"], {"kind": "json", "json": "{"}),
         (["steps", 0, "root", "fields", "status"], {"kind": "text", "json": "7"}),
         ([*CALLS, "entries", 0, "index"], -1),
-        ([*CALLS, "entries", 1, "index"], 4294967294),
+        ([*CALLS, "entries", 3, "index"], 4294967294),  # they are saved in order of arrival
         ([*CALLS, "ids"], {"call_m": 4}),
         ([*CALLS, "ids"], {"call_m": -1}),
         (["parser", "fresh"], 1),

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import pickle
 import sys
 import time
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
 
-from accumulator import Accumulator, LimitError, Limits, ToolCallDone, accumulate
+from accumulator import Accumulator, LimitError, Limits, RunStep, RunStepUpdated, ToolCallDone, accumulate
+from accumulator._fold import history
 from accumulator._fold.nodes import Object, Text
+from accumulator._json import join_surrogates
+from benches import hostile
 from tests.wire import (
     DONE,
     call,
@@ -28,6 +33,7 @@ from tests.wire import (
     in_progress,
     kinds,
     opening,
+    step,
     step_json,
     text,
 )
@@ -155,9 +161,27 @@ def test_each_fragment_is_joined_into_a_block_once_and_the_blocks_when_read() ->
     grown = Text()
     for _ in range(1_000):
         grown.append("abcd")
-    assert ([1_024] * 3, ["abcd"] * 232) == ([len(block) for block in grown._blocks], grown._recent)
+    assert [1_024] * 3 + [4] * 232 == [len(piece) for piece in grown._pieces]
     assert "abcd" * 1_000 == grown.read()
-    assert ([4_000], []) == ([len(block) for block in grown._blocks], grown._recent)
+    assert [4_000] == [len(piece) for piece in grown._pieces]
+
+
+@pytest.mark.parametrize(
+    "fragments", [["a", "bc"], ["\ud83d", "\ude00"], ["a\ud83d", "\ude00b"], ["\ud83d"] * 3, ["\ude00"]]
+)
+@pytest.mark.parametrize("reads", [0, 1])
+def test_a_text_is_read_as_it_was_at_each_mark(fragments: list[str], reads: int) -> None:
+    marks: list[tuple[tuple[int, str], str]] = []
+    grown, so_far = Text(), ""
+    for fragment_text in [*fragments, *["xy"] * 300, *fragments]:
+        marks.append((grown.mark(), join_surrogates(so_far)))
+        for _ in range(reads):
+            grown.read()
+        grown.append(fragment_text)
+        so_far += fragment_text
+    assert [text for _, text in marks] == [grown.read_at(mark) for mark, _ in marks]
+    assert join_surrogates(so_far) == grown.read_at(None) == grown.read()
+    assert [text for _, text in marks] == [grown.read_at(mark) for mark, _ in marks]
 
 
 def test_whole_objects_that_say_nothing_new_leave_the_snapshot_current() -> None:
@@ -400,6 +424,19 @@ def test_an_output_without_an_index_that_an_ending_lacks_is_continued_after_it()
     assert [ending | {"code_interpreter": {"outputs": outputs}}] == calls_json(run)
 
 
+def test_an_entry_that_one_ending_lists_and_the_next_lacks_is_open_for_entries_without_an_index() -> None:
+    output = {"type": "logs", "logs": "a"}
+    entry = {"index": 0, "id": "call_1", "type": "code_interpreter", "code_interpreter": {"outputs": [output]}}
+    endings: list[dict[str, object]] = [
+        {"id": "call_1", "type": "code_interpreter", "code_interpreter": {"outputs": outputs}}
+        for outputs in ([output], [{"type": "image"}])
+    ]
+    run = folded(created(), details(entry), *[completed(calls=[ending]) for ending in endings], details(entry))
+    outputs = [{"type": "image"}, output]
+    assert [endings[0] | {"code_interpreter": {"outputs": outputs}}] == calls_json(run)
+    assert ["index", "contradiction", "index", "late"] == [problem.kind for problem in run.problems]
+
+
 def test_the_general_way_keeps_fragments_apart_until_they_are_read() -> None:
     run = Accumulator()
     run._engine.fast_path.enabled = False
@@ -410,7 +447,7 @@ def test_the_general_way_keeps_fragments_apart_until_they_are_read() -> None:
     assert isinstance(payload, Object)
     grown = payload.fields["arguments"]
     assert isinstance(grown, Text)
-    assert (["abcd"], ["abcd"] * 99) == (grown._blocks, grown._recent)  # read once, when the call was created
+    assert ["abcd"] * 100 == grown._pieces
 
 
 def test_how_deep_a_step_is_is_counted_through_lists_and_texts() -> None:
@@ -419,3 +456,96 @@ def test_how_deep_a_step_is_is_counted_through_lists_and_texts() -> None:
     step = folded(delta("step_1", entry, {"type": "b"}))._engine.resources["steps"]["step_1"]
     # Below the step: its details, the calls, a call, a list in it, an entry there, an object in that, its value.
     assert 7 == step.depth()
+
+
+@pytest.mark.parametrize(
+    ("family", "mode"),
+    [
+        (family, mode)
+        for family, (_, modes) in hostile.FAMILIES.items()
+        for mode in modes
+        if family != "a step and done, repeated"
+    ],
+)
+def test_streams_made_to_be_slow_cost_what_they_bring(family: str, mode: str) -> None:
+    make = hostile.FAMILIES[family][0]
+
+    def cost(count: int) -> int:
+        events = list(make(count))
+        return calls_made(lambda: hostile.run(mode, b"".join(events), events))
+
+    few, more, most = cost(100), cost(200), cost(400)
+    assert most - more < 2.5 * (more - few)  # twice if the cost is linear, four times if it is quadratic
+
+
+# Updates whose object is made when it is read.
+
+
+def field(value: object) -> bytes:
+    """A delta that sets a field of the step, and names no call."""
+    return event("thread.run.step.delta", {"id": "step_1", "delta": {"x": value}})
+
+
+def test_updates_about_a_long_text_do_not_hold_it_once_each() -> None:
+    run = Accumulator()
+    run.feed(delta("step_1", function(0, id="call_1", arguments="a" * 1_000_000)))
+    tracemalloc.start()
+    try:
+        updates = run.feed(b"".join(delta("step_1", fragment(0, "b")) + field(number) for number in range(1_000)))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 4_000_000  # with a text for each it would be a thousand times a million
+    steps = [update.run_step for update in updates if isinstance(update, RunStepUpdated)]
+    assert ["a" * 1_000_000 + "b" * count for count in (1, 500, 1_000)] == [
+        steps[count - 1].to_dict()["step_details"]["tool_calls"][0]["function"]["arguments"]  # type: ignore[index]
+        for count in (1, 500, 1_000)
+    ]
+
+
+def test_nothing_is_noted_once_nobody_can_read_it() -> None:
+    run = folded(created())
+    updates = run.feed(in_progress() + field(1))
+    moments = run._engine.resources["steps"]["step_1"]._history
+    assert moments.open() is not None
+    updates[0].run_step.to_dict()  # type: ignore[union-attr]
+    del updates
+    gc.collect()
+    assert moments.open() is None
+
+
+def test_an_old_object_shares_what_has_not_changed_since() -> None:
+    run = folded(created(), delta("step_1", opening(0, "call_1", "f"), opening(1, "call_2", "g")))
+    [update] = run.feed(field(1))
+    run.feed(delta("step_1", fragment(1, "{}")))
+    now = run.run_step("step_1")
+    assert isinstance(update, RunStepUpdated)
+    assert now is not None
+    then = update.run_step
+    assert then.tool_calls[0]._json is now.tool_calls[0]._json
+    assert [call("call_1", "f", ""), call("call_2", "g", "")] == then.to_dict()["step_details"]["tool_calls"]  # type: ignore[index]
+
+
+def test_a_change_while_an_old_object_is_built_does_not_show_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = folded(created(), delta("step_1", opening(0, "call_1", "f")))
+    [update] = run.feed(field(1))
+    meanwhile = iter([field(2), delta("step_1", fragment(0, "{}"))])
+    build = history._Past.build_object
+
+    def build_beside_a_reader(past: history._Past, node: Object) -> object:
+        built = build(past, node)
+        run.feed(next(meanwhile, b""))
+        return built
+
+    monkeypatch.setattr(history._Past, "build_object", build_beside_a_reader)
+    assert isinstance(update, RunStepUpdated)
+    assert step("step_1", call("call_1", "f", ""), x=1) == update.run_step.to_dict()
+
+
+def test_a_model_that_two_threads_read_first_has_one_value() -> None:
+    model = RunStep.wrap_later(lambda: {"id": model.id if len(calls) == 1 else "step_1"} if not calls.append(1) else {})  # type: ignore[func-returns-value]
+    calls: list[int] = []
+    assert "step_1" == model.id
+    assert 2 == len(calls)
+    assert {"id": "step_1"} == model.to_dict()
+    assert not hasattr(model, "other")

@@ -28,10 +28,12 @@ from accumulator import (
     MergeError,
     MessageCreated,
     MessageDone,
+    MessageUpdated,
     Model,
     Problem,
     RunStepCreated,
     RunStepDone,
+    RunStepUpdated,
     TextDeltaBlock,
     ToolCallCreated,
     ToolCallDelta,
@@ -68,6 +70,7 @@ from tests.strategies import (
     make_call,
     make_details,
     make_fragment_run,
+    make_hostile_events,
     make_indexes,
     make_json,
     make_long_run,
@@ -591,6 +594,30 @@ def test_what_was_handed_out_never_changes(made: Run) -> None:
     assert [text for _, text in shown] == [model.to_json() for model, _ in shown]
     again, untouched = applied(made.events)
     assert [text for _, text in handed] == texts_of([update for each in again for update in each] + untouched.end())
+
+
+def events_of_a_run(tape: Tape) -> list[Event]:
+    return make_run(tape).events
+
+
+@pytest.mark.parametrize("make_events", [events_of_a_run, make_hostile_events])
+@given(tapes)
+def test_an_object_that_is_read_late_is_that_after_its_event(
+    make_events: Callable[[Tape], list[Event]], tape: Tape
+) -> None:
+    events = [sent for each in make_events(tape) for sent in (each, *[each] * tape.pick([0, 0, 0, 1, 2]))]
+    at_once, late = Accumulator(), Accumulator()
+    held: list[tuple[Update, str]] = []
+    for each in events:
+        told = texts_of(at_once.apply(*each))
+        pairs = list(zip(late.apply(*each), told, strict=True))
+        held += pairs if tape.chance(2) else pairs[:1]  # what nobody holds is not kept
+        if held and tape.chance(4):
+            update, text = held.pop(tape.below(len(held)))
+            assert text == text_of(update)
+    assert [text for _, text in held] == [text_of(update) for update, _ in held]
+    assert state_of(at_once) == state_of(late)
+    event(f"read late: {sum(isinstance(update, (MessageUpdated, RunStepUpdated)) for update, _ in held) > 0}")
 
 
 class Slot(NamedTuple):

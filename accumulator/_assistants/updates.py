@@ -1,7 +1,8 @@
 """Updates: the frozen records that an accumulator returns, one for each fact.
 
-Updates are compared by value, can be pickled, and do not refer to the accumulator. `event_number` is the number of the
-event that the update is about: events are counted from 1, over all bodies of one accumulator.
+Updates are compared by value, can be pickled, and do not refer to the accumulator. Until its object is first used, a
+`RunStepUpdated` or `MessageUpdated` keeps what the object is made of; any thread may use it. `event_number` is the
+number of the event that the update is about: events are counted from 1, over all bodies of one accumulator.
 
 The garbage collector does not track updates (`gc=False`): they hold JSON and models over JSON, which form no cycles.
 """
@@ -42,7 +43,8 @@ class RunStepUpdated(Struct, frozen=True, gc=False):
     Attributes:
         event_number: the number of the event, counted from 1.
         step_id: the id of the run step.
-        run_step: a snapshot of the run step after the event.
+        run_step: a snapshot of the run step after the event. It is made when it is first used, at the cost of the whole
+            run step and of what changed in it since the event.
 
     """
 
@@ -145,7 +147,8 @@ class MessageUpdated(Struct, frozen=True, gc=False):
     Attributes:
         event_number: the number of the event, counted from 1.
         message_id: the id of the message.
-        message: a snapshot of the message after the event.
+        message: a snapshot of the message after the event. It is made when it is first used, at the cost of the whole
+            message and of what changed in it since the event.
 
     """
 

@@ -205,10 +205,9 @@ def save_node(node: Node) -> SavedNode:
             saved.assumed, saved.whole = node.assumed, node.whole
         return saved
     if isinstance(node, Keyed):
-        entries = [*node.entries.values(), *node.unindexed]
-        places = {id(entry): place for place, entry in enumerate(entries)}
+        places = {id(entry): place for place, entry in enumerate(node.arrivals)}
         ids = {ident: places[id(entry)] for ident, entry in node.ids.items()}
-        return SavedNode("keyed", entries=[save_node(entry) for entry in entries], ids=ids)
+        return SavedNode("keyed", entries=[save_node(entry) for entry in node.arrivals], ids=ids)
     return SavedNode("text" if isinstance(node, Text) else "json", dump_json(snapshot(node)))
 
 
@@ -249,8 +248,8 @@ def _load_keyed(saved: SavedNode, depth: int) -> Keyed:
         keyed.add(entry)
         if entry.index is None and entry.position is None and not entry.done:
             keyed.open_unindexed.put(entry, entry_type(entry))
-    entries = [*keyed.entries.values(), *keyed.unindexed]
-    if not all(0 <= place < len(entries) for place in saved.ids.values()):
+    if not all(0 <= place < len(keyed.arrivals) for place in saved.ids.values()):
         raise ValueError("expected ids of the entries, got one of another")
-    keyed.ids = {ident: entries[place] for ident, place in saved.ids.items()}
+    keyed.ids = {ident: keyed.arrivals[place] for ident, place in saved.ids.items()}
+    keyed.restore_listed()
     return keyed

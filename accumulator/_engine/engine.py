@@ -154,8 +154,8 @@ class Engine(Generic[U]):
 
     def _learn(self, resource: Resource[U], event: Event[U], frame: Frame, applied: Applied) -> None:
         """Learn a template from an event, or forget the templates that the event may have made wrong."""
-        if applied.role != "delta" or applied.changes.replaced:
-            self.fast_path.forget(resource)
+        if applied.role != "delta" or applied.changes.replaced or applied.changes.outside_parts:
+            self.fast_path.forget(resource)  # the last for the moment of the update: see `History`
         elif (growth := applied.growth) is not None and self.fast_path.enabled and isinstance(frame[1], bytes):
             if resource.type.delta_has_part_id and part_id(growth.change.entry) is None:
                 return  # the part may get its id later, and its updates would name it then

@@ -88,7 +88,8 @@ class ResourceType(msgspec.Struct, Generic[U_co], kw_only=True, eq=False, dict=T
         schema: its schema.
         delta_path: the keys in a delta event's payload that lead to the increment; () if the payload is the increment.
         parts_path: the keys in the object that lead to the list of its parts.
-        created, updated, done: make an update about the object, from the event's number, the object's id and its JSON.
+        created, done: make an update about the object, from the event's number, the object's id and its JSON.
+        updated: makes one from the number, the id and a function that returns the JSON as it was after the event.
         part_created, part_done: make an update about a part, from the event's number, the object's id, the part's index
             and its JSON. The index is None for a part that was sent without a usable one.
         part_delta: makes the update about a fragment, from the event's number, the object's id, the part's index and
@@ -104,7 +105,7 @@ class ResourceType(msgspec.Struct, Generic[U_co], kw_only=True, eq=False, dict=T
     delta_path: tuple[str, ...]
     parts_path: tuple[str, ...]
     created: Callable[[int, str, JSONObject], U_co]
-    updated: Callable[[int, str, JSONObject], U_co]
+    updated: Callable[[int, str, Callable[[], JSONObject]], U_co]
     done: Callable[[int, str, JSONObject], U_co]
     part_created: Callable[[int, str, int | None, JSONObject], U_co]
     part_delta: Callable[[int, str, int | None, Json, JSONObject], U_co]

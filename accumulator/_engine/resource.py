@@ -5,14 +5,17 @@ role. No event leads back from `ended`.
 
 The updates of one event are in this order: the object's `created`; each part's `part_created` and `part_delta`; each
 `part_done`; the object's `updated` or `done`. Problems are last. Each object in them is a snapshot after the event.
+There may be an `updated` for each event, so its object is made when it is read.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, Literal, NamedTuple, TypeAlias, cast
 
 from accumulator._engine.protocol import Event, ResourceType, Role, U
 from accumulator._fold.delta import fold_delta
+from accumulator._fold.history import History
 from accumulator._fold.nodes import Entry, Keyed, Object, OpenUnindexed, depth_of, is_empty, snapshot, snapshot_object
 from accumulator._fold.policy import WrongShape, usable_index
 from accumulator._fold.whole import fold_ending, fold_repeat
@@ -85,12 +88,12 @@ class Applied(NamedTuple):
 
 
 class Resource(Generic[U]):
-    """An object that events build: its builder, its state, and how many of its parts have not ended.
+    """An object that events build: its builder, its state, and which of its parts have not ended.
 
     `rank` is the number of resources of its type that are older.
     """
 
-    __slots__ = ("_undone", "id", "rank", "root", "state", "type")
+    __slots__ = ("_history", "_undone", "id", "rank", "root", "state", "type")
 
     def __init__(self, kind: ResourceType[U], ident: str, rank: int) -> None:
         """Start with no events."""
@@ -100,12 +103,13 @@ class Resource(Generic[U]):
         self.state: State = "new"
         self.root = Object()
         self.root.fields["id"] = ident
-        self._undone = 0
+        self._undone: dict[Entry, None] = {}
+        self._history = History()
 
     @property
     def is_open(self) -> bool:
         """Whether a part has not ended or, if parts end with their object, the object has not."""
-        return self._undone > 0 or (self.state != "ended" and self.type.part_end_field is None)
+        return bool(self._undone) or (self.state != "ended" and self.type.part_end_field is None)
 
     def json(self) -> JSONObject:
         """Return its JSON, which is shared and must not be changed. Costs what changed since the last call."""
@@ -126,30 +130,30 @@ class Resource(Generic[U]):
         step = LIFE[self.state, event.role]
         changes = self._fold(step.fold, payload)
         self.state = step.state
-        self._undone += sum(change.created for change in changes.parts)
+        self._undone.update((change.entry, None) for change in changes.parts if change.created)
         finished = self._end_all() if event.role == "ending" else self._end_some(changes)
         return Applied(step, event.role, changes, finished)
 
     def _fold(self, fold: Fold, payload: JSONObject) -> Changes:
-        kind = self.type
+        kind, moment = self.type, self._history.open()
         if fold == "delta":
             delta, path = _at(payload, kind.delta_path)
-            return fold_delta(self.root, delta, kind.schema, path, kind.parts)
+            return fold_delta(self.root, delta, kind.schema, path, kind.parts, moment)
         if fold == "ending":
-            return fold_ending(self.root, payload, kind.schema, kind.parts)
+            return fold_ending(self.root, payload, kind.schema, kind.parts, moment)
         keep = kind.frozen_by_ending if fold == "repeat after ending" else ()
-        return fold_repeat(self.root, payload, kind.schema, kind.parts, keep=keep)
+        return fold_repeat(self.root, payload, kind.schema, kind.parts, moment, keep=keep)
 
     def _end_all(self) -> list[Entry]:
-        """End every part, and return those that had not ended."""
-        finished: list[Entry] = []
+        """End every part, and return those that had not ended, in order."""
         parts = self._parts()
-        if parts is not None:
-            parts.open_unindexed = OpenUnindexed()
-            finished = [entry for entry in parts.ordered() if not entry.done] if self._undone else []
+        if parts is None:
+            return []
+        parts.open_unindexed = OpenUnindexed()
+        finished = sorted(self._undone, key=parts.place)
         for entry in finished:
             entry.done = True
-        self._undone = 0
+        self._undone = {}
         return finished
 
     def _end_some(self, changes: Changes) -> list[Entry]:
@@ -163,7 +167,7 @@ class Resource(Generic[U]):
                 entry.done = True
                 finished.append(entry)
                 cast("Keyed", self._parts()).open_unindexed.take(entry)
-        self._undone -= len(finished)
+                self._undone.pop(entry, None)
         return finished
 
     def _parts(self) -> Keyed | None:
@@ -173,9 +177,9 @@ class Resource(Generic[U]):
         return node if isinstance(node, Keyed) else None
 
     def recount_undone(self) -> None:
-        """Count the parts that have not ended. A checkpoint does not hold the number."""
+        """Find the parts that have not ended. A checkpoint does not hold them."""
         parts = self._parts()
-        self._undone = sum(not entry.done for entry in parts.ordered()) if parts is not None else 0
+        self._undone = {entry: None for entry in parts.arrivals if not entry.done} if parts is not None else {}
 
     # The updates about it.
 
@@ -194,7 +198,7 @@ class Resource(Generic[U]):
         if "done" in step.updates:
             updates.append(kind.done(number, self.id, self.json()))
         elif "updated" in step.updates or (changes.outside_parts and "updated if outside parts" in step.updates):
-            updates.append(kind.updated(number, self.id, self.json()))
+            updates.append(kind.updated(number, self.id, partial(self._history.now().read, self.root)))
         return updates
 
     def part_delta(self, number: int, change: Change) -> U:

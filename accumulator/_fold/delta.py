@@ -10,7 +10,7 @@ the delta has named are set aside, and put back before the commit.
 from __future__ import annotations
 
 from functools import partial
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from accumulator._fold.changes import (
     Change,
@@ -41,8 +41,18 @@ from accumulator._fold.nodes import (
 from accumulator._fold.policy import Schema, WrongShape, check, usable_index
 from accumulator._json import Json, JSONObject, Path, dump_json, json_type, same_json
 
+if TYPE_CHECKING:
+    from accumulator._fold.history import Moment
 
-def fold_delta(root: Object, delta: JSONObject, schema: Schema, path: Path, parts: Schema | None = None) -> Changes:
+
+def fold_delta(  # noqa: PLR0913, PLR0917 - the object, its delta, and what is noted of both
+    root: Object,
+    delta: JSONObject,
+    schema: Schema,
+    path: Path,
+    parts: Schema | None = None,
+    moment: Moment | None = None,
+) -> Changes:
     """Merge a delta into `root`. The cost is linear in the delta, whatever was folded before.
 
     Args:
@@ -51,6 +61,7 @@ def fold_delta(root: Object, delta: JSONObject, schema: Schema, path: Path, part
         schema: the schema of both.
         path: the place of the delta in its event.
         parts: the schema of the list of parts, within `schema`; its entries are reported in `Changes.parts`.
+        moment: where to note what was before, if somebody could read it.
 
     Raises:
         WrongShape: a value has another JSON type than the fold needs; nothing was merged.
@@ -62,6 +73,8 @@ def fold_delta(root: Object, delta: JSONObject, schema: Schema, path: Path, part
         plan.merge_object(root, delta, schema, path)
     finally:
         plan.put_back()
+    if moment is not None:
+        plan.note(moment)
     return plan.commit()
 
 
@@ -100,8 +113,30 @@ class _Plan:
         for unindexed, entry, kind in self._set_aside:
             unindexed.put(entry, kind)
 
+    def note(self, moment: Moment) -> None:
+        """Note what is there before the commit."""
+        for target, key, _ in self._fields:
+            moment.note_field(target, key)
+        for text, _, _, _ in self._texts:
+            moment.note_text(text)
+        for keyed, _ in self._entries:
+            moment.note_list(keyed)
+        for keyed, entry, index in self._moved:
+            moment.note_place(entry)
+            if index in keyed.entries:
+                moment.note_place(keyed.entries[index])
+        for target in self._touched:
+            moment.touch(target)
+        for keyed, entry in self._stale:
+            moment.touch(keyed)
+            moment.touch(entry)
+
     def commit(self) -> Changes:
         """Carry the plan out, and return what it did. Nothing in it can fail."""
+        for target in self._touched:
+            target.snap = None
+        for keyed, entry in self._stale:
+            keyed.invalidate(entry)
         for target, key, node in self._fields:
             target.fields[key] = node
         self._commit_entries()
@@ -109,10 +144,6 @@ class _Plan:
             text.append(fragment)
         for (_, key), target in self._conflicts.items():
             target.mark_conflict(key)
-        for node in self._touched:
-            node.snap = None
-        for keyed, entry in self._stale:
-            keyed.invalidate(entry)
         changes = self._changes
         set_any = bool(self._fields or self._texts or self._entries) or self._repeated
         changes.outside_parts = set_any and not changes.parts

@@ -23,7 +23,7 @@ from accumulator._fold.nodes import Entry, Keyed, entry_type, id_key, is_empty
 from accumulator._fold.policy import usable_index
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from accumulator._fold.policy import Schema
     from accumulator._json import JSONObject
@@ -64,53 +64,75 @@ def find(
 
 
 def pair(keyed: Keyed, sent: list[JSONObject], key: str | None, *, ending: bool) -> list[Entry | None]:
-    """Return the folded entry of each entry of a whole list; None for one that is new."""
-    free = {id(entry): entry for entry in keyed.ordered()}
+    """Return the folded entry of each entry of a whole list; None for one that is new.
+
+    Entries that are found by id or index cost that only. The others are looked for in order, up to the first that fits.
+    """
+    taken: set[int] = set()
     found: list[Entry | None] = []
     for item in sent:
         ident, index = item.get("id"), usable_index(item, key)
         entry = None if is_empty(ident) else keyed.ids.get(id_key(ident))
         if entry is None and index is not None:
             entry = keyed.entries.get(index)
-        found.append(free.pop(id(entry), None) if entry else None)
-    if ending and not any(found) and _fit_in_order(free.values(), sent):
-        return [*free.values(), *found[len(free) :]]
-    rest = _Rest(free.values())
+        if entry is not None and id(entry) in taken:
+            entry = None
+        taken.add(id(entry))
+        found.append(entry)
+    if None not in found:
+        return found
+    if ending and len(keyed.arrivals) <= len(sent) and not any(found) and _fit_in_order(keyed.ordered(), sent):
+        return [*keyed.ordered(), *found[len(keyed.arrivals) :]]
+    everyone, unnamed = _Rest(keyed.ordered, taken), _Rest(keyed.without_id, taken)
     for position, item in enumerate(sent):
         if found[position] is None and (ending or usable_index(item, key) is None):
-            named = not is_empty(item.get("id"))
-            found[position] = rest.take(entry_type(item), without_id=named and not ending)
+            rest = everyone if ending or is_empty(item.get("id")) else unnamed
+            found[position] = rest.take(entry_type(item))
     return found
 
 
 def _fit_in_order(entries: Collection[Entry], sent: list[JSONObject]) -> bool:
     """Tell whether the types agree in order, as in most lists. This costs less than `_Rest`."""
     pairs = zip(map(entry_type, entries), map(entry_type, sent), strict=False)
-    return len(entries) <= len(sent) and all(known == kind or not known or not kind for known, kind in pairs)
+    return all(known == kind or not known or not kind for known, kind in pairs)
 
 
 class _Rest:
-    """The entries that are not paired yet, to be taken in order by type. Each take costs the same."""
+    """The entries that are not paired yet, to be taken in order by type. Each is looked at once."""
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
-        self._queues: dict[tuple[str | None, bool], deque[tuple[int, Entry]]] = {}
-        self._taken: set[int] = set()
-        for rank, entry in enumerate(entries):
-            for without_id in (False, True) if is_empty(entry.fields.get("id")) else (False,):
-                for kind in (entry_type(entry), None):
-                    self._queues.setdefault((kind, without_id), deque()).append((rank, entry))
+    def __init__(self, entries: Callable[[], Iterable[Entry]], taken: set[int]) -> None:
+        """Start with what `entries` returns, without those whose identity is in `taken`."""
+        self._entries = entries
+        self._left: Iterator[tuple[int, Entry]] | None = None
+        self._taken = taken
+        self._passed: dict[str | None, deque[tuple[int, Entry]]] = {}  # by type; None for all
 
-    def take(self, kind: str, *, without_id: bool) -> Entry | None:
-        """Take the first entry that a type fits; with `without_id`, the first of those that have none."""
-        queues = [self._queues.get((fitting, without_id)) for fitting in ((kind, "") if kind else (None,))]
-        left = [queue for queue in queues if queue and self._skip_taken(queue)]
-        if not left:
-            return None
-        rank, entry = min(left, key=lambda queue: queue[0][0]).popleft()
-        self._taken.add(rank)
+    def take(self, kind: str) -> Entry | None:
+        """Take the first entry that a type fits."""
+        entry = self._take_passed(kind) or self._look_on(kind)
+        if entry is not None:
+            self._taken.add(id(entry))
         return entry
 
+    def _take_passed(self, kind: str) -> Entry | None:
+        queues = [self._passed.get(fitting) for fitting in ((kind, "") if kind else (None,))]
+        left = [queue for queue in queues if queue and self._skip_taken(queue)]
+        return min(left, key=lambda queue: queue[0][0]).popleft()[1] if left else None
+
+    def _look_on(self, kind: str) -> Entry | None:
+        if self._left is None:
+            self._left = enumerate(self._entries())
+        for rank, entry in self._left:
+            if id(entry) in self._taken:
+                continue
+            known = entry_type(entry)
+            if known == kind or not known or not kind:
+                return entry
+            for passed in (known, None):
+                self._passed.setdefault(passed, deque()).append((rank, entry))
+        return None
+
     def _skip_taken(self, queue: deque[tuple[int, Entry]]) -> bool:
-        while queue and queue[0][0] in self._taken:
+        while queue and id(queue[0][1]) in self._taken:
             queue.popleft()
         return bool(queue)

@@ -13,6 +13,7 @@ it. If a builder's snapshot is current, so are the snapshots of everything in it
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, Union, cast
 
@@ -35,35 +36,74 @@ _NO_NAMES: frozenset[str] = frozenset()
 
 
 class Text:
-    """A text in fragments. Appending costs the fragment. Reading joins them, and keeps the text until it grows."""
+    """A text in fragments. Appending costs the fragment. Reading joins them, and keeps the text until it grows.
 
-    __slots__ = ("_blocks", "_recent")
+    Each method changes the fragments by one call of C code. So an interrupt leaves the text as it was, or complete.
+    """
+
+    __slots__ = ("_counted", "_joined", "_length", "_pieces")
 
     def __init__(self, text: str = "") -> None:
         """Start with a text."""
-        self._blocks: list[str] = []
-        self._recent: list[str] = [text] if text else []
+        self._pieces: list[str] = [text] if text else []  # blocks, then the fragments since
+        self._joined = 0  # how many of them are blocks; no block ends in the first half of a surrogate pair
+        self._counted = 0  # how many blocks `_length` counts
+        self._length = 0
 
     def __bool__(self) -> bool:
         """Tell whether there is any text."""
-        return bool(self._recent or self._blocks)
+        return bool(self._pieces)
 
     def append(self, fragment: str) -> None:
         """Append a fragment; it must not be empty."""
-        recent = self._recent
-        recent.append(fragment)
-        if len(recent) >= _BLOCK:
-            self._blocks.append(join_surrogates("".join(recent)))
-            recent.clear()
+        pieces = self._pieces
+        pieces.append(fragment)
+        if len(pieces) - self._joined >= _BLOCK:
+            self._join()
 
     def read(self) -> str:
         """Return the whole text. Two halves of a surrogate pair, from two fragments, become one character."""
-        if not self._recent and len(self._blocks) == 1:
-            return self._blocks[0]
-        text = join_surrogates("".join(chain(self._blocks, self._recent)))
-        self._blocks = [text] if text else []
-        self._recent = []
+        pieces = self._pieces
+        if len(pieces) == 1 == self._joined:
+            return pieces[0]
+        text = join_surrogates("".join(pieces))
+        self._counted = self._length = 0
+        pieces[:], self._joined = _as_blocks(text)
         return text
+
+    def mark(self) -> TextMark:
+        """Return a mark of the text as it is now, for `read_at`. Costs what was appended since the last mark."""
+        if len(self._pieces) > self._joined:
+            self._join()
+        length = self._length + sum(map(len, self._pieces[self._counted : self._joined]))
+        self._counted, self._length = self._joined, length
+        return length, "".join(self._pieces[self._joined :])
+
+    def read_at(self, mark: TextMark | None) -> str:
+        """Return the text as it was at a mark, or as it is for None. Changes nothing."""
+        pieces = list(self._pieces)
+        text = pieces[0] if len(pieces) == 1 else join_surrogates("".join(pieces))
+        return text if mark is None or (len(text) == mark[0] and not mark[1]) else text[: mark[0]] + mark[1]
+
+    def _join(self) -> None:
+        """Join the fragments since the last block to a block."""
+        at = self._joined
+        self._pieces[at:], blocks = _as_blocks(join_surrogates("".join(self._pieces[at:])))
+        self._joined = at + blocks
+
+
+TextMark: TypeAlias = tuple[int, str]
+"""What `Text.mark` returns: how many characters the blocks have, and half a surrogate pair behind them, or ""."""
+
+
+def _as_blocks(text: str) -> tuple[list[str], int]:
+    """Return a text as pieces, and how many of them are blocks.
+
+    Half a surrogate pair at its end stays a fragment, because the other half may follow.
+    """
+    if "\ud800" <= text[-1:] <= "\udbff":
+        return ([text[:-1], text[-1]], 1) if len(text) > 1 else ([text], 0)
+    return ([text], 1) if text else ([], 0)
 
 
 class Object:
@@ -106,18 +146,20 @@ class Entry(Object):
         index: its index; None for an entry that was sent without a usable one.
         assumed: whether no event has named that index: a whole object listed the entry without one.
         whole: whether only whole objects gave it so far, and no delta that names its id.
+        order: what a list sorts it by: whether it has no index, and the index or when it arrived.
         position: its position in the last ending that listed entries; None if it was not listed, or before any.
         done: whether it has ended; only parts end.
         missed: whether it was reported that an ending does not list it.
 
     """
 
-    __slots__ = ("assumed", "done", "index", "missed", "position", "whole")
+    __slots__ = ("assumed", "done", "index", "missed", "order", "position", "whole")
 
     def __init__(self, index: int | None) -> None:
         """Start empty."""
         super().__init__()
         self.index = index
+        self.order = (index is None, index or 0)
         self.assumed = False
         self.whole = False
         self.position: int | None = None
@@ -167,72 +209,130 @@ class OpenUnindexed:
         return list(islice(chain.from_iterable(entries.values() for entries in found), 2))
 
 
+class InOrder:
+    """Entries in the order of a list: by index, then those without one in order of arrival.
+
+    Adding an entry behind all others costs nothing but that. To find, add or remove another one costs a search and, in
+    one call of C code, a move of those behind it.
+    """
+
+    __slots__ = ("_entries", "_keys")
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._keys: list[tuple[bool, int]] = []
+        self._entries: list[Entry] = []
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries)
+
+    def __getitem__(self, place: int) -> Entry:
+        return self._entries[place]
+
+    def place(self, entry: Entry) -> int:
+        """Return the place of an entry, or the one that it would have."""
+        return bisect_left(self._keys, entry.order)
+
+    def add(self, entry: Entry) -> None:
+        """Add an entry."""
+        keys, key = self._keys, entry.order
+        at = len(keys) if not keys or keys[-1] < key else bisect_left(keys, key)
+        keys.insert(at, key)
+        self._entries.insert(at, entry)
+
+    def discard(self, entry: Entry) -> None:
+        """Remove an entry, if it is there."""
+        at = self.place(entry)
+        if at < len(self._entries) and self._entries[at] is entry:
+            del self._keys[at], self._entries[at]
+
+
 class Keyed:
     """A list whose entries are found by index; `ordered` says in which order they stand.
 
     Attributes:
         entries: the entries by index.
-        unindexed: the entries without a usable index, in order of arrival.
-        open_unindexed: those of them that are open, see `OpenUnindexed`.
+        arrivals: all entries, in order of arrival.
+        listed: the entries that the last ending lists, in its order.
+        open_unindexed: the entries without an index that are open, see `OpenUnindexed`.
         ids: the first entry of each id; see `id_key`.
         snap: the snapshot, None when it is stale.
 
     """
 
     __slots__ = (
-        "_highest",
         "_last",
-        "_later",
-        "_places",
+        "_listed_in_order",
+        "_looked_at",
+        "_lowest",
+        "_order",
+        "_seen",
+        "_shown",
         "_stale",
+        "_without_id",
+        "arrivals",
         "entries",
         "ids",
+        "listed",
         "open_unindexed",
         "snap",
-        "unindexed",
     )
 
     def __init__(self) -> None:
         """Start empty."""
         self.entries: dict[int, Entry] = {}
-        self.unindexed: list[Entry] = []
+        self.arrivals: list[Entry] = []
+        self.listed: list[Entry] = []
         self.open_unindexed = OpenUnindexed()
         self.ids: dict[str, Entry] = {}
         self.snap: list[Json] | None = None
-        self._last: list[Json] = []  # the previous snapshot
-        self._places: dict[Entry, int] = {}  # the position of each entry in the next snapshot; empty if unknown
-        self._stale: set[Entry] = set()  # entries that changed since the previous snapshot
-        self._later: list[Entry] = []  # entries that were added since, behind all others
-        self._highest = -1  # the highest index
+        self._order = InOrder()
+        self._listed_in_order: list[Entry] = self.listed  # `listed`, in the order of the list
+        self._last: list[Json] | None = None  # the previous snapshot, None if the order changed since
+        self._stale: set[Entry] = set()  # entries that changed since then
+        self._shown = 0  # how many entries had arrived by then
+        self._seen = 0  # how many entries had arrived when the last ending came
+        self._without_id = InOrder()  # entries that had no id when they were looked at
+        self._looked_at = 0  # how many of the arrivals were looked at
+        self._lowest = 0  # no index below is free
 
     def add(self, entry: Entry) -> None:
         """Add an entry, under its index if it has one."""
-        index = entry.index
-        if index is None:
-            self.unindexed.append(entry)
-            self.invalidate_order()
-            return
-        self.entries[index] = entry
         self.snap = None
-        if index <= self._highest or self.unindexed:
-            self.invalidate_order()
-        elif self._places:
-            self._places[entry] = len(self._places)
-            self._later.append(entry)
-        self._highest = max(index, self._highest)
+        if entry.index is None:
+            entry.order = (True, len(self.arrivals))
+        else:
+            self.entries[entry.index] = entry
+        self.arrivals.append(entry)
+        self._order.add(entry)
+
+    def lowest_free(self) -> int:
+        """Return the lowest index that no entry has. The search goes on where the last one ended."""
+        while self._lowest in self.entries:
+            self._lowest += 1
+        return self._lowest
 
     def move(self, entry: Entry, index: int) -> None:
         """Put an entry under the index that an event named. An entry that has it takes the old index in its place."""
-        was = cast("int", entry.index)
-        other = self.entries.pop(index, None)
-        del self.entries[was]
-        self.entries[index] = entry
-        entry.index, entry.assumed = index, False
-        if other is not None:
-            self.entries[was] = other
-            other.index = was
-        self._highest = max(index, self._highest)
+        was, other = cast("int", entry.index), self.entries.get(index)
         self.invalidate_order()
+        self._without_id, self._looked_at, self._lowest = InOrder(), 0, 0
+        for each in (entry, other) if other is not None else (entry,):
+            self._order.discard(each)
+            del self.entries[cast("int", each.index)]
+        self._put(entry, index)
+        if other is not None:
+            self._put(other, was)
+        entry.assumed = False
+        self._listed_in_order = sorted(self.listed, key=self._order.place)
+
+    def _put(self, entry: Entry, index: int) -> None:
+        entry.index, entry.order = index, (False, index)
+        self.entries[index] = entry
+        self._order.add(entry)
 
     def invalidate(self, entry: Entry) -> None:
         """Drop the snapshot of an entry that changed, and that of the list."""
@@ -240,25 +340,24 @@ class Keyed:
         self._stale.add(entry)
 
     def invalidate_order(self) -> None:
-        """Drop the snapshot of the list, and forget the order of the entries."""
-        self.snap = None
-        self._places = {}
+        """Drop the snapshot of the list, and the order of the entries in the previous one."""
+        self.snap = self._last = None
 
     def read(self) -> list[Json]:
         """Return the snapshot. It shares those of unchanged entries with the previous one."""
         if self.snap is None:
-            if self._places:
-                snap: list[Json] = [*self._last, *map(snapshot_object, self._later)]
-                for entry in self._stale:
-                    snap[self._places[entry]] = snapshot_object(entry)
+            added = self.arrivals[self._shown :]
+            if self._last is None or 8 * len(added) > len(self._last):
+                snap: list[Json] = list(map(snapshot_object, self.ordered()))
             else:
-                entries = self.ordered()
-                snap = [snapshot_object(entry) for entry in entries]
-                self._places = {entry: place for place, entry in enumerate(entries)}
-            # Last, so that an interrupted read leaves the next one right.
-            self._last = self.snap = snap
-            self._stale.clear()
-            self._later.clear()
+                snap = self._last.copy()
+                for entry in sorted(added, key=self._order.place):
+                    snap.insert(self._order.place(entry), snapshot_object(entry))
+                for entry in self._stale:
+                    snap[self.place(entry)] = snapshot_object(entry)
+            shown, stale = len(self.arrivals), set[Entry]()
+            # In one statement, so that an interrupted read leaves the next one right.
+            self._last, self.snap, self._shown, self._stale = snap, snap, shown, stale
         return self.snap
 
     def ordered(self) -> list[Entry]:
@@ -267,17 +366,73 @@ class Keyed:
         The entries that the last ending lists are then put in the order of the ending, each into a place that one of
         them had. All other entries keep their places.
         """
-        entries = [self.entries[index] for index in sorted(self.entries)] + self.unindexed
-        placed = [entry for entry in entries if entry.position is not None]
-        in_order = iter(sorted(placed, key=lambda entry: entry.position or 0))
-        return [entry if entry.position is None else next(in_order) for entry in entries]
+        entries = list(self._order)
+        if self.listed != self._listed_in_order:
+            for entry in self.listed:
+                entries[self.place(entry)] = entry
+        return entries
 
-    def register(self, entries: Iterable[Entry]) -> None:
-        """Register entries under their ids. The first entry of an id keeps it."""
-        for entry in entries:
+    def place(self, entry: Entry) -> int:
+        """Return the place of an entry in `ordered`."""
+        return self._order.place(entry if entry.position is None else self._listed_in_order[entry.position])
+
+    def without_id(self) -> Iterator[Entry]:
+        """Yield the entries that have no id, in order. Costs what is yielded, and the entries since the last call."""
+        without = self._without_id
+        for entry in self.arrivals[self._looked_at :]:
+            without.add(entry)
+        self._looked_at = len(self.arrivals)
+        at = 0
+        while at < len(without):
+            if is_empty((entry := without[at]).fields.get("id")):
+                yield entry
+                at += 1
+            else:
+                without.discard(entry)
+
+    def list_entries(self, listed: list[Entry]) -> list[Entry]:
+        """Note which entries an ending lists, in its order. Return those that no ending has failed to list before.
+
+        The cost grows with the entries that it lists, that the ending before listed, and that came since.
+        """
+        before, candidates = self.listed, [*self.listed, *self.arrivals[self._seen :]]
+        self.invalidate_order()
+        for entry in before:
+            entry.position = None
+        for position, entry in enumerate(listed):
+            entry.position = position
+            self.open_unindexed.take(entry)
+        self.listed, self._listed_in_order = listed, sorted(listed, key=self._order.place)
+        self._seen = len(self.arrivals)
+        for entry in before:
+            if entry.position is None and entry.index is None and not entry.done:
+                self.open_unindexed.put(entry, entry_type(entry))
+        missing = [entry for entry in candidates if entry.position is None and not entry.missed]
+        return sorted(missing, key=self._order.place)
+
+    def restore_listed(self) -> None:
+        """Restore which entries the last ending lists, and which were there, from the entries."""
+        listed = [entry for entry in self.arrivals if entry.position is not None]
+        listed.sort(key=lambda entry: cast("int", entry.position))
+        for position, entry in enumerate(listed):
+            entry.position = position
+        self.listed, self._listed_in_order = listed, sorted(listed, key=self._order.place)
+
+    def register(self, entry: Entry) -> None:
+        """Register an entry under its id, if it has one. The first entry of an id keeps it."""
+        ident = entry.fields.get("id")
+        if not is_empty(ident):
+            self.ids.setdefault(id_key(ident), entry)
+
+    def register_anew(self, entries: list[Entry], before: list[Node]) -> None:
+        """Register entries whose ids were `before`. They take their ids from all others; the first of them keeps it."""
+        for entry, ident in zip(entries, before, strict=True):
+            if not is_empty(ident) and self.ids.get(id_key(ident)) is entry:
+                del self.ids[id_key(ident)]
+        for entry in reversed(entries):
             ident = entry.fields.get("id")
             if not is_empty(ident):
-                self.ids.setdefault(id_key(ident), entry)
+                self.ids[id_key(ident)] = entry
 
 
 def is_empty(value: Node) -> bool:
@@ -292,7 +447,7 @@ def has_content(node: Node) -> bool:
     if isinstance(node, Object):
         return any(map(has_content, node.fields.values()))
     if isinstance(node, Keyed):
-        return bool(node.entries or node.unindexed)
+        return bool(node.arrivals)
     return not is_empty(node)
 
 
@@ -329,7 +484,7 @@ def _children(node: Node) -> Iterable[Node]:
     if isinstance(node, Object):
         return node.fields.values()
     if isinstance(node, Keyed):
-        return [*node.entries.values(), *node.unindexed]
+        return node.arrivals
     if isinstance(node, dict):
         return node.values()
     return node if isinstance(node, list) else ()

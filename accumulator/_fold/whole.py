@@ -27,11 +27,9 @@ from accumulator._fold.nodes import (
     Keyed,
     Node,
     Object,
-    OpenUnindexed,
     Text,
     build,
     decide_keep_first,
-    entry_type,
     has_content,
     is_empty,
     snapshot,
@@ -42,53 +40,64 @@ from accumulator._json import Json, JSONObject, Path, dump_json, same_json
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from accumulator._fold.history import Moment
 
-def fold_repeat(
-    root: Object, sent: JSONObject, schema: Schema, parts: Schema | None = None, *, keep: Collection[str] = ()
+
+def fold_repeat(  # noqa: PLR0913 - the object, what was sent, and what is noted of both
+    root: Object,
+    sent: JSONObject,
+    schema: Schema,
+    parts: Schema | None = None,
+    moment: Moment | None = None,
+    *,
+    keep: Collection[str] = (),
 ) -> Changes:
     """Merge a repeat: replace top-level fields, and fill what is empty in the fields that the schema names.
 
-    The cost is linear in the object and, for each list in it, the number of folded entries. If nothing changes,
-    snapshots stay current.
+    The cost is linear in the object as sent, see `pair`. If nothing changes, snapshots stay current.
 
     Args:
         root: the object that grows.
         sent: the object as sent.
         schema: the schema of both.
         parts: the schema of the list of parts, within `schema`; its new entries are reported in `Changes.parts`.
+        moment: where to note what was before, if somebody could read it.
         keep: top-level fields that are not replaced.
 
     """
-    merge = _Merge(parts)
+    merge = _Merge(parts, moment)
     check(sent, schema, None, merge.misfit)
     changed = False
     for key, value in sent.items():
         if key in schema.fields:
             changed |= merge.fill(root, {key: value}, schema, None)
         elif value is None:
-            changed |= _add_null(root, key)
+            changed |= merge.add_null(root, key)
         elif key in schema.policy.keep_first:
             changed |= merge.keep_first(root, key, value, (None, key))
         elif key not in keep:
             changed |= merge.update(root, key, value, schema.other, (None, key))
     if changed:
-        root.snap = None
+        merge.touch(root)
     return merge.changes
 
 
-def fold_ending(root: Object, sent: JSONObject, schema: Schema, parts: Schema | None = None) -> Changes:
+def fold_ending(
+    root: Object, sent: JSONObject, schema: Schema, parts: Schema | None = None, moment: Moment | None = None
+) -> Changes:
     """Merge an ending: set top-level fields; in the fields that the schema names, replace each value that it has.
 
-    The cost is linear in the object and in what was folded. The parameters are those of `fold_repeat`, without `keep`.
+    The cost is linear in the object as sent and, where something was folded that it lacks, in that; what the endings
+    before it lacked does not count again. The parameters are those of `fold_repeat`, without `keep`.
     """
-    merge = _Merge(parts)
+    merge = _Merge(parts, moment)
     check(sent, schema, None, merge.misfit)
-    root.snap = None
+    merge.touch(root)
     for key, value in sent.items():
         if key in schema.fields:
             merge.settle_field(root, key, value, schema.fields[key], (None, key))
         else:
-            root.fields[key] = _build_settled(value, key, schema.other)
+            merge.set(root, key, _build_settled(value, key, schema.other))
             if value is not None:
                 root.settle(key)
     return merge.changes
@@ -97,9 +106,35 @@ def fold_ending(root: Object, sent: JSONObject, schema: Schema, parts: Schema | 
 class _Merge:
     """The merge of one whole object, with its changes so far. Methods of a repeat return whether anything changed."""
 
-    def __init__(self, parts: Schema | None) -> None:
+    def __init__(self, parts: Schema | None, moment: Moment | None = None) -> None:
         self._parts = parts
+        self._moment = moment
         self.changes = Changes()
+
+    def set(self, target: Object, key: str, node: Node) -> None:
+        """Set a field."""
+        if self._moment is not None:
+            self._moment.note_field(target, key)
+        target.fields[key] = node
+
+    def touch(self, target: Object) -> None:
+        """Drop the snapshot of an object, because something in it changes or has changed."""
+        if self._moment is not None:
+            self._moment.touch(target)
+        target.snap = None
+
+    def touch_list(self, keyed: Keyed) -> None:
+        """Drop the snapshot of a list, and the order of its entries."""
+        if self._moment is not None:
+            self._moment.touch(keyed)
+        keyed.invalidate_order()
+
+    def add_null(self, target: Object, key: str) -> bool:
+        """Add a field with null, unless the object has it. Return whether it was added."""
+        if key in target.fields:
+            return False
+        self.set(target, key, None)
+        return True
 
     def misfit(self, path: Path, message: str, value: Json) -> None:
         """Note a value that is not what its schema needs."""
@@ -111,7 +146,7 @@ class _Merge:
         present, reported = key in target.fields, key in target.conflicts
         kept = decide_keep_first(target.fields.get(key), value, present=present, reported=reported)
         if kept == "set":
-            target.fields[key] = value
+            self.set(target, key, value)
         elif kept == "conflict":
             target.mark_conflict(key)
             self.changes.faults.append(value_conflict(path, key, value))
@@ -124,17 +159,17 @@ class _Merge:
             changed = False
             for name, item in value.items():
                 if item is None:
-                    changed |= _add_null(node, name)
+                    changed |= self.add_null(node, name)
                 else:
                     changed |= self.update(node, name, item, schema, (path, name))
             if changed:
-                node.snap = None
+                self.touch(node)
             return changed
         if isinstance(node, Keyed) and isinstance(value, list) and schema.key_of(value) is not None:
             return self.fill_entries(node, value, schema, path)
         if node is not None and (value == [] or same_json(snapshot(node), value)):
             return False
-        target.fields[key] = build(value, key, schema, _build_list, path)
+        self.set(target, key, build(value, key, schema, _build_list, path))
         return True
 
     def fill(self, target: Object, sent: JSONObject, schema: Schema, path: Path) -> bool:
@@ -143,7 +178,7 @@ class _Merge:
         for key, value in sent.items():
             changed |= self._fill_field(target, key, value, schema.fields.get(key, schema.other), (path, key))
         if changed:
-            target.snap = None
+            self.touch(target)
         return changed
 
     def _fill_field(self, target: Object, key: str, value: Json, schema: Schema, path: Path) -> bool:
@@ -151,22 +186,36 @@ class _Merge:
         if key in schema.policy.keep_first:
             return self.keep_first(target, key, value, path)
         if value is None:
-            return _add_null(target, key)
+            return self.add_null(target, key)
         fitting = fits(value, schema)
         if (
             fitting
             and isinstance(value, list)
             and (schema.key is not None or (isinstance(node, Keyed) and schema.key_of(value) is not None))
         ):
-            keyed = target.fields[key] = node if isinstance(node, Keyed) else Keyed()
+            keyed = self._keyed(target, key, node)
             return self.fill_entries(keyed, value, schema, path) or keyed is not node
         if fitting and isinstance(value, dict) and (isinstance(node, Object) or schema.known):
-            nested = target.fields[key] = node if isinstance(node, Object) else Object()
+            nested = self._nested(target, key, node)
             return self.fill(nested, value, schema, path) or nested is not node
         if has_content(node) or (node is not None and is_empty(value)):
             return False
-        target.fields[key] = build(value, key, schema, _build_list, path) if fitting else value
+        self.set(target, key, build(value, key, schema, _build_list, path) if fitting else value)
         return True
+
+    def _keyed(self, target: Object, key: str, node: Node) -> Keyed:
+        """Return the list in a field, a new one if it has none."""
+        if isinstance(node, Keyed):
+            return node
+        self.set(target, key, keyed := Keyed())
+        return keyed
+
+    def _nested(self, target: Object, key: str, node: Node) -> Object:
+        """Return the object in a field, a new one if it has none."""
+        if isinstance(node, Object):
+            return node
+        self.set(target, key, nested := Object())
+        return nested
 
     def fill_entries(self, keyed: Keyed, sent: list[Json], schema: Schema, path: Path) -> bool:
         """Add the entries that are new, and fill what is empty in the others."""
@@ -178,12 +227,12 @@ class _Merge:
                 self.changes.faults.append(fault)
                 continue
             changed |= self.fill(entry, _without(item, schema.dropped), schema, here) or created
-            keyed.register([entry])
+            keyed.register(entry)
             keyed.open_unindexed.refresh(entry)
             if created and schema is self._parts:
                 self.changes.parts.append(Change(entry, created, item, here))
         if changed:
-            keyed.invalidate_order()
+            self.touch_list(keyed)
         return changed
 
     # An ending.
@@ -196,16 +245,14 @@ class _Merge:
         elif is_empty(value):
             if not has_content(node):
                 opens_list = schema.key is not None and value == []
-                target.fields[key] = Keyed() if opens_list else _build_settled(value, key, schema)
+                self.set(target, key, Keyed() if opens_list else _build_settled(value, key, schema))
         elif not fits(value, schema):
             if not (isinstance(node, (Object, Keyed)) and has_content(node)):  # parts that were handed out stay
                 self._replace(target, key, node, value, path)
         elif isinstance(value, dict) and (isinstance(node, Object) or schema.known):
-            nested = target.fields[key] = node if isinstance(node, Object) else Object()
-            self._settle(nested, value, schema, path)
+            self._settle(self._nested(target, key, node), value, schema, path)
         elif isinstance(value, list) and (schema.key is not None or _may_be_entries(node, value)):
-            keyed = target.fields[key] = node if isinstance(node, Keyed) else Keyed()
-            self._settle_entries(keyed, value, schema, path)
+            self._settle_entries(self._keyed(target, key, node), value, schema, path)
         else:
             self._replace(target, key, node, _build_settled(value, key, schema), path)
 
@@ -213,41 +260,38 @@ class _Merge:
         """Replace what was folded by what an ending holds."""
         if has_content(node) and not same_json(snapshot(node), snapshot(value)):
             self._contradict(path, "expected what was streamed, got another value in the ending", node)
-        target.fields[key] = value
+        self.set(target, key, value)
         if not isinstance(value, Object):
             target.settle(key)
 
     def _settle(self, target: Object, sent: JSONObject, schema: Schema, path: Path) -> None:
-        target.snap = None
+        self.touch(target)
         for key, value in sent.items():
             self.settle_field(target, key, value, schema.fields.get(key, schema.other), (path, key))
         if len(target.fields) > len(sent):  # all that was sent is there, and more
             for key in [key for key, node in target.fields.items() if key not in sent and not has_content(node)]:
+                if self._moment is not None:
+                    self._moment.note_field(target, key)
                 del target.fields[key]
 
     def _settle_entries(self, keyed: Keyed, sent: list[Json], schema: Schema, path: Path) -> None:
-        keyed.invalidate_order()
-        settled = list(self._match_or_add(keyed, sent, schema, ending=True))
-        everyone = {id(entry): entry for entry in (*keyed.entries.values(), *keyed.unindexed)}
-        for entry in everyone.values():
-            entry.position = None
+        self.touch_list(keyed)
+        matched = list(self._match_or_add(keyed, sent, schema, ending=True))
+        listed = [entry for _, _, entry, _ in matched]
+        ids = [entry.fields.get("id") for entry in listed]
         # An ending shows what was sent: in a list that the schema does not name the index stays, though deltas drop it.
         dropped = schema.dropped if schema.key is not None else None
-        for position, item, entry, created in settled:
-            entry.position = position
+        for position, item, entry, created in matched:
             self._settle(entry, _without(item, dropped), schema, (path, position))
             if created and schema is self._parts:
                 self.changes.parts.append(Change(entry, created, item, (path, position)))
-        keyed.ids, keyed.open_unindexed = {}, OpenUnindexed()
-        keyed.register(entry for _, _, entry, _ in settled)
-        missing = [entry for entry in everyone.values() if entry.position is None]
-        keyed.register(missing)
-        for entry in missing:
-            if entry.index is None and not entry.done:
-                keyed.open_unindexed.put(entry, entry_type(entry))
-            if not entry.missed:
-                entry.missed = True
-                self._contradict(path, "expected every streamed entry in the ending, one is missing", entry)
+        if self._moment is not None:
+            for entry in (*keyed.listed, *listed):
+                self._moment.note_place(entry)
+        keyed.register_anew(listed, ids)
+        for entry in keyed.list_entries(listed):
+            entry.missed = True
+            self._contradict(path, "expected every streamed entry in the ending, one is missing", entry)
 
     # Both.
 
@@ -260,17 +304,18 @@ class _Merge:
         """
         key = schema.entry_key
         items = [item for item in sent if isinstance(item, dict)]
-        lowest = 0
         for position, (item, entry) in enumerate(zip(items, pair(keyed, items, key, ending=ending), strict=True)):
             if entry is not None:
                 yield position, item, entry, False
                 continue
             named = usable_index(item, key)
             index = position if named is None or named in keyed.entries else named
-            while index in keyed.entries:
-                index, lowest = lowest, lowest + 1
+            if index in keyed.entries:
+                index = keyed.lowest_free()
             opened = Entry(index)
             opened.whole, opened.assumed = True, index != named
+            if self._moment is not None:
+                self._moment.note_list(keyed)
             keyed.add(opened)
             yield position, item, opened, True
 
@@ -305,14 +350,6 @@ def _settle_all(target: Object) -> None:
             _settle_all(node)
         elif has_content(node):
             target.settle(key)
-
-
-def _add_null(target: Object, key: str) -> bool:
-    """Add a field with null, unless the object has it. Return whether it was added."""
-    if key in target.fields:
-        return False
-    target.fields[key] = None
-    return True
 
 
 def _may_be_entries(node: Node, value: list[Json]) -> bool:

@@ -1,0 +1,193 @@
+"""Objects as they were: what an update about a whole object is made of when it is read.
+
+An update about an object that was sent again has the object as it was after its event. A snapshot for each such update
+would cost the whole object each time, though few are read. So the update gets a `Moment`. While somebody holds it, each
+change of the object notes there what was before: once for each field, text, list and entry. Reading a moment goes
+through the notes of it and of all later moments, and builds the object anew. It changes nothing, and shares with the
+current snapshots what has not changed since.
+
+A moment refers to later ones, never to earlier ones. So what nobody can read any more is freed.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
+
+from accumulator._fold.nodes import Entry, Keyed, Node, Object, Text
+
+if TYPE_CHECKING:
+    from accumulator._fold.nodes import TextMark
+    from accumulator._json import Json, JSONObject
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+_ABSENT: Final = object()
+
+_Place: TypeAlias = tuple[tuple[bool, int], "int | None"]
+"""The `order` and `position` of an entry."""
+
+
+class Notes:
+    """What was before changes, by the identity of the builders.
+
+    Attributes:
+        fields: the nodes of the fields that changed, by name.
+        texts: the marks of the texts that grew.
+        lists: how many entries the lists had.
+        places: the places of the entries that moved.
+        touched: all objects and lists in which something changed.
+
+    """
+
+    __slots__ = ("fields", "lists", "places", "texts", "touched")
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self.fields: dict[int, dict[str, object]] = {}
+        self.texts: dict[int, TextMark] = {}
+        self.lists: dict[int, int] = {}
+        self.places: dict[int, _Place] = {}
+        self.touched: set[int] = set()
+
+    def add_later(self, later: Notes) -> None:
+        """Add notes of later changes. Where there is a note, it stays."""
+        for owner, fields in list(later.fields.items()):
+            _add_missing(self.fields.setdefault(owner, {}), fields)
+        _add_missing(self.texts, later.texts)
+        _add_missing(self.lists, later.lists)
+        _add_missing(self.places, later.places)
+        self.touched |= later.touched
+
+
+class Moment:
+    """An object as it was after one event, with notes of the changes since. A note is made before its change.
+
+    Attributes:
+        notes: the notes, up to the next moment.
+        later: the next moment of the same object that somebody asked for, None if this is the last.
+
+    """
+
+    __slots__ = ("__weakref__", "_builders", "later", "notes")
+
+    def __init__(self) -> None:
+        """Start with nothing changed."""
+        self.later: Moment | None = None
+        self.notes = Notes()
+        self._builders: list[object] = []  # kept, so that their identities stay theirs
+
+    def touch(self, node: Object | Keyed) -> None:
+        """Note that something in an object or list changes."""
+        if id(node) not in self.notes.touched:
+            self._builders.append(node)
+            self.notes.touched.add(id(node))
+
+    def note_field(self, owner: Object, key: str) -> None:
+        """Note that a field gets another value, or is removed."""
+        self.touch(owner)
+        self.notes.fields.setdefault(id(owner), {}).setdefault(key, owner.fields.get(key, _ABSENT))
+
+    def note_text(self, text: Text) -> None:
+        """Note that a text grows."""
+        if id(text) not in self.notes.texts:
+            self._builders.append(text)
+            self.notes.texts[id(text)] = text.mark()
+
+    def note_list(self, keyed: Keyed) -> None:
+        """Note that a list gets another entry."""
+        self.touch(keyed)
+        self.notes.lists.setdefault(id(keyed), len(keyed.arrivals))
+
+    def note_place(self, entry: Entry) -> None:
+        """Note that an entry gets another place in its list."""
+        if id(entry) not in self.notes.places:
+            self._builders.append(entry)
+            self.notes.places[id(entry)] = entry.order, entry.position
+
+    def read(self, root: Object) -> JSONObject:
+        """Return the object as it was; `root` is its builder.
+
+        The cost is linear in the object, and in the notes since then. Another thread than the one that folds may read
+        it: if a change comes between, the object is built again.
+        """
+        while True:
+            before = self._gather()
+            json = _Past(before).build_object(root)
+            if _size(before) == _size(self._gather()):
+                return json
+
+    def _gather(self) -> Notes:
+        gathered = Notes()
+        moment: Moment | None = self
+        while moment is not None:
+            gathered.add_later(moment.notes)
+            moment = moment.later
+        return gathered
+
+
+class History:
+    """The moments of one object that somebody holds."""
+
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._last: weakref.ref[Moment] | None = None
+
+    def open(self) -> Moment | None:
+        """Return the moment that the next change is noted in; None if nobody could read it."""
+        return None if self._last is None else self._last()
+
+    def now(self) -> Moment:
+        """Return the moment of the current state."""
+        moment, last = Moment(), self.open()
+        if last is not None:
+            last.later = moment
+        self._last = weakref.ref(moment)
+        return moment
+
+
+class _Past:
+    """Builds JSON from builders and notes."""
+
+    def __init__(self, notes: Notes) -> None:
+        self._notes = notes
+
+    def build_object(self, node: Object) -> JSONObject:
+        snap = node.snap
+        if snap is not None and id(node) not in self._notes.touched:
+            return snap
+        fields = {**node.fields, **self._notes.fields.get(id(node), {})}
+        return {key: self._build(cast("Node", value)) for key, value in fields.items() if value is not _ABSENT}
+
+    def _build(self, node: Node) -> Json:
+        if isinstance(node, Text):
+            return node.read_at(self._notes.texts.get(id(node)))
+        if isinstance(node, Object):
+            return self.build_object(node)
+        if isinstance(node, Keyed):
+            snap = node.snap
+            return snap if snap is not None and id(node) not in self._notes.touched else self._build_list(node)
+        return node
+
+    def _build_list(self, keyed: Keyed) -> list[Json]:
+        count = self._notes.lists.get(id(keyed))
+        entries = sorted(keyed.arrivals[:count], key=lambda entry: self._place(entry)[0])
+        positions = {entry: position for entry in entries if (position := self._place(entry)[1]) is not None}
+        in_order = iter(sorted(positions, key=positions.__getitem__))
+        return [self.build_object(next(in_order) if entry in positions else entry) for entry in entries]
+
+    def _place(self, entry: Entry) -> _Place:
+        return self._notes.places.get(id(entry), (entry.order, entry.position))
+
+
+def _add_missing(notes: dict[_K, _V], later: dict[_K, _V]) -> None:
+    for key, value in list(later.items()):
+        notes.setdefault(key, value)
+
+
+def _size(notes: Notes) -> int:
+    fields = sum(map(len, notes.fields.values()))
+    return fields + len(notes.texts) + len(notes.lists) + len(notes.places) + len(notes.touched)
