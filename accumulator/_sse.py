@@ -42,6 +42,10 @@ _LF, _CR = b"\n\r"
 _OVERLAP = 2
 """The number of bytes before a chunk that can belong to the end of a block that the chunk completes."""
 
+_LONGEST_NAME = 128
+"""The most bytes of an event name that the parser remembers. Each chunk costs a copy of it, so a name of megabytes
+would make each chunk slow. The longest name of the API has 27 bytes."""
+
 _RETRY_DIGITS = sys.int_info.str_digits_check_threshold
 """The lowest limit that can be set for the digits of an int: 640. Up to it `int` is fast and never raises."""
 
@@ -98,7 +102,7 @@ class SSEParser:
     def _reset(self) -> None:
         self._held = bytearray()  # the unfinished block; if skipped, its last two bytes; at the start, part of a BOM
         self._id = b""
-        self._name = b""  # the name of the last plain block; see `_split`
+        self._name = b""  # the name of the last plain block, unless that was long; see `_split`
         self._fresh = True  # whether a byte-order mark may still follow
         self._skipping = False  # whether the unfinished block is too large
 
@@ -247,8 +251,9 @@ class SSEParser:
 
         Nearly every block is *plain*: it has the two lines `event: NAME` and `data: ...` and nothing else. Often many
         plain blocks with one name follow each other. So the bytes are split, in one call of `bytes.split`, at the start
-        of each plain block that has the name of the last plain block before these bytes. A piece without LF is the data
-        of one plain block. Any other piece has more lines or more blocks, and is parsed block by block.
+        of each plain block that has the name of the last plain block before these bytes whose name is short enough to
+        be remembered. A piece without LF is the data of one plain block. Any other piece has more lines or more blocks,
+        and is parsed block by block.
         """
         end = source.rfind(b"\n\n")
         self._held += source[end + 2 :].lstrip(b"\n") if end >= 0 else source
@@ -273,8 +278,10 @@ class SSEParser:
             first, colon, data = lines.partition(b"\ndata: ")
             if colon and _LF not in data and first.startswith(b"event: ") and _LF not in first:
                 if len(lines) < self._maximum:
-                    self._name = first[7:]
-                    items.append((self._name, data, self._id, None))
+                    name = first[7:]
+                    if len(name) <= _LONGEST_NAME:
+                        self._name = name
+                    items.append((name, data, self._id, None))
                 else:
                     items.append(self.too_large())
             elif lines:

@@ -634,6 +634,16 @@ def test_an_event_that_never_ends_takes_no_more_memory_than_the_limit(chunk: byt
     assert peak(SSEParser(max_event_size=maximum), chunk, 64) < 4 * maximum
 
 
+@pytest.mark.parametrize(("length", "remembered"), [(128, 128), (129, 1), (1_000_000, 1)])
+def test_a_name_is_remembered_only_if_each_chunk_can_afford_it(length: int, remembered: int) -> None:
+    parser, name = SSEParser(), b"n" * length
+    stream = b"event: a\ndata: 1\n\nevent: %b\ndata: 2\n\nevent: %b\ndata: 3\n\n" % (name, name)
+    assert reference(stream) == parser.feed(stream)
+    assert remembered == len(parser._name)
+    again = b"event: a\ndata: 4\n\nevent: %b\ndata: 5\n\n" % name
+    assert reference(again) == [event for byte in (again[:20], again[20:]) for event in parser.feed(byte)]
+
+
 @pytest.mark.parametrize("line", [b":\n", b"data:ab\n", b"ab\r\n", b"data\r", b"id:a\n"])
 def test_many_small_lines_take_no_more_memory_than_one_large(line: bytes) -> None:
     size = 128 * 1024
