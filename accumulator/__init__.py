@@ -142,8 +142,8 @@ from accumulator._assistants.updates import (
     UnknownEvent,
     Update,
 )
-from accumulator._engine.accumulator import Limits
 from accumulator._engine.body import BodyEnded
+from accumulator._engine.limits import Limits
 from accumulator._errors import (
     AccumulatorError,
     CheckpointError,

@@ -3,7 +3,7 @@
 AccumulatorError
 ├── DecodeError        `from_dict` or `from_json` got no JSON object, or `parse_arguments` no JSON text
 ├── MergeError         an event had a problem, in strict mode
-├── LimitError         an event was larger than a limit allows
+├── LimitError         an event was larger than a limit allows, or what is held would have been
 ├── TruncatedError     a body was cut
 ├── RunError           a body had an error event
 ├── ResponseError      an HTTP response is no event stream
@@ -78,20 +78,26 @@ class MergeError(AccumulatorError):
 
 
 class LimitError(AccumulatorError):
-    """An event was larger than a limit allows. The event is left out; everything folded before it can be read.
+    """An event was larger than a limit allows, or what is held would have been with it.
+
+    The event is left out whole. Everything folded before it can be read, and the stream goes on behind it.
 
     Attributes:
         limit: the name of the limit in `Limits`, such as "max_event_size".
         maximum: the value of the limit.
+        event_number: the number of the event in all bodies, counted from 1; 0 if `SSEParser.feed` raised.
+        path: JSONPath of the place within the event; "$" if the limit is about the event as a whole.
         events: the events before the one that was too large, if `SSEParser.feed` raised; else empty.
 
     """
 
-    def __init__(self, message: str, *, limit: str, maximum: int) -> None:
-        """Store the message, and the name and value of the limit."""
+    def __init__(self, message: str, *, limit: str, maximum: int, path: str = "$") -> None:
+        """Store the message, the name and value of the limit, and the place."""
         super().__init__(message)
         self.limit = limit
         self.maximum = maximum
+        self.event_number = 0
+        self.path = path
         self.events: Sequence[ServerSentEvent] = ()
 
 

@@ -43,6 +43,9 @@ _LONGEST_KEY = 200
 _LONGEST_PATH = 500
 """The most characters of a rendered path that are shown. One event may have thousands of problems, each with a path."""
 
+_COUNTED = 2**16
+"""Bytes that `count_values` splits at a time. Splitting all at once could take forty times the memory of the text."""
+
 _T = TypeVar("_T")
 
 
@@ -194,6 +197,29 @@ def count_openers(data: bytes | str) -> int:
     if isinstance(data, str):
         return data.count("[") + data.count("{")
     return data.count(b"[") + data.count(b"{")
+
+
+def bound_values(data: bytes | str) -> int:
+    """Return a cheap upper bound of what `count_values` returns: brackets and commas in strings count too."""
+    return 1 + count_openers(data) + (data.count(",") if isinstance(data, str) else data.count(b","))
+
+
+def count_values(data: bytes | str) -> int:
+    """Return the number of values in JSON text, in which an empty array or object counts twice. It decodes nothing.
+
+    Each value but the first stands behind a bracket or comma that is in no string. The cost is linear in the length of
+    the text, whatever is in it. Of text that is not JSON the number says nothing.
+    """
+    if isinstance(data, str):
+        data = data.encode("utf-8", "surrogatepass")
+    plain = data.replace(rb"\\", b"").replace(rb"\"", b"")  # what is left of `"` begins or ends a string
+    count, inside = 1, 0
+    for start in range(0, len(plain), _COUNTED):
+        pieces = plain[start : start + _COUNTED].split(b'"')
+        outside = b"".join(pieces[inside::2])
+        count += count_openers(outside) + outside.count(b",")
+        inside ^= len(pieces) % 2 == 0
+    return count
 
 
 def check_depth(value: object) -> None:

@@ -378,14 +378,14 @@ def _as_bytes(chunk: Chunk) -> bytes:
     raise TypeError(f"a chunk must be bytes, bytearray or memoryview, not {type(chunk).__name__}")
 
 
-def check_size(size: object) -> None:
-    """Raise `TypeError` or `ValueError` unless the value is valid as `max_event_size`."""
+def check_size(size: object, name: str = "max_event_size") -> None:
+    """Raise `TypeError` or `ValueError` unless the value is valid as a limit with this name."""
     if size is None:
         return
     if not isinstance(size, int) or isinstance(size, bool):
-        raise TypeError(f"max_event_size must be an int or None, got {type(size).__name__}")
+        raise TypeError(f"{name} must be an int or None, got {type(size).__name__}")
     if size < 1:
-        raise ValueError(f"max_event_size must be at least 1, got {size}")
+        raise ValueError(f"{name} must be at least 1, got {size}")
 
 
 def _is_dict(state: object) -> TypeGuard[dict[str, object]]:

@@ -20,6 +20,7 @@ SUBJECTS = {
     "memory": "what is held while a long text comes",
     "imports": "what an import costs",
     "hostile": "streams that were made to be slow; not part of `all`",
+    "limits": "what a server can make a process take; takes minutes and is not part of `all`",
     "guard": "instructions counted by callgrind, against what is kept in guard.json; not part of `all`",
 }
 
@@ -54,6 +55,10 @@ def main() -> int:
 
         hostile()
         return 0
+    if options.subject == "limits":
+        from benches.limits import limits
+
+        return 0 if limits(options.out, quick=options.quick) else 1
     from benches.runner import Settings, machine
 
     default = Settings(repeats=5, cap=2.0, budget=3.0) if options.quick else Settings()

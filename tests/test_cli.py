@@ -197,7 +197,7 @@ def test_a_step_without_a_run_has_a_null_run_id() -> None:
 
 
 def test_long_pieces_of_a_message_are_cut() -> None:
-    step = {"id": "s" * 1_000_000, "step_details": {"type": "tool_calls", "tool_calls": 1}}
+    step = {"id": "s" * 4_096, "step_details": {"type": "tool_calls", "tool_calls": 1}}
     result = cli("replay", "-", stdin=bodies.event("thread.run.step.created", step) + bodies.DONE)
     assert f"-: event 1, {'s' * 200}...: shape at " in result.err
     assert len(result.err) < 1_000
@@ -538,7 +538,8 @@ def test_without_a_buffer_nothing_is_lost(tmp_path: Path) -> None:
 def test_an_output_that_takes_only_a_part_is_told(tmp_path: Path, unbuffered: str) -> None:
     # `ulimit -f 1` is 512 or 1,024 bytes; coverage could not save what it measured, and is left out.
     env = {name: value for name, value in ENV.items() if not name.startswith("COVERAGE_")}
-    file = recorded(tmp_path, bodies.event("thread.run.step.created", {"id": "s" * 5_000}) + bodies.DONE)
+    step = {"id": "step_1", "type": "t" * 5_000}
+    file = recorded(tmp_path, bodies.event("thread.run.step.created", step) + bodies.DONE)
     done = subprocess.run(
         ["/bin/sh", "-c", f"ulimit -f 1; exec \"$@\" > '{tmp_path}/out'", "sh", *COMMAND, "replay", file],
         cwd=ROOT,

@@ -90,5 +90,8 @@ class Accumulator(BaseAccumulator[Update]):
 
     @property
     def problems(self) -> Sequence[Problem]:
-        """Every problem so far, in order. The sequence never changes: read the property again to see new problems."""
+        """The problems so far, in order: all of them unless `max_problems` was reached; then see `problem_count`.
+
+        The sequence never changes: read the property again to see new problems.
+        """
         return cast("Sequence[Problem]", self._problems_so_far())

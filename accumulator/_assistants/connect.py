@@ -15,7 +15,7 @@ import httpx_sse
 
 from accumulator._assistants.protocol import ASSISTANTS
 from accumulator._assistants.streams import AsyncRunStream, RunStream, new_or_given
-from accumulator._engine.accumulator import DEFAULT_LIMITS, Limits
+from accumulator._engine.limits import DEFAULT_LIMITS, Limits
 from accumulator._streams.coalesce import make_coalescer
 from accumulator._streams.hooks import Callback, check_handler
 from accumulator._streams.sources import make_async_source, make_source

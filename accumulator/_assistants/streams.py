@@ -13,7 +13,7 @@ from accumulator._assistants.messages import TextDelta, TextDeltaBlock
 from accumulator._assistants.protocol import ASSISTANTS
 from accumulator._assistants.runs import ErrorObject
 from accumulator._assistants.updates import ContentDelta, Update
-from accumulator._engine.accumulator import DEFAULT_LIMITS, Limits
+from accumulator._engine.limits import DEFAULT_LIMITS, Limits
 from accumulator._errors import RunError, TruncatedError
 from accumulator._json import printable
 from accumulator._streams.coalesce import make_coalescer

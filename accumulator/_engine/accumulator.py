@@ -6,35 +6,15 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import ClassVar, Generic, Self, TypeVar, cast, overload
 
-import msgspec
-
 from accumulator._engine.checkpoint import load, restore, save
 from accumulator._engine.engine import Engine
 from accumulator._engine.feed import Feed
+from accumulator._engine.limits import DEFAULT_LIMITS, Limits
 from accumulator._engine.protocol import Protocol, U
 from accumulator._errors import AccumulatorError, CheckpointError, attach
-from accumulator._sse import DEFAULT_MAX_EVENT_SIZE, check_size
 
 _T_co = TypeVar("_T_co", covariant=True)
 
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds on what a server can make an accumulator hold; None turns a bound off.
-
-    Attributes:
-        max_event_size: bytes of one server-sent event, with its comments and unknown fields. 32 MiB by default: an
-            event with one image in it passed 8 MiB in the field.
-
-    """
-
-    max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE
-
-    def __post_init__(self) -> None:
-        """Check each limit."""
-        check_size(self.max_event_size)
-
-
-DEFAULT_LIMITS = Limits()
 
 _OWN_ATTRIBUTES = frozenset({"strict", "limits", "_engine", "_problems", "_own"})
 
@@ -57,14 +37,13 @@ class BaseAccumulator(Generic[U]):
             raise TypeError(f"expected a bool and a Limits, got {type(strict).__name__} and {type(limits).__name__}")
         self.strict = strict
         self.limits = limits
-        self._engine: Engine[U] = Engine(self._protocol)
+        self._engine: Engine[U] = Engine(self._protocol, limits)
         self._problems: _Prefix[U] = _Prefix([], 0)
         self._own = self._new_feed()
 
     def _new_feed(self, *, one_body: bool = False) -> Feed[U]:
         """Return a new source of events, with a parser of its own. Each stream has one."""
-        maximum = self.limits.max_event_size
-        return Feed(self._engine, strict=self.strict, max_event_size=maximum, one_body=one_body)
+        return Feed(self._engine, strict=self.strict, one_body=one_body)
 
     def feed(self, chunk: bytes) -> list[U]:
         """Fold bytes of an event stream, cut anywhere, and return the updates in order.
@@ -74,7 +53,7 @@ class BaseAccumulator(Generic[U]):
 
         Raises:
             MergeError: strict, and an event had a problem.
-            LimitError: an event is larger than `limits` allow; it is left out.
+            LimitError: an event is over one of `limits`; it is left out whole.
             TypeError: `chunk` is not bytes.
 
         After a `MergeError` or a `LimitError`, `error.updates` holds the updates of this call so far. The rest of the
@@ -133,8 +112,13 @@ class BaseAccumulator(Generic[U]):
         """How the last body ended; None while it is open, or before there is one."""
         return self._engine.outcome(self._engine.body)
 
+    @property
+    def problem_count(self) -> int:
+        """The number of all problems so far. It is more than the kept ones once a limit was reached."""
+        return self._engine.problem_count
+
     def _problems_so_far(self) -> Sequence[U]:
-        """Return every problem so far: the same sequence until there is another problem."""
+        """Return the problems that are kept: the same sequence until there is another."""
         if len(self._problems) != len(self._engine.problems):
             self._problems = _Prefix(self._engine.problems, len(self._engine.problems))
         return self._problems
@@ -146,7 +130,7 @@ class BaseAccumulator(Generic[U]):
         `limits`. It is JSON text with a version, not pickle. Its layout is no part of the interface. Costs what was
         folded.
         """
-        return save(self._engine, self._own, strict=self.strict, max_event_size=self.limits.max_event_size)
+        return save(self._engine, self._own, strict=self.strict)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -158,7 +142,7 @@ class BaseAccumulator(Generic[U]):
         """
         checkpoint, state = load(data)
         try:
-            run = cls(strict=checkpoint.strict, limits=Limits(max_event_size=checkpoint.max_event_size))
+            run = cls(strict=checkpoint.strict, limits=checkpoint.all_limits)
         except (TypeError, ValueError) as exc:
             raise CheckpointError(f"expected the state of an accumulator: {exc}") from exc
         restore(checkpoint, state, run._engine, run._own)

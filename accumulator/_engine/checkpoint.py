@@ -2,13 +2,14 @@
 
 A checkpoint holds:
 
-- `strict` and `max_event_size`,
-- the number of events, the problems, and the run as last sent,
+- `strict`, `max_event_size`, and the other limits that are not as by default,
+- the number of events, the problems, their number if not all are kept, and the run as last sent,
 - each resource with its state and its builder, under the name of its type,
 - the body that began last and, if it is another, the body of `feed`,
 - the state of the parser with half a block, the events that wait, and whether anything arrived there.
 
-Snapshots and templates are left out: they are built again.
+Snapshots and templates are left out: they are built again. So are the size and the depth of what is held: they are
+measured again, when a checkpoint is written too, so that both runs count from the same.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import msgspec
 from accumulator._engine.body import Body
 from accumulator._engine.engine import Engine, name_of
 from accumulator._engine.feed import Feed, text_frame
+from accumulator._engine.limits import DEFAULT_LIMITS, Limits
 from accumulator._errors import CheckpointError
 from accumulator._fold.nodes import Entry, Keyed, Node, Object, Text, entry_type, snapshot
 from accumulator._json import MAX_DEPTH, Json, JSONObject, dump_json, parse_json, plain_json, text_of
@@ -90,15 +92,32 @@ class Checkpoint(msgspec.Struct):
     used: bool
     parser: dict[str, object]
     pending: list[SavedEvent]
+    limits: dict[str, int | None] = {}
+    problem_count: int | None = None
+
+    @property
+    def all_limits(self) -> Limits:
+        """The limits. `TypeError` or `ValueError` if one is wrong."""
+        return Limits(max_event_size=self.max_event_size, **self.limits)
 
 
-def save(engine: Engine[U], feed: Feed[U], *, strict: bool, max_event_size: int | None) -> bytes:
+_NEW: Final = ("limits", "problem_count")
+"""The keys that checkpoints of the first release do not have. They are written only if they say anything."""
+
+
+def save(engine: Engine[U], feed: Feed[U], *, strict: bool) -> bytes:
     """Return the state of an engine and of the feed of its accumulator as bytes."""
     import json
 
+    resources = {
+        name: [SavedResource(each.id, each.state, save_node(each.root)) for each in known.values()]
+        for name, known in engine.resources.items()
+    }
+    engine.measure()  # behind what has read all texts, as the other run will have
+    limits, default = msgspec.structs.asdict(engine.limits), msgspec.structs.asdict(DEFAULT_LIMITS)
     checkpoint = Checkpoint(
         strict=strict,
-        max_event_size=max_event_size,
+        max_event_size=limits.pop("max_event_size"),
         count=engine.count,
         problems=list(engine.problems),
         run=cast("dict[str, object] | None", engine.run),
@@ -107,12 +126,12 @@ def save(engine: Engine[U], feed: Feed[U], *, strict: bool, max_event_size: int 
         used=feed.used,
         parser=feed.parser.state(),
         pending=[_save_event(frame) for frame in feed.waiting()],
+        limits={name: limit for name, limit in limits.items() if limit != default[name]},
+        problem_count=None if engine.problem_count == len(engine.problems) else engine.problem_count,
     )
-    resources = {
-        name: [SavedResource(each.id, each.state, save_node(each.root)) for each in known.values()]
-        for name, known in engine.resources.items()
-    }
-    state = {**msgspec.to_builtins(resources), **msgspec.to_builtins(checkpoint)}
+    plain = cast("dict[str, object]", msgspec.to_builtins(checkpoint))
+    said = {key: value for key, value in plain.items() if key not in _NEW or value}
+    state = {**msgspec.to_builtins(resources), **said}
     return json.dumps({"format": FORMAT, "version": VERSION, "state": state}, separators=(",", ":")).encode("ascii")
 
 
@@ -146,7 +165,9 @@ def restore(checkpoint: Checkpoint, state: object, engine: Engine[U], feed: Feed
     except (TypeError, ValueError, msgspec.MsgspecError, RecursionError) as exc:
         raise _no_state(exc) from exc
     engine.problems = cast("list[U]", saved["problems"])
+    engine.problem_count = len(engine.problems) if checkpoint.problem_count is None else checkpoint.problem_count
     engine.count, engine.run = checkpoint.count, cast("JSONObject | None", checkpoint.run)
+    engine.measure()
     engine.nesting = MAX_DEPTH  # an upper bound; `require_stack` measures if that matters
     engine.body = checkpoint.body
     feed.body = checkpoint.body if checkpoint.own is None else checkpoint.own

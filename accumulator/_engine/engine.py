@@ -9,14 +9,31 @@ import msgspec
 
 from accumulator._engine.body import Body, BodyEnded
 from accumulator._engine.fast_path import FastPath
+from accumulator._engine.limits import (
+    DEFAULT_LIMITS,
+    PROBLEM_SIZE,
+    REMEASURED,
+    RESOURCE_SIZE,
+    SHOWN,
+    VALUE_SIZE,
+    Bounds,
+    Limits,
+    increment,
+    over,
+)
 from accumulator._engine.protocol import Event, Protocol, Report, ResourceType, U
 from accumulator._engine.resource import Applied, Resource, part_id
+from accumulator._errors import LimitError
+from accumulator._fold.changes import TextGrowth
+from accumulator._fold.nodes import size_of
 from accumulator._fold.policy import WrongShape
 from accumulator._json import (
     MAX_DEPTH,
     Json,
     JSONObject,
+    bound_values,
     count_openers,
+    count_values,
     dump_json,
     has_stack,
     json_depth,
@@ -29,8 +46,8 @@ from accumulator._json import (
 from accumulator._sse import DEFAULT_NAME
 
 if TYPE_CHECKING:
-    from accumulator._errors import LimitError
-    from accumulator._fold.changes import Fault
+    from accumulator._fold.changes import Fault, Growth
+    from accumulator._fold.nodes import Node
     from accumulator._sse import Frame
 
 
@@ -41,18 +58,28 @@ class Engine(Generic[U]):
         protocol: what the events mean.
         resources: the resources, by the name of their type and by id, in order of first sight.
         run: the run, as last sent.
-        problems: every problem so far.
+        problems: the problems that are kept.
+        problem_count: the number of all problems so far.
         count: the number of events so far.
         body: the body that began last.
         fast_path: the fast path, with its templates.
         nesting: an upper bound of how deep the JSON of any event so far is nested.
         reported: the first problem of the last event, with a sentence about it; None if the event had no problem.
+        limits: the limits, and `bounds` the same as numbers.
+        size: an upper bound of the size of all that is held; see `limits`.
+        entries: with `count` an upper bound of the entries of the longest list.
 
     """
 
-    def __init__(self, protocol: Protocol[U]) -> None:
+    def __init__(self, protocol: Protocol[U], limits: Limits = DEFAULT_LIMITS) -> None:
         """Start with no events."""
         self.protocol = protocol
+        self.limits = limits
+        self.bounds = Bounds(limits)
+        self.size = 0
+        self.entries = 0
+        self.problem_count = 0
+        self._measured = 0  # the size when it was measured last
         self.resources: dict[str, dict[str, Resource[U]]] = {kind.name: {} for kind in protocol.resources}
         self.run: JSONObject | None = None
         self.problems: list[U] = []
@@ -107,23 +134,30 @@ class Engine(Generic[U]):
         self.count += 1
         self.reported = None
         name, data, _, _ = frame
+        most = bound_values(data)
+        try:
+            self.bounds.check_values(data, most)
+        except LimitError as error:
+            raise self._place(error) from None
         event = self.protocol.decode(name_of(name), data, torn=torn)
         try:
-            updates = self._route(body, event, frame, build_updates=build_updates)
+            updates = self._route(body, event, frame, most, build_updates=build_updates)
         except WrongShape as wrong:
             return [self._report_shape(wrong, event, data)]
+        except LimitError as error:
+            raise self._place(error, event.payload) from None
         if event.status is not None:
             body.status = event.status
         return updates
 
-    def _route(self, body: Body, event: Event[U], frame: Frame, *, build_updates: bool) -> list[U]:
+    def _route(self, body: Body, event: Event[U], frame: Frame, most: int, *, build_updates: bool) -> list[U]:
         protocol, data = self.protocol, frame[1]
+        self.bounds.check_event(event.name, event.payload, most)
         match event.kind:
             case "resource":
-                return self._apply_to_resource(event, frame, build_updates=build_updates)
+                return self._apply_to_resource(event, frame, most, build_updates=build_updates)
             case "run":
-                self.run = _object(event.payload)
-                return [protocol.run_updated(self.count, self.run)]
+                return [self._apply_to_run(event, data, most)]
             case "done":
                 body.done = True
                 return []
@@ -139,14 +173,23 @@ class Engine(Generic[U]):
             case _:
                 assert_never(event.kind)
 
-    def _apply_to_resource(self, event: Event[U], frame: Frame, *, build_updates: bool) -> list[U]:
+    def _apply_to_run(self, event: Event[U], data: bytes | str, most: int) -> U:
+        payload = _object(event.payload)
+        self.bounds.check_ids(payload, data)
+        self.size += self._require_room(data, most)
+        self.run = payload
+        return self.protocol.run_updated(self.count, payload)
+
+    def _apply_to_resource(self, event: Event[U], frame: Frame, most: int, *, build_updates: bool) -> list[U]:
         payload = _object(event.payload)
         ident = payload.get("id")
         if not isinstance(ident, str) or not ident:
             got = "an empty one" if ident == "" else json_type(ident)
             raise WrongShape((None, "id"), f"expected a text that is not empty, got {got}")
         resource = self.get_resource(cast("ResourceType[U]", event.resource), ident)
+        size = self._check_limits(resource, event, payload, frame[1], most)
         applied = resource.apply(event, payload)
+        self._count(applied.growth, size, most)
         self.keep(resource)
         self._learn(resource, event, frame, applied)
         problems = [self._report_fault(fault, resource) for fault in applied.changes.faults]
@@ -161,11 +204,70 @@ class Engine(Generic[U]):
                 return  # the part may get its id later, and its updates would name it then
             self.fast_path.learn(resource, event, frame, growth)
 
+    # Limits.
+
+    def _check_limits(
+        self, resource: Resource[U], event: Event[U], payload: JSONObject, data: bytes | str, most: int
+    ) -> int:
+        """Return the most that an event can add to what is held; raise `LimitError` if that is over a limit."""
+        bounds, new = self.bounds, resource.state == "new"
+        if new and len(self._open) >= bounds.open:
+            raise over("max_open", bounds.open, "objects that have not ended")
+        bounds.check_ids(payload, data)
+        if self.entries + self.count + most > bounds.entries:
+            sent, path = increment(payload, resource.type.delta_path if event.role == "delta" else ())
+            bounds.check_lists(resource.root, sent, resource.type.schema, path, event.role)
+        return self._require_room(data, most, RESOURCE_SIZE if new else 0)
+
+    def _require_room(self, data: bytes | str, most: int, extra: int = 0) -> int:
+        """Return the most that an event can add to what is held; raise `LimitError` if there is no room for it."""
+        size = len(data) + extra + VALUE_SIZE * most
+        if self.size + size > self.bounds.total:
+            size = len(data) + extra + VALUE_SIZE * count_values(data)
+            if not self._has_room(size):
+                raise over("max_total_size", self.bounds.total, f"characters, and {VALUE_SIZE} for each value, in all")
+        return size
+
+    def _has_room(self, size: int) -> bool:
+        """Tell whether so much more can be held. What is held is measured if that is due."""
+        total = self.bounds.total
+        if self.size + size > total and self.size - self._measured >= total // REMEASURED:
+            self.measure()
+        return self.size + size <= total
+
+    def _count(self, growth: Growth | None, size: int, most: int) -> None:
+        """Count what an event added, at most `size` and `most` values; growth of a part is one entry at most."""
+        self.entries = self.entries + most if growth is None else max(self.entries, most)
+        self.size += VALUE_SIZE + len(growth.fragment) if isinstance(growth, TextGrowth) else size
+
+    def measure(self) -> None:
+        """Measure all that is held. Costs a pass over it, but no text is read."""
+        known = [resource for resources in self.resources.values() for resource in resources.values()]
+        problems = cast("list[dict[str, Json]]", msgspec.to_builtins(self.problems))
+        texts = (text for problem in problems for text in problem.values() if isinstance(text, str))
+        size = sum(map(len, texts)) + PROBLEM_SIZE * len(problems) + RESOURCE_SIZE * len(known)
+        nodes: list[Node] = [self.run, *(resource.root for resource in known)]
+        self.size = self._measured = size + size_of(nodes, VALUE_SIZE)
+        self.entries = self.size // VALUE_SIZE
+
+    def _place(self, error: LimitError, payload: Json = None) -> LimitError:
+        """Put the number of the event, and the id of the object that it is about, into an error."""
+        ident = payload.get("id") if isinstance(payload, dict) else None
+        owner = f", {ident[:SHOWN]}" if isinstance(ident, str) and ident else ""
+        error.event_number = self.count
+        error.args = (f"event {self.count}{owner}: {error}",)
+        return error
+
     # Problems.
 
     def _report(self, report: Report[U]) -> U:
         problem = self.protocol.problem(report)
-        self.problems.append(problem)
+        self.problem_count += 1
+        texts = (report.kind, report.path, report.raw, report.message, report.id or "")
+        size = PROBLEM_SIZE + sum(map(len, texts))
+        if len(self.problems) < self.bounds.problems and self._has_room(size):
+            self.problems.append(problem)
+            self.size += size
         if self.reported is None:
             place = f"event {self.count}, {report.id}" if report.id else f"event {self.count}"
             self.reported = problem, f"{report.kind} at {report.path} ({place}): {report.message}"
@@ -193,8 +295,7 @@ class Engine(Generic[U]):
     def count_too_large(self, error: LimitError) -> LimitError:
         """Count an event that was too large, and return its error with the event's number in the message."""
         self.count += 1
-        error.args = (f"event {self.count}: {error}",)
-        return error
+        return self._place(error)
 
     def require_stack(self, data: bytes | str) -> None:
         """Raise `RecursionError` if the stack is too small to fold an event with such data. Nothing is folded then."""

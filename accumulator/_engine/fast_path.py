@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeAlias, cast
 
 import msgspec
 
+from accumulator._engine.limits import VALUE_SIZE
 from accumulator._engine.protocol import Event, Fragment, U
 from accumulator._fold.changes import Growth, ListGrowth, TextGrowth
 from accumulator._fold.nodes import Entry, Keyed, Text
@@ -38,6 +39,7 @@ from accumulator._json import JSONObject, path_keys
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+    from accumulator._engine.limits import Bounds
     from accumulator._engine.resource import Resource
     from accumulator._model import Model
     from accumulator._sse import Frame, Item
@@ -109,6 +111,7 @@ class TextTemplate(Template[U]):
     """Fragments that are appended to one text."""
 
     __slots__ = ("_growth", "_owner", "_text")
+    size = VALUE_SIZE
 
     def __init__(self, pieces: list[bytes], growth: TextGrowth, keys: list[str | int], update: U) -> None:
         """Make the template of an event that did `growth`; other parameters are those of `Template`."""
@@ -123,6 +126,10 @@ class TextTemplate(Template[U]):
             return self, _read(string)
         except (msgspec.DecodeError, UnicodeError):  # no string, or half a surrogate pair
             return None
+
+    def fits(self, bounds: Bounds) -> bool:  # noqa: ARG002 - as in every match
+        """Tell whether the event is within the limits, but for `max_total_size`: a text always is."""
+        return True
 
     def match_run(self, text: str, name: bytes, items: Iterator[Item]) -> tuple[list[str], Item | None]:
         """Match events in a row. Return `text` followed by their texts, and the first item that does not match."""
@@ -174,7 +181,7 @@ class ResentIdTemplate(TextTemplate[U]):
 class EntryTemplate(Template[U]):
     """Entries of a keyed list that differ in their index and one text only."""
 
-    __slots__ = ("_fields", "_growth", "_keyed", "_middle", "index_key")
+    __slots__ = ("_fields", "_growth", "_keyed", "_middle", "index_key", "size")
 
     def __init__(self, pieces: list[bytes], growth: ListGrowth, keys: list[str | int], update: U) -> None:
         """Make the template of an event that did `growth`; other parameters are those of `Template`."""
@@ -182,6 +189,7 @@ class EntryTemplate(Template[U]):
         self._middle = pieces[1]
         self._growth, self._keyed, self.index_key = growth, growth.keyed, growth.key
         self._fields = {name: value for name, value in growth.sent.items() if name != growth.key}
+        self.size = sum(map(len, pieces)) + VALUE_SIZE * (1 + len(growth.sent))
 
     def match(self, data: bytes) -> tuple[Match[U], str] | None:
         between = data.removeprefix(self.head).removesuffix(self.tail)
@@ -192,6 +200,10 @@ class EntryTemplate(Template[U]):
             return None
         text = _string(second)
         return None if text is None else (NewEntry(self, index), text)
+
+    def length(self) -> int:
+        """Return how many entries the list has."""
+        return len(self._keyed.entries) + len(self._keyed.unindexed)
 
     def open(self, index: int, text: str) -> None:
         """Add an entry."""
@@ -206,10 +218,15 @@ class ResentId(Generic[U]):
     """A match of a `ResentIdTemplate`: the template and the fragment's id."""
 
     __slots__ = ("_ident", "_template")
+    size = VALUE_SIZE
 
     def __init__(self, template: ResentIdTemplate[U], ident: str) -> None:
         """Keep both."""
         self._template, self._ident = template, ident
+
+    def fits(self, bounds: Bounds) -> bool:
+        """Tell whether the id is within its limit."""
+        return len(self._ident) <= bounds.id
 
     def commit(self, text: str) -> None:
         """Append the fragment."""
@@ -223,11 +240,16 @@ class ResentId(Generic[U]):
 class NewEntry(Generic[U]):
     """A match of an `EntryTemplate`: the template and the index of the new entry."""
 
-    __slots__ = ("_index", "_template")
+    __slots__ = ("_index", "_template", "size")
 
     def __init__(self, template: EntryTemplate[U], index: int) -> None:
         """Keep both."""
         self._template, self._index = template, index
+        self.size = template.size
+
+    def fits(self, bounds: Bounds) -> bool:
+        """Tell whether the list has room for the entry."""
+        return self._template.length() < bounds.entries
 
     def commit(self, text: str) -> None:
         """Add the entry."""
@@ -239,7 +261,10 @@ class NewEntry(Generic[U]):
 
 
 Match: TypeAlias = TextTemplate[U] | ResentId[U] | NewEntry[U]
-"""The result of a match: `update` makes the update about the event, `commit` folds it."""
+"""The result of a match: `update` makes the update about the event, `commit` folds it.
+
+`size` and the length of the text are the most that the event adds to what is held; `fits` checks the other limits.
+"""
 
 
 class _Table(Generic[U]):

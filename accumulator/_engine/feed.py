@@ -29,9 +29,10 @@ class Feed(Generic[U]):
 
     """
 
-    def __init__(self, engine: Engine[U], *, strict: bool, max_event_size: int | None, one_body: bool = False) -> None:
+    def __init__(self, engine: Engine[U], *, strict: bool, one_body: bool = False) -> None:
         """Start with nothing."""
-        self.parser = SSEParser(max_event_size=max_event_size)
+        self._max_event_size = engine.limits.max_event_size
+        self.parser = SSEParser(max_event_size=self._max_event_size)
         self.body = Body()
         self.pending: deque[Item] = deque()
         self.used = False
@@ -40,7 +41,7 @@ class Feed(Generic[U]):
         self._fast_path = engine.fast_path
         self._strict = strict
         self._behind_done: Frame | None = None  # the frame that was split off last
-        self._max_event_size = max_event_size
+        self._bounds = engine.bounds
         mark = engine.protocol.done_mark
         self._done_line = mark + b"\n" if mark and not one_body else None  # what separates bodies that are glued
 
@@ -81,7 +82,7 @@ class Feed(Generic[U]):
         With `build_updates` off, all events in a row that the fast path takes are applied first.
 
         Raises:
-            LimitError: the event was too large, and is left out.
+            LimitError: the event is over a limit, and is left out.
             MergeError: the accumulator is strict, and the event had a problem. The event was applied.
             RecursionError: the stack is too small for the event. It still waits.
 
@@ -101,18 +102,23 @@ class Feed(Generic[U]):
         if type(item) is not tuple or (found := self._fast_path.find(item[0], item[1])) is None:
             return None
         match, text = found
-        number = self._engine.count + 1
+        engine = self._engine
+        size = engine.size + match.size + len(text)
+        if size > self._bounds.total or not (type(match) is TextTemplate or match.fits(self._bounds)):
+            return None
+        number = engine.count + 1
         update = match.update(number, text)
         match.commit(text)
         pending.popleft()
-        self._engine.count = number
+        engine.count, engine.size = number, size
         return update
 
     def _drain_fast_path(self) -> None:
         """Apply events, without updates, up to the first that the fast path does not take."""
         if self.body.ended or not self.body.began:
             return
-        pending, taken = self.pending, 0
+        pending, engine, taken = self.pending, self._engine, 0
+        room = self._bounds.total - engine.size
         before: object = self._fast_path.last
         items = iter(pending)
         item = next(items, None)
@@ -121,15 +127,22 @@ class Feed(Generic[U]):
                 match, text = found
                 if match is before and isinstance(match, TextTemplate):  # two in a row: expect more
                     texts, item = match.match_run(text, item[0], items)
+                    if (size := match.size * len(texts) + sum(map(len, texts))) > room:
+                        texts, item = _first_that_fit(texts, match.size, room), None
+                        size = match.size * len(texts) + sum(map(len, texts))
                     match.commit("".join(texts))
                     taken += len(texts)
-                else:
+                elif (size := match.size + len(text)) <= room and match.fits(self._bounds):
                     item = next(items, None)
                     match.commit(text)
                     taken += 1
+                else:
+                    break
+                room -= size
                 before = match
         finally:
-            self._engine.count += taken
+            engine.count += taken
+            engine.size = self._bounds.total - room
             if taken == len(pending):
                 pending.clear()
             for _ in range(min(taken, len(pending))):
@@ -210,7 +223,7 @@ class Feed(Generic[U]):
                 updates += self._raise_if_strict(self._apply(frame, torn=True))
             if isinstance(rest, bytes):  # reported without `_begin`: behind `done`, half a block starts no body
                 updates += self._raise_if_strict([self._engine.report_torn(rest)])
-        except MergeError as error:
+        except (MergeError, LimitError) as error:
             attach(error, updates)
             raise
         if not self.body.ended:
@@ -236,6 +249,15 @@ class Feed(Generic[U]):
         for item in self.pending:
             frames += [None] if isinstance(item, LimitError) else self._split_done(item)
         return frames
+
+
+def _first_that_fit(texts: list[str], each: int, room: int) -> list[str]:
+    """Return the first of some texts, as many as there is room for; a text takes its length and `each`."""
+    for number, text in enumerate(texts):
+        room -= each + len(text)
+        if room < 0:
+            return texts[:number]
+    return texts
 
 
 def text_frame(event: str, data: bytes | str) -> Frame:

@@ -61,6 +61,10 @@ class Text:
         if len(pieces) - self._joined >= _BLOCK:
             self._join()
 
+    def size(self, each: int) -> int:
+        """Return the number of characters, and `each` for every fragment that is not joined. It joins nothing."""
+        return sum(map(len, self._blocks)) + sum(map(len, self._recent)) + each * len(self._recent)
+
     def read(self) -> str:
         """Return the whole text. Two halves of a surrogate pair, from two fragments, become one character."""
         pieces = self._pieces
@@ -478,6 +482,28 @@ def depth_of(nodes: Iterable[Node]) -> int:
     while level := [child for node in level for child in _children(node)]:
         depth += 1
     return depth
+
+
+def size_of(nodes: Iterable[Node], each: int) -> int:
+    """Return the number of characters of all texts and keys in nodes, and `each` for every node and fragment.
+
+    The cost is linear in the number of nodes, not in the length of texts. Eight bits of an integer are a character.
+    """
+    size, rest = 0, list(nodes)
+    while rest:
+        node = rest.pop()
+        size += each
+        if isinstance(node, str):
+            size += len(node)
+        elif isinstance(node, Text):
+            size += node.size(each)
+        elif isinstance(node, int):
+            size += node.bit_length() // 8
+        else:
+            keys = node.fields if isinstance(node, Object) else node if isinstance(node, dict) else ()
+            size += sum(map(len, keys))
+            rest += _children(node)
+    return size
 
 
 def _children(node: Node) -> Iterable[Node]:

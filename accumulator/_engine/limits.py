@@ -1,0 +1,230 @@
+"""How much a server can make an accumulator hold: the limits, and what is counted against them.
+
+Most limits are about one event, and are checked before it is folded. The others are about all that is held:
+
+- `max_total_size` is a sum. Each event adds the most that it can make the accumulator hold, often more than it does. So
+  when the sum reaches the limit, what is held is measured, and the sum goes on from there. It is measured again only
+  after another sixteenth of the limit, so that the measuring costs next to nothing for each event.
+- `max_list_entries` is checked event by event once all events together could have filled one list.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from accumulator._errors import LimitError
+from accumulator._fold.matching import find, pair
+from accumulator._fold.nodes import Entry, Keyed, Node, Object, id_key, is_empty
+from accumulator._fold.policy import usable_index
+from accumulator._json import Json, Path, count_values, json_depth, path_keys, render_path
+from accumulator._sse import DEFAULT_MAX_EVENT_SIZE, check_size
+
+if TYPE_CHECKING:
+    from accumulator._engine.protocol import Role
+    from accumulator._fold.policy import Schema
+
+DEFAULT_MAX_EVENT_VALUES: Final = 100_000
+"""A guard against `[{},{},...]`: while it is folded, such an event takes 300 times its bytes. Recorded events
+have up to 100 values. Django takes 1,000 fields in one request."""
+
+DEFAULT_MAX_TOTAL_SIZE: Final = 128 * 1024 * 1024
+"""A guard against a server that never ends. A character of text takes four bytes, and more while the text is read, so
+this is up to 840 MB of memory. Recorded runs have less than 1 MiB. Protocol buffers took 64 MiB as one message."""
+
+DEFAULT_MAX_OPEN: Final = 10_000
+"""Runs have one or two steps and messages at a time that have not ended. HTTP/2 (RFC 9113, section 6.5.2) advises to
+allow 100 open streams or more."""
+
+DEFAULT_MAX_LIST_ENTRIES: Final = 100_000
+"""Each ending pairs all entries of a list with its own, so a longer list would make each ending slow. Recorded lists
+have up to 16 entries. The API allows 128 tools in one run."""
+
+DEFAULT_MAX_PROBLEMS: Final = 10_000
+"""Problems are kept for people to look at, and there is one in each delta of some servers. Compilers show 20 errors or
+100."""
+
+DEFAULT_MAX_NAME_LENGTH: Final = 4096
+"""The longest name of the API has 27 characters. Web servers take lines of 8,190 bytes and more."""
+
+DEFAULT_MAX_ID_LENGTH: Final = 4096
+"""Ids of the API have up to 45 characters. An id is held several times, and is a key of other objects."""
+
+VALUE_SIZE: Final = 64
+"""What a JSON value, or a fragment of a text, counts beside its characters. That is about what Python takes for one."""
+
+RESOURCE_SIZE: Final = 1024
+"""What a step or message counts beside its values."""
+
+PROBLEM_SIZE: Final = 512
+"""What a problem counts beside its texts."""
+
+REMEASURED: Final = 16
+"""The part of `max_total_size` after which what is held is measured again."""
+
+SHOWN: Final = 80
+"""Characters of an id that a message shows."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds on what a server can make an accumulator hold; None turns a bound off.
+
+    An event over a bound is left out whole and raises `LimitError`; what was folded before stays, and the stream goes
+    on behind the event. Only `max_problems` raises nothing. With the defaults no server makes a process take more than
+    1 GiB (`python -m benches limits`), and no recorded run comes within a factor of 50 of one.
+
+    Attributes:
+        max_event_size: bytes of one server-sent event, with its comments and unknown fields. 32 MiB by default: an
+            event with one image in it passed 8 MiB in the field.
+        max_event_values: JSON values of one event: objects, lists and what is in them. An empty object or list counts
+            twice. 100,000 by default. It is checked before the event is decoded.
+        max_event_depth: objects and lists within each other in one event. None by default: an event with more than 128
+            is `undecodable` in any case.
+        max_total_size: size of everything that is held: the characters of texts and keys, 64 for each JSON value, 1,024
+            for each step and message. 128 MiB by default, which is less than 1 GiB of memory. An event counts as if all
+            of it were kept, until the limit is reached and what is held is measured.
+        max_open: steps and messages that have not ended. 10,000 by default. An event about another one is left out.
+        max_list_entries: entries of one list, such as the tool calls of a step. 100,000 by default.
+        max_problems: problems that are kept. 10,000 by default. Those after it, and those whose text has no room in
+            `max_total_size`, are only counted.
+        max_name_length: characters of the name of an event. 4,096 by default.
+        max_id_length: characters of an id, at any place in an event. 4,096 by default.
+
+    """
+
+    max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE
+    max_event_values: int | None = DEFAULT_MAX_EVENT_VALUES
+    max_event_depth: int | None = None
+    max_total_size: int | None = DEFAULT_MAX_TOTAL_SIZE
+    max_open: int | None = DEFAULT_MAX_OPEN
+    max_list_entries: int | None = DEFAULT_MAX_LIST_ENTRIES
+    max_problems: int | None = DEFAULT_MAX_PROBLEMS
+    max_name_length: int | None = DEFAULT_MAX_NAME_LENGTH
+    max_id_length: int | None = DEFAULT_MAX_ID_LENGTH
+
+    def __post_init__(self) -> None:
+        """Check each limit."""
+        for name in self.__struct_fields__:
+            check_size(getattr(self, name), name)
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+class Bounds:
+    """The limits as numbers that every count can be compared with. See `Limits`; a limit that is off is `sys.maxsize`.
+
+    Attributes:
+        values, depth, total, open, entries, problems, name, id: one for each limit but `max_event_size`.
+
+    """
+
+    __slots__ = ("depth", "entries", "id", "name", "open", "problems", "total", "values")
+
+    def __init__(self, limits: Limits) -> None:
+        """Read the limits."""
+        self.values = _number(limits.max_event_values)
+        self.depth = _number(limits.max_event_depth)
+        self.total = _number(limits.max_total_size)
+        self.open = _number(limits.max_open)
+        self.entries = _number(limits.max_list_entries)
+        self.problems = _number(limits.max_problems)
+        self.name = _number(limits.max_name_length)
+        self.id = _number(limits.max_id_length)
+
+    def check_values(self, data: bytes | str, most: int) -> None:
+        """Raise `LimitError` if the data of an event has too many JSON values; `most` is an upper bound of them."""
+        if most > self.values and count_values(data) > self.values:
+            raise over("max_event_values", self.values, "JSON values in one event")
+
+    def check_event(self, name: str, payload: Json, most: int) -> None:
+        """Raise `LimitError` if the name of an event is too long, or its payload is nested too deep."""
+        if len(name) > self.name:
+            raise over("max_name_length", self.name, "characters in the name of an event")
+        if most > self.depth and json_depth(payload) > self.depth:
+            raise over("max_event_depth", self.depth, "objects and lists within each other")
+
+    def check_ids(self, payload: Json, data: bytes | str) -> None:
+        """Raise `LimitError` if an id is too long. Data that is shorter than the limit has no such id."""
+        if len(data) <= self.id:
+            return
+        rest: list[tuple[Json, Path]] = [(payload, None)]
+        while rest:
+            value, path = rest.pop()
+            if isinstance(value, dict):
+                if (ident := value.get("id")) is not None and len(id_key(ident)) > self.id:
+                    raise over("max_id_length", self.id, "characters in an id", (path, "id"))
+                rest += [(item, (path, key)) for key, item in value.items() if isinstance(item, (dict, list))]
+            elif isinstance(value, list):
+                rest += [(item, (path, place)) for place, item in enumerate(value) if isinstance(item, (dict, list))]
+
+    def check_lists(self, node: Node, sent: Json, schema: Schema, path: Path, role: Role) -> None:
+        """Raise `LimitError` if a list would have too many entries, once an event is folded.
+
+        Args:
+            node: what is folded at a place; None if nothing is.
+            sent: what the event has there.
+            schema: the schema of the place.
+            path: the place in the event.
+            role: the role of the event.
+
+        """
+        if isinstance(sent, dict):
+            fields = node.fields if isinstance(node, Object) else {}
+            for key, value in sent.items():
+                if isinstance(value, (dict, list)):
+                    self.check_lists(fields.get(key), value, schema.fields.get(key, schema.other), (path, key), role)
+        elif isinstance(sent, list):
+            keyed = node if isinstance(node, Keyed) else Keyed()
+            known = _known_entries(keyed, sent, schema, role)
+            if len(keyed.entries) + len(keyed.unindexed) + _count_new(known, sent, schema, role) > self.entries:
+                raise over("max_list_entries", self.entries, "entries in one list", path)
+            for position, (entry, item) in enumerate(zip(known, sent, strict=True)):
+                self.check_lists(entry, item, schema, (path, position), role)
+
+
+def _number(limit: int | None) -> int:
+    return sys.maxsize if limit is None else limit
+
+
+def _known_entries(keyed: Keyed, sent: list[Json], schema: Schema, role: Role) -> list[Entry | None]:
+    """Return the folded entry of each entry that was sent; None for one that is new, or no object."""
+    key, items = schema.entry_key, [item for item in sent if isinstance(item, dict)]
+    if role == "delta":
+        found = iter([find(keyed, item, usable_index(item, key), {}, schema) for item in items])
+    else:
+        found = iter(pair(keyed, items, key, ending=role == "ending"))
+    return [next(found) if isinstance(item, dict) else None for item in sent]
+
+
+def _count_new(known: list[Entry | None], sent: list[Json], schema: Schema, role: Role) -> int:
+    """Count the entries that are new. A delta may name one of them twice, by index or by id."""
+    new: set[object] = set()
+    for position, (entry, item) in enumerate(zip(known, sent, strict=True)):
+        if entry is not None:
+            continue
+        name: object = None
+        if role == "delta" and isinstance(item, dict):
+            ident = item.get("id")
+            name = usable_index(item, schema.entry_key)
+            name = id_key(ident) if name is None and not is_empty(ident) else name
+        new.add(("position", position) if name is None else name)
+    return len(new)
+
+
+def increment(payload: Json, keys: tuple[str, ...]) -> tuple[Json, Path]:
+    """Return the value at keys of a payload, None where there is none, and the path to it."""
+    path: Path = None
+    for key in keys:
+        payload, path = payload.get(key) if isinstance(payload, dict) else None, (path, key)
+    return payload, path
+
+
+def over(limit: str, maximum: int, what: str, path: Path = None) -> LimitError:
+    """Return the error for an event that is over a limit. The engine adds its number."""
+    place = render_path(path_keys(path))
+    where = "" if path is None else f" at {place}"
+    message = f"expected at most {maximum} {what} ({limit}){where}, got more; the event is left out"
+    return LimitError(message, limit=limit, maximum=maximum, path=place)
