@@ -20,6 +20,7 @@ The modules are private. A module imports only from modules above it, apart from
 
 from __future__ import annotations
 
+from collections.abc import Sequence as _Sequence  # noqa: F401  # pyright: ignore[reportUnusedImport] - as `_PlainDict`
 from typing import TYPE_CHECKING
 
 from accumulator._assistants.accumulator import Accumulator

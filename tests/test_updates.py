@@ -9,8 +9,10 @@ from typing import cast, get_args, get_type_hints
 import pytest
 from msgspec import structs
 
+from accumulator import Accumulator
 from accumulator._assistants import messages, run_steps, runs, updates
 from accumulator._engine.body import BodyEnded
+from tests import wire
 
 STEP = run_steps.RunStep.wrap({"id": "step_Kd81", "type": "tool_calls", "created_at": 1.0})
 CALL = run_steps.FunctionToolCall.wrap({"id": "call_3", "type": "function"})
@@ -95,3 +97,28 @@ def test_annotations_of_updates_can_be_read_at_run_time() -> None:
     assert run_steps.ToolCallDeltaEntry == get_type_hints(updates.ToolCallDelta)["delta"]
     assert messages.MessageContentDelta == get_type_hints(updates.ContentDelta)["delta"]
     assert messages.MessageContent == get_type_hints(updates.ContentDone)["content"]
+
+
+def test_what_a_body_leaves_open_reads_as_a_tuple_of_ids() -> None:
+    run = Accumulator()
+    first, second = [
+        cast("BodyEnded", run.feed(chunk + wire.DONE)[-1])
+        for chunk in (
+            wire.event("thread.message.created", {"id": "msg_1"}) + wire.created("step_1"),
+            wire.created("step_2") + wire.completed("step_1"),
+        )
+    ]
+    run.feed(b"".join(wire.created(f"step_{n}") + wire.completed(f"step_{n}") for n in range(3, 200)))
+    assert (("step_1", "msg_1"), ("step_2", "msg_1")) == (first.open, second.open)
+    assert ("msg_1", ("msg_1",), 2, ["step_2", "msg_1"]) == (
+        second.open[-1],
+        second.open[1:],
+        len(second.open),
+        list(second.open),
+    )
+    plain = BodyEnded(first.event_number, first.outcome, ("step_1", "msg_1"))
+    assert (plain, hash(plain), repr(plain)) == (first, hash(first), repr(first))
+    others: list[object] = [second.open, ["step_1", "msg_1"], "step_1"]
+    assert [False, False, False] == [first.open == other for other in others]
+    assert first == pickle.loads(pickle.dumps(first))  # noqa: S301 - our own
+    assert isinstance(pickle.loads(pickle.dumps(first)).open, tuple)  # noqa: S301 - our own

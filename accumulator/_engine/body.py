@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from collections.abc import Iterator
+from collections.abc import Sequence as _Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, overload
 
 import msgspec
 
@@ -64,6 +67,70 @@ class Body(msgspec.Struct):
         return next(outcome or self.status for what, outcome in order if said[what])
 
 
+Turn: TypeAlias = tuple[tuple[int, int], str, bool]
+"""An object that opened or closed: its place in the order of `BodyEnded.open`, its id, and whether it opened."""
+
+SPARE_TURNS: Final = 64
+"""Turns that a list may have beside two for each object that is open, before a shorter one takes its place."""
+
+
+class OpenIds(_Sequence[str]):
+    """The ids of what was open when a body ended. It never changes.
+
+    It equals the tuple of the same ids, has its hash and its `repr`, and pickles as one. It shares a list of what
+    opened and closed with others of its kind, so that it costs the same however many are open. The ids are found when
+    it is first read; that costs a sort of them.
+    """
+
+    __slots__ = ("_count", "_ids", "_turns")
+
+    def __init__(self, turns: list[Turn], count: int) -> None:
+        """Take what the first turns of a list leave open. Later ones are added behind them only."""
+        self._turns = turns
+        self._count = count
+        self._ids: tuple[str, ...] | None = None
+
+    def _read(self) -> tuple[str, ...]:
+        turns = self._turns  # before the ids are looked for: another thread may just have found them
+        if self._ids is None:
+            left: dict[tuple[int, int], str] = {}
+            for place, ident, opened in islice(turns, self._count):
+                if opened:
+                    left[place] = ident
+                else:
+                    del left[place]
+            self._ids = tuple(left[place] for place in sorted(left))
+            self._turns = []
+        return self._ids
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[str, ...]: ...
+    def __getitem__(self, index: int | slice) -> str | tuple[str, ...]:
+        return self._read()[index]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, (OpenIds, tuple)):
+            return NotImplemented
+        return self._read() == (other._read() if isinstance(other, OpenIds) else other)
+
+    def __hash__(self) -> int:
+        return hash(self._read())
+
+    def __repr__(self) -> str:
+        return repr(self._read())
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return tuple, (self._read(),)
+
+
 class BodyEnded(msgspec.Struct, frozen=True, gc=False):
     """A body ended. Handed out once per body, last.
 
@@ -71,10 +138,11 @@ class BodyEnded(msgspec.Struct, frozen=True, gc=False):
         event_number: the number of events in all bodies so far; 0 before any.
         outcome: how the body ended, such as "completed", "requires_action", "error" or "truncated".
         open: ids of the objects that have not ended, or that have a part that has not: for Assistants, of run steps and
-            then of messages, each in order of first sight.
+            then of messages, each in order of first sight. A sequence that equals the tuple of them; `tuple(open)` is
+            that. The first read of it costs what is open, the update itself does not.
 
     """
 
     event_number: int
     outcome: str
-    open: tuple[str, ...]
+    open: _Sequence[str]

@@ -168,7 +168,8 @@ def restore(checkpoint: Checkpoint, state: object, engine: Engine[U], feed: Feed
     engine.problem_count = len(engine.problems) if checkpoint.problem_count is None else checkpoint.problem_count
     engine.count, engine.run = checkpoint.count, cast("JSONObject | None", checkpoint.run)
     engine.measure()
-    engine.nesting = MAX_DEPTH  # an upper bound; `require_stack` measures if that matters
+    known = [resource for resources in engine.resources.values() for resource in resources.values()]
+    engine.nesting = max((resource.depth() for resource in known), default=0)
     engine.body = checkpoint.body
     feed.body = checkpoint.body if checkpoint.own is None else checkpoint.own
     feed.used = checkpoint.used

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Generic, assert_never, cast
 
 import msgspec
 
-from accumulator._engine.body import Body, BodyEnded
+from accumulator._engine.body import SPARE_TURNS, Body, BodyEnded, OpenIds, Turn
 from accumulator._engine.fast_path import FastPath
 from accumulator._engine.limits import (
     DEFAULT_LIMITS,
@@ -63,7 +63,7 @@ class Engine(Generic[U]):
         count: the number of events so far.
         body: the body that began last.
         fast_path: the fast path, with its templates.
-        nesting: an upper bound of how deep the JSON of any event so far is nested.
+        nesting: an upper bound of how deep what is folded is nested: the deepest payload of an event about a resource.
         reported: the first problem of the last event, with a sentence about it; None if the event had no problem.
         limits: the limits, and `bounds` the same as numbers.
         size: an upper bound of the size of all that is held; see `limits`.
@@ -89,7 +89,8 @@ class Engine(Generic[U]):
         self.nesting = 0
         self.reported: tuple[U, str] | None = None
         self._open: dict[Resource[U], None] = {}
-        self._open_ids: tuple[str, ...] | None = ()  # None when it is stale
+        self._turns: list[Turn] = []  # what opened and closed: enough of it to tell what is open
+        self._ranks = {kind.name: rank for rank, kind in enumerate(protocol.resources)}
 
     def outcome(self, body: Body) -> str | None:
         """Return the outcome of a body, None while it is open."""
@@ -98,11 +99,7 @@ class Engine(Generic[U]):
     def end_body(self, body: Body) -> U:
         """End a body, and make the update about it."""
         body.ended = True
-        if self._open_ids is None:
-            ranks = {kind.name: rank for rank, kind in enumerate(self.protocol.resources)}
-            resources = sorted(self._open, key=lambda resource: (ranks[resource.type.name], resource.rank))
-            self._open_ids = tuple(resource.id for resource in resources)
-        return cast("U", BodyEnded(self.count, cast("str", self.outcome(body)), self._open_ids))
+        return cast("U", BodyEnded(self.count, cast("str", self.outcome(body)), OpenIds(self._turns, len(self._turns))))
 
     def get_resource(self, kind: ResourceType[U], ident: str) -> Resource[U]:
         """Return a resource by type and id, a new one if it is not known. `keep` stores it."""
@@ -112,12 +109,18 @@ class Engine(Generic[U]):
     def keep(self, resource: Resource[U]) -> None:
         """Store a resource, and note whether it is open."""
         self.resources[resource.type.name][resource.id] = resource
-        if resource.is_open != (resource in self._open):
-            self._open_ids = None
-            if resource.is_open:
-                self._open[resource] = None
-            else:
-                del self._open[resource]
+        if resource.is_open == (resource in self._open):
+            return
+        if resource.is_open:
+            self._open[resource] = None
+        else:
+            del self._open[resource]
+        self._turns.append(self._turn(resource))
+        if len(self._turns) > 2 * len(self._open) + SPARE_TURNS:
+            self._turns = [self._turn(each) for each in self._open]  # a new list: what was handed out reads the old one
+
+    def _turn(self, resource: Resource[U]) -> Turn:
+        return (self._ranks[resource.type.name], resource.rank), resource.id, resource.is_open
 
     # An event.
 
@@ -188,6 +191,7 @@ class Engine(Generic[U]):
             raise WrongShape((None, "id"), f"expected a text that is not empty, got {got}")
         resource = self.get_resource(cast("ResourceType[U]", event.resource), ident)
         size = self._check_limits(resource, event, payload, frame[1], most)
+        self._note_nesting(payload, frame[1])
         applied = resource.apply(event, payload)
         self._count(applied.growth, size, most)
         self.keep(resource)
@@ -299,17 +303,20 @@ class Engine(Generic[U]):
 
     def require_stack(self, data: bytes | str) -> None:
         """Raise `RecursionError` if the stack is too small to fold an event with such data. Nothing is folded then."""
-        self.nesting = max(self.nesting, min(count_openers(data), MAX_DEPTH))
-        if has_stack(self.nesting):
+        if has_stack(max(self.nesting, min(count_openers(data), MAX_DEPTH))):
             return
         try:
             depth = json_depth(parse_json(data))
         except ValueError:  # too deep for the decoder, or for the stack that is left
             depth = MAX_DEPTH
-        for known in self.resources.values():
-            depth = max(depth, *(resource.depth() for resource in known.values()), 0)
+        depth = max(depth, self.nesting)
         if not has_stack(depth):
             raise RecursionError(f"expected stack for {depth} levels of nesting, too much of it is taken")
+
+    def _note_nesting(self, payload: Json, data: bytes | str) -> None:
+        """Note how deep an event may make what is folded."""
+        if count_openers(data) > self.nesting:
+            self.nesting = max(self.nesting, json_depth(payload))
 
 
 def name_of(name: bytes | str) -> str:

@@ -203,7 +203,7 @@ class EntryTemplate(Template[U]):
 
     def length(self) -> int:
         """Return how many entries the list has."""
-        return len(self._keyed.entries) + len(self._keyed.unindexed)
+        return len(self._keyed.arrivals)
 
     def open(self, index: int, text: str) -> None:
         """Add an entry."""

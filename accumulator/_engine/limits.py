@@ -179,7 +179,7 @@ class Bounds:
         elif isinstance(sent, list):
             keyed = node if isinstance(node, Keyed) else Keyed()
             known = _known_entries(keyed, sent, schema, role)
-            if len(keyed.entries) + len(keyed.unindexed) + _count_new(known, sent, schema, role) > self.entries:
+            if len(keyed.arrivals) + _count_new(known, sent, schema, role) > self.entries:
                 raise over("max_list_entries", self.entries, "entries in one list", path)
             for position, (entry, item) in enumerate(zip(known, sent, strict=True)):
                 self.check_lists(entry, item, schema, (path, position), role)

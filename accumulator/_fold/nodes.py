@@ -63,7 +63,7 @@ class Text:
 
     def size(self, each: int) -> int:
         """Return the number of characters, and `each` for every fragment that is not joined. It joins nothing."""
-        return sum(map(len, self._blocks)) + sum(map(len, self._recent)) + each * len(self._recent)
+        return sum(map(len, self._pieces)) + each * (len(self._pieces) - self._joined)
 
     def read(self) -> str:
         """Return the whole text. Two halves of a surrogate pair, from two fragments, become one character."""

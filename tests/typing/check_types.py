@@ -172,7 +172,7 @@ def every_update(update: Update) -> object:  # noqa: C901 - a case for every upd
         case UnknownEvent():
             found = assert_type(update.data, str)
         case BodyEnded():
-            found = assert_type(update.open, tuple[str, ...])
+            found = assert_type(update.open, Sequence[str])
         case _:
             assert_never(update)
     return found
