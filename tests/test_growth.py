@@ -503,11 +503,7 @@ def test_how_deep_a_step_is_is_counted_through_lists_and_texts() -> None:
 
 @pytest.mark.parametrize(
     ("family", "mode"),
-    [
-        (family, mode)
-        for family, (_, modes) in hostile.FAMILIES.items()
-        for mode in modes
-    ],
+    [(family, mode) for family, (_, modes) in hostile.FAMILIES.items() for mode in modes],
 )
 def test_streams_made_to_be_slow_cost_what_they_bring(family: str, mode: str) -> None:
     make = hostile.FAMILIES[family][0]
