@@ -10,6 +10,7 @@ The modules are private. A module imports only from modules above it, apart from
 - `_json`: JSON text and JSON values.
 - `_partial_json`: JSON text that is cut off.
 - `_model`: the base of the typed classes over JSON objects.
+- `_formats`: names what the bytes are that are no event stream.
 - `_sse`: the parser from bytes to events.
 - `_fold`: merges deltas and whole objects into JSON builders, without knowledge of events and classes.
 - `_engine`: applies events to run steps, messages and bodies; has the fast path and checkpoints.

@@ -45,6 +45,12 @@ _OVERLAP = 2
 _LONGEST_NAME = 128
 """The most bytes of an event name that the parser remembers. Each chunk costs a copy of it, so a name of megabytes
 would make each chunk slow. The longest name of the API has 27 bytes."""
+FOREIGN_SIZE = 2_048
+"""The most bytes that `SSEParser.foreign` keeps: the first lines of a page, or the error object of an API."""
+
+_FIELDS = (b"data", b"event", b"id", b"retry")
+_FIELD_LINE = re.compile(rb"^(?:" + b"|".join(_FIELDS) + rb")(?::|$)", re.MULTILINE)
+_NO_COMMENT = re.compile(rb"^[^:\n]", re.MULTILINE)
 
 _RETRY_DIGITS = sys.int_info.str_digits_check_threshold
 """The lowest limit that can be set for the digits of an int: 640. Up to it `int` is fast and never raises."""
@@ -81,6 +87,12 @@ class SSEParser:
 
     The size of an event is the number of bytes of its lines with their line ends. Comments and unknown fields count,
     the blank line does not.
+
+    Attributes:
+        foreign: the foreign blocks since the last event, joined by blank lines, at most `FOREIGN_SIZE` bytes. A foreign
+            block has lines that are no comments, and none of them is a field of the standard. Such a block means
+            nothing in an event stream. In the place of one it may be an error or a page.
+
     """
 
     def __init__(self, *, max_event_size: int | None = DEFAULT_MAX_EVENT_SIZE) -> None:
@@ -105,6 +117,8 @@ class SSEParser:
         self._name = b""  # the name of the last plain block, unless that was long; see `_split`
         self._fresh = True  # whether a byte-order mark may still follow
         self._skipping = False  # whether the unfinished block is too large
+        self.foreign = b""
+        self._foreign_at = 0  # the number of items of this call before the last foreign block
 
     def feed(self, chunk: Chunk) -> list[ServerSentEvent]:
         """Return the events that this chunk completes, in order. Invalid UTF-8 reads as U+FFFD, as in the standard.
@@ -199,6 +213,7 @@ class SSEParser:
             "skipping": self._skipping,
             "held": self._held.decode("latin-1"),
             "id": self._id.decode("latin-1"),
+            **({"foreign": self.foreign.decode("latin-1")} if self.foreign else {}),
         }
 
     @classmethod
@@ -213,12 +228,13 @@ class SSEParser:
         parser = cls(max_event_size=max_event_size)
         if not _is_dict(state):
             raise TypeError(f"a parser's state must be a dict, not {type(state).__name__}")
-        if state.keys() != {"fresh", "skipping", "held", "id"}:
+        if state.keys() - {"foreign"} != {"fresh", "skipping", "held", "id"}:
             raise ValueError("a parser's state must have the keys fresh, skipping, held and id, and no others")
         parser._fresh = _flag(state, "fresh")
         parser._skipping = _flag(state, "skipping")
         parser._held = bytearray(_raw(state, "held"))
         parser._id = _raw(state, "id")
+        parser.foreign = _raw(state, "foreign") if "foreign" in state else b""
         parser._check_state()
         return parser
 
@@ -226,13 +242,13 @@ class SSEParser:
         """Raise `ValueError` if no sequence of calls of `push` leads to the current state."""
         held = bytes(self._held)
         if self._fresh:
-            possible = held != _BOM and _BOM.startswith(held) and not self._skipping and not self._id
+            possible = held != _BOM and _BOM.startswith(held) and not (self._skipping or self._id or self.foreign)
         elif self._skipping:
             possible = len(held) == _OVERLAP and _block_end(held) is None
         else:
             possible = held[:1] not in {b"\r", b"\n"} and _block_end(held) is None
             possible = possible and len(held) <= self._maximum
-        if not possible or re.search(rb"[\0\r\n]", self._id):
+        if not possible or re.search(rb"[\0\r\n]", self._id) or len(self.foreign) > FOREIGN_SIZE:
             raise ValueError(f"no parser with max_event_size={self._maximum} can be in this state")
 
     def _check_settled(self) -> None:
@@ -305,6 +321,12 @@ class SSEParser:
             items.append(self.too_large())
         elif (frame := self._parse(block)) is not None:
             items.append(frame)
+        elif _NO_COMMENT.search(block) and not _FIELD_LINE.search(block):
+            if len(items) > self._foreign_at:
+                self.foreign = b""  # an event came since
+            self._foreign_at = len(items)
+            self.foreign = (self.foreign and self.foreign + b"\n\n") + block.rstrip(b"\n")
+            self.foreign = self.foreign[:FOREIGN_SIZE]
 
     def _bounded(self, items: list[Item]) -> list[Item]:
         """Return the items; if the unfinished block is already too large, skip the block and add its error."""
@@ -313,6 +335,10 @@ class SSEParser:
                 items.append(self.too_large())
             self._skipping = True
             self._held = self._held[-_OVERLAP:]
+        if self.foreign:
+            if len(items) > self._foreign_at:
+                self.foreign = b""  # an event came since
+            self._foreign_at = 0
         return items
 
     def too_large(self) -> LimitError:
@@ -342,6 +368,13 @@ class SSEParser:
             elif name == b"retry" and value.isdigit() and len(value.lstrip(b"0")) <= _RETRY_DIGITS:
                 retry = int(value.lstrip(b"0") or b"0")
         return None if data is None else (event, bytes(data), self._id, retry)
+
+
+def may_have_field(block: bytes) -> bool:
+    """Return whether a block that is cut off has a field of the standard, or may end in the beginning of one."""
+    block = _with_lf(block)
+    last = block[block.rfind(b"\n") + 1 :]
+    return _FIELD_LINE.search(block) is not None or (last != b"" and any(name.startswith(last) for name in _FIELDS))
 
 
 def _plain_start(name: bytes) -> bytes:

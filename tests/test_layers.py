@@ -23,7 +23,7 @@ PACKAGE = ROOT / "accumulator"
 # of lower layers and the other modules of its own part, but no other part of its own layer. No imports form a cycle.
 LAYERS = (
     {"_json", "_errors"},
-    {"_sse", "_partial_json"},
+    {"_sse", "_partial_json", "_formats"},
     {"_model"},
     {"_fold"},
     {"_engine"},

@@ -16,6 +16,7 @@ from accumulator._assistants.updates import Update
 from accumulator._engine.body import TRUNCATED
 from accumulator._engine.protocol import Event, Fragment, Protocol, Report, ResourceType, Role
 from accumulator._fold.policy import Policy, Schema
+from accumulator._formats import HTML, describe
 from accumulator._json import Json, JSONObject, dump_json, parse_json, text_of
 from accumulator._sse import DEFAULT_NAME
 
@@ -310,15 +311,18 @@ def _not_json(row: Row, name: str, text: str, message: str, *, torn: bool) -> Ev
     """Make the event of data that is not JSON.
 
     An error may have any text as its data. So may an unknown event, unless its block is torn (the blank line at its end
-    is missing) or its data starts with "{" or `[DONE]`: then it may be a damaged envelope or a damaged `done`. Any
-    other event is undecodable.
+    is missing) or its data starts with "{" or `[DONE]`: then it may be a damaged envelope or a damaged `done`. Nor is
+    an HTML page an event: a gateway put it in the place of one. Any other event is undecodable.
     """
     if row.kind == "error":
         return Event("error", name, text)
-    if row.kind == "unknown" and not torn and not text.lstrip().startswith(("{", DONE)):
+    is_page = text.lstrip()[:1] == "<" and describe(text) == HTML
+    if row.kind == "unknown" and not torn and not is_page and not text.lstrip().startswith(("{", DONE)):
         return Event("unknown", name)
     if row.kind == "done" or text.startswith(DONE):
         message = f"expected the data {DONE}, got other data"
+    elif is_page:
+        message = f"expected JSON text, got {HTML}"
     return Event("undecodable", name, message=message)
 
 

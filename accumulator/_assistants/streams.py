@@ -253,7 +253,11 @@ def _final_run_steps(accumulator: Accumulator, reading: Reading[Update]) -> list
     """
     error: TruncatedError | RunError
     if reading.truncated:
-        error = TruncatedError("expected the stream to end in done, an error or a final status, it was cut before")
+        message = "expected the stream to end in done, an error or a final status, it was cut before"
+        last = accumulator.problems[-1:]
+        if last and last[0].kind == "undecodable" and last[0].event_number == reading.event_number:
+            message += f"; its last event: {last[0].message}"
+        error = TruncatedError(message)
     elif (json := reading.body.error) is not None:
         message = printable(str(json.get("message"))[:_LONGEST_MESSAGE])
         error = RunError(f"expected the run to end, got an error: {message}", ErrorObject.wrap(json))

@@ -278,7 +278,8 @@ class Problem(Struct, frozen=True, gc=False):
         path: the JSON path of the place in the payload, such as `$.delta.step_details.tool_calls[0].index`. The payload
             is the data of the event or, if the data is an envelope `{"event": ..., "data": ...}`, its `data`.
         raw: the text of the value concerned. For `conflict` and `late` this value was left out of the snapshot; for
-            `undecodable` and `shape` this is the whole payload, which was left out. For `index` it is the whole entry.
+            `undecodable` and `shape` this is the whole payload, which was left out, or the first 2,048 bytes of what
+            came in the place of events. For `index` it is the whole entry.
             For `contradiction` it is the folded value that the ending replaced, or the folded entry that the ending
             lacks.
         message: what was expected and what the event has, without text from the payload except names and types.

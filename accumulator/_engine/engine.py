@@ -27,6 +27,7 @@ from accumulator._errors import LimitError
 from accumulator._fold.changes import TextGrowth
 from accumulator._fold.nodes import size_of
 from accumulator._fold.policy import WrongShape
+from accumulator._formats import describe
 from accumulator._json import (
     MAX_DEPTH,
     Json,
@@ -295,6 +296,12 @@ class Engine(Generic[U]):
         self.count += 1
         self.reported = None
         return self._report_undecodable(text_of(rest), "expected a whole event, got the beginning of one")
+
+    def report_foreign(self, text: bytes) -> U:
+        """Report text that came in the place of the events of a body, or its beginning."""
+        self.count += 1
+        self.reported = None
+        return self._report_undecodable(text_of(text), f"expected server-sent events, got {describe(text)}")
 
     def count_too_large(self, error: LimitError) -> LimitError:
         """Count an event that was too large, and return its error with the event's number in the message."""

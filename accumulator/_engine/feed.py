@@ -10,8 +10,9 @@ from accumulator._engine.engine import Engine, name_of
 from accumulator._engine.fast_path import TextTemplate
 from accumulator._engine.protocol import U
 from accumulator._errors import LimitError, MergeError, attach
+from accumulator._formats import PLAIN_TEXT, describe
 from accumulator._json import text_of
-from accumulator._sse import DEFAULT_NAME, Frame, Item, SSEParser
+from accumulator._sse import DEFAULT_NAME, FOREIGN_SIZE, Frame, Item, SSEParser, may_have_field
 
 
 class Feed(Generic[U]):
@@ -49,6 +50,11 @@ class Feed(Generic[U]):
     def finished(self) -> bool:
         """Whether the current body has ended, and no event of the next one was applied."""
         return self.body.ended
+
+    @property
+    def event_number(self) -> int:
+        """The number of events in all bodies so far."""
+        return self._engine.count
 
     @property
     def outcome(self) -> str | None:
@@ -217,12 +223,12 @@ class Feed(Generic[U]):
 
     def _end(self, *, broken: bool) -> list[U]:
         updates: list[U] = []
-        rest = self.parser.rest()
+        foreign, rest = self.parser.foreign, self.parser.rest()
         try:
             for frame in self._split_done(rest) if isinstance(rest, tuple) else ():
                 updates += self._raise_if_strict(self._apply(frame, torn=True))
-            if isinstance(rest, bytes):  # reported without `_begin`: behind `done`, half a block starts no body
-                updates += self._raise_if_strict([self._engine.report_torn(rest)])
+            if not isinstance(rest, tuple) and (problems := self._report_rest(foreign, rest or b"")):
+                updates += self._raise_if_strict(problems)
         except (MergeError, LimitError) as error:
             attach(error, updates)
             raise
@@ -231,6 +237,26 @@ class Feed(Generic[U]):
             self.body.broken = broken
             updates.append(self._engine.end_body(self.body))
         return updates
+
+    def _report_rest(self, foreign: bytes, rest: bytes) -> list[U]:
+        """Report what is no event at the end of the source: at most one problem.
+
+        The problem begins no body: behind `done`, neither half a block nor a page does. Foreign blocks are a problem
+        only in the place of events. In a body with events they mean nothing, as in the standard; nor do they behind its
+        end if they may be unknown fields.
+
+        Args:
+            foreign: the foreign blocks since the last event.
+            rest: the last block, if it is neither ended nor an event.
+
+        """
+        has_events = self.body.began and not self.body.ended
+        if rest and (has_events or (not foreign and may_have_field(rest))):
+            return [self._engine.report_torn(rest)]
+        text = b"\n\n".join(filter(None, (foreign, rest)))[:FOREIGN_SIZE]
+        if has_events or not text or (self.body.ended and not rest and describe(text) == PLAIN_TEXT):
+            return []
+        return [self._engine.report_foreign(text)]
 
     def abandon(self) -> None:
         """End the source because nobody reads on: drop what waits, and end a body that is open, without updates."""

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 ProblemKind: TypeAlias = Literal["undecodable", "shape", "index", "conflict", "contradiction", "late"]
 """What may be wrong with an event.
 
-undecodable: the data is no JSON, the last block was cut before its data, or `done` has other data than `[DONE]`.
+undecodable: the data is no JSON, the last block was cut before its data, `done` has other data than `[DONE]`, or
+    something else came in the place of a body's events, such as a JSON error or a page of HTML.
 shape: a value has another JSON type than the fold needs there, or an id is empty.
 index: an entry of a list has no usable `index`.
 conflict: a field that keeps its first value, such as `id`, `name` or `type`, got another one.

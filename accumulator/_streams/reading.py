@@ -116,6 +116,11 @@ class Reading(Generic[U]):
         return self._feed.body
 
     @property
+    def event_number(self) -> int:
+        """The number of events in all bodies so far."""
+        return self._feed.event_number
+
+    @property
     def wants_read(self) -> bool:
         """Whether the loop has to read the source."""
         return self._phase is Phase.READING
