@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import importlib
 import io
 import json
@@ -22,6 +23,7 @@ import accumulator
 from accumulator import Problem
 from accumulator._cli.main import commands, run
 from tests import bodies
+from tests.conftest import real_recordings
 
 if TYPE_CHECKING:
     import click
@@ -165,7 +167,8 @@ def test_a_problem_is_told_with_its_place(tmp_path: Path) -> None:
 def test_a_problem_without_a_step_names_none() -> None:
     result = cli("replay", "-", stdin=BAD + bodies.DONE)
     assert result.err.startswith(f"-: {BAD_LINE}")
-    assert (0, b"") == (result.status, result.out)
+    # 0 before: a `done` counted as an event that is known, so chunks of other APIs passed for a run without steps.
+    assert (2, b"") == (result.status, result.out)
 
 
 def test_the_outcome_of_an_error_comes_with_what_the_server_said() -> None:
@@ -189,6 +192,21 @@ def test_the_outcome_of_an_error_comes_with_what_the_server_said() -> None:
 def test_the_exit_status_is_the_outcomes(status: str, expected: int) -> None:
     result = cli("replay", "-", stdin=bodies.event(f"thread.run.{status}", bodies.run(status)) + bodies.DONE)
     assert (expected, b"", f"-: outcome {status}, 0 run steps\n") == result
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ({"error": {"code": "server_error", "message": "Sorry."}}, "server_error: Sorry."),
+        ({"error": "RateLimited", "message": "Slow down.", "code": 429}, "429: Slow down."),
+        ({"message": "Sorry.", "code": None}, "Sorry."),
+        ({"e": "Timeout."}, '{"e":"Timeout."}'),
+        ("Out of memory.", "Out of memory."),
+    ],
+)
+def test_the_code_of_an_error_is_told_with_its_message(error: object, told: str) -> None:
+    result = cli("replay", "-", stdin=bodies.event("error", error))
+    assert (1, f"-: outcome error, 0 run steps: {told}\n") == (result.status, result.err)
 
 
 def test_a_step_without_a_run_has_a_null_run_id() -> None:
@@ -227,25 +245,114 @@ def test_the_exit_status_is_the_highest(tmp_path: Path) -> None:
     ]
 
 
+UTF_16 = b"\xff\xfe" + "event: done\n".encode("utf-16-le")
+CHAT = b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","choices":[]}\n\n'
+IN_STRING = b'data: "{\\"object\\":\\"thread.run\\"}"\n\n'
+
+
+# The line had one wording before; it says now how many events came, their names, and what the file looks like.
 @pytest.mark.parametrize(
-    "content",
+    ("content", "came"),
     [
-        pytest.param(b"", id="nothing"),
-        pytest.param(b"\n\r\n\r: only a comment\n\n", id="no data"),
-        pytest.param(bytes(range(256)) * 64, id="binary"),
-        pytest.param(b'{"error": {"message": "no stream"}}\n', id="JSON"),
-        pytest.param(b"\xff\xfe" + "event: done\n".encode("utf-16-le"), id="UTF-16"),
-        pytest.param(b"data: {\n\n" * 3, id="only what cannot be decoded"),
+        pytest.param(b"", "none", id="nothing"),
+        pytest.param(b"\n\r\n\r: only a comment\n\n", "none", id="no data"),
+        pytest.param(bytes(range(256)) * 64, "1 event, none of them known: it looks like binary data", id="binary"),
+        pytest.param(
+            b'{"error": {"message": "no stream"}}\n',
+            "1 event, none of them known: it looks like a JSON object with an error",
+            id="JSON",
+        ),
+        pytest.param(
+            UTF_16,
+            "1 event, none of them known: it looks like UTF-16 text (PowerShell's > writes it)",
+            id="UTF-16",
+        ),
+        pytest.param(b"data: {\n\n" * 3, "3 events, none of them known", id="only what cannot be decoded"),
+        pytest.param(BAD + bodies.DONE, "2 events, none of them known", id="only what cannot be decoded, and done"),
+        pytest.param(
+            CHAT * 4 + b"data: [DONE]\n\n",
+            "5 events, none of them known (named message): it looks like chat completion chunks",
+            id="chat completion chunks",
+        ),
+        pytest.param(
+            b"event: thread.run.created\ndata: {\n" + b'  "id": "run_1"\n}\n\n',
+            "1 event, none of them known: it looks like JSON printed over several lines",
+            id="JSON over several lines",
+        ),
+        pytest.param(
+            b"event: thread.run.created\n" + IN_STRING + bodies.DONE,
+            "2 events, none of them known: it looks like JSON inside a JSON string",
+            id="JSON in a JSON string",
+        ),
+        pytest.param(
+            b'event: thread.run.created\n\ndata: {"id":"run_1"}\n\n',
+            "1 event, none of them known (named message): it looks like events with a blank line between "
+            "`event:` and `data:`",
+            id="blank lines",
+        ),
+        pytest.param(
+            b"".join(b"event: %s\ndata: 1\n\n" % name for name in (b"a\x1b", b"b" * 300, b"a\x1b", b"c", b"d")),
+            f"5 events, none of them known (named a\\u001b, {'b' * 200}..., c)",
+            id="names",
+        ),
     ],
 )
-def test_a_file_without_an_event_is_unusable(tmp_path: Path, content: bytes) -> None:
+def test_a_file_without_a_known_event_is_unusable(tmp_path: Path, content: bytes, came: str) -> None:
     file = recorded(tmp_path, content)
     result = cli("replay", file)
     *problems, verdict, outcome = result.err.splitlines()
     assert (2, b"") == (result.status, result.out)
-    assert f"{file}: expected server-sent events, got none that can be decoded" == verdict
-    assert f"{file}: outcome truncated, 0 run steps" == outcome
-    assert [] == [problem for problem in problems if ": undecodable at $: " not in problem]
+    assert f"{file}: expected events of a run, got {came}" == verdict
+    assert f"{file}: outcome {'unknown' if b'[DONE]' in content else 'truncated'}, 0 run steps" == outcome
+    assert [] == [line for line in problems if ": undecodable at $: " not in line and ": shape at $: " not in line]
+
+
+def test_what_cannot_be_decoded_is_quoted() -> None:
+    _, _, told = cli("replay", "-", stdin=b'{"error":\n"No \x1b[31m assistant."}\n\n' + b"x" * 300)
+    assert told.startswith(
+        "-: event 1: undecodable at $: expected server-sent events, got a JSON object with an error: "
+        '{"error":\\u000a"No \\u001b[31m assistant."}\\u000a\\u000axxx'
+    )
+    assert len(told.splitlines()[0]) < 1_500
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (bodies.DONE, 0),
+        (bodies.event("thread.created", {"id": "thread_1"}), 1),
+        (bodies.event("error", {"message": "x"}), 1),
+        (CHAT + bodies.SECOND, 0),
+        (BAD + bodies.SECOND, 0),
+        (b"event: thread.run.step.delta\ndata: {}\n\n" + bodies.DONE, 0),
+    ],
+)
+def test_a_file_with_a_known_event_or_done_alone_is_usable(content: bytes, status: int) -> None:
+    result = cli("replay", "-", stdin=content)
+    assert (status, False) == (result.status, "expected events of a run" in result.err)
+
+
+def test_a_real_file_in_another_format_is_unusable_and_named(tmp_path: Path) -> None:
+    recordings = real_recordings()
+    folder = None if recordings is None else recordings.parent / "formats"
+    if folder is None or not folder.is_dir():
+        pytest.skip("no files in other formats here: set ACCUMULATOR_RECORDINGS to a folder beside theirs")
+    named = {
+        folder / "made_betamax" / "gz.json": "a VCR cassette",
+        folder / "made_mitmproxy" / "streamed.har": "a HAR file",
+        folder / "made_nock" / "assistants.json": "a recording of nock",
+        folder / "made_openai_node" / "toReadableStream.ndjson": "JSON lines",
+        folder / "made_vcrpy" / "httpx_gz.yaml": "a VCR cassette",
+        folder / "openai_php" / "ThreadRunStreamResponseFixture.txt": "events without a blank line between them",
+        folder / "openai_dotnet_session" / "StreamingToolCall.json": "a session record of the Azure test proxy",
+        recorded(tmp_path, gzip.compress(bodies.SECOND)): "gzip data",
+    }
+    for file, expected in named.items():
+        result = cli("replay", file)
+        assert (2, b"") == (result.status, result.out)
+        assert f"{file}: expected events of a run, got 1 event, none of them known: it looks like {expected}\n" in (
+            result.err
+        )
 
 
 def test_an_event_over_the_limit_is_left_out_and_the_rest_folded(tmp_path: Path) -> None:
@@ -716,6 +823,9 @@ def test_without_click_it_says_what_to_install() -> None:
         ),
         ({"status": "incomplete", "incomplete_details": {"reason": "max_completion_tokens"}}, "max_completion_tokens"),
         ({"status": "failed", "last_error": "text"}, ""),
+        ({"status": "expired", "last_error": {"code": "run_expired", "message": "Late."}}, "run_expired: Late."),
+        ({"status": "cancelled", "incomplete_details": {"reason": "max_prompt_tokens"}}, "max_prompt_tokens"),
+        ({"status": "cancelled"}, ""),
         ({"status": "completed", "last_error": {"code": "c"}}, ""),
     ],
 )

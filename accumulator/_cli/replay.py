@@ -5,18 +5,39 @@ from __future__ import annotations
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, cast
 
-from accumulator import Accumulator, BodyEnded, LimitError, Problem, RunStream, TruncatedError, accumulate
+from accumulator import (
+    Accumulator,
+    BodyEnded,
+    LimitError,
+    Problem,
+    RunStream,
+    TruncatedError,
+    UnknownEvent,
+    Update,
+    accumulate,
+)
 from accumulator._cli.output import closed_stream_error, flush, print_json, print_to_stderr
+from accumulator._formats import BEGINNING_SIZE, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from io import BufferedReader
 
 UNUSABLE = 2
 """The exit status for an input, an argument or an output that cannot be used."""
 
 _GOOD_OUTCOMES = frozenset({"completed", "requires_action", "unknown"})
 
+_READ_SIZE = 65_536
+"""How many bytes one read asks for: the usual capacity of a pipe. A read returns what is there."""
+
 _LONGEST_PIECE = 200
 """How many characters of an id, a path or a message are printed. Uncut, each could be as long as a whole event."""
+
+_SHOWN_NAMES = 3
+"""How many names of unknown events are printed."""
 
 SUMMARY = "Print the final run steps of recorded event streams."
 
@@ -33,7 +54,8 @@ of a FILE, standard output gets one line with a JSON object for each run step, i
 "outcome" is that of the last body in the FILE: completed, requires_action, incomplete, failed, cancelled, expired,
 error (an error event arrived), truncated (the body was cut) or unknown (done arrived without a final status). Standard
 error gets a line for each problem, each event that is too large and each failed read, as soon as it is found, and at
-the end of each opened FILE a line with the outcome and the server's error message.
+the end of each opened FILE a line with the outcome and the server's error or reason. If no event of a FILE is known, a
+line before it says how many events came, the first of their names, and what the FILE looks like.
 
 Each FILE is one run, of one body or more: the tool outputs start the next body. To join the bodies of two files:
 
@@ -45,8 +67,8 @@ The exit status is the highest of all FILEs. A FILE that cannot be used does not
 \b
   0  the outcome is completed, requires_action or unknown
   1  any other outcome
-  2  the FILE cannot be read, has no event that can be decoded, or has an
-     event larger than 32 MiB (which is left out; the rest is folded);
+  2  the FILE cannot be read, has no event that is known, or has an event
+     larger than 32 MiB (which is left out; the rest is folded);
      or an argument is wrong, or an output cannot be written
 """
 )
@@ -64,8 +86,11 @@ def _replay_file(name: str) -> int:
         print_to_stderr(f"{name}: expected a readable file: {error.strerror or error}")
         return UNUSABLE
     accumulator = Accumulator()
+    beginning = bytearray()
     with opened as file:
-        usable = _read_to_end(name, accumulate(file, into=accumulator))
+        counts, failed = _read_to_end(name, accumulate(_chunks(file, beginning), into=accumulator))
+    if not failed and (failed := counts.nothing_known):
+        print_to_stderr(f"{name}: {counts.verdict(bytes(beginning))}")
     outcome, steps = accumulator.outcome, accumulator.run_steps()
     for step in steps:
         print_json({"file": name, "run_id": step.run_id, "outcome": outcome, "step": step.to_dict()})
@@ -73,60 +98,102 @@ def _replay_file(name: str) -> int:
     reason = _reason(accumulator)
     count = f"{len(steps)} run step{'' if len(steps) == 1 else 's'}"
     print_to_stderr(f"{name}: outcome {outcome}, {count}{': ' if reason else ''}{_cut(reason)}")
-    if not usable:
+    if failed:
         return UNUSABLE
     return 0 if outcome in _GOOD_OUTCOMES else 1
 
 
 def _reason(accumulator: Accumulator) -> str:
-    """Return why a run ended as it did: the message of an error event, or the error or reason that the run has."""
-    if accumulator.error is not None:
-        return str(accumulator.error.message)
+    """Return why a run ended as it did: code and message of its error, and the reason that it is incomplete."""
+    error: object = accumulator.error
+    details: object = None
     run = accumulator.current_run
-    if run is None or accumulator.outcome not in {"failed", "incomplete"}:
-        return ""
-    error, details = run.last_error, run.incomplete_details
+    if error is None and run is not None and accumulator.outcome not in _GOOD_OUTCOMES:
+        error, details = run.last_error, run.incomplete_details
     told = [getattr(error, "code", None), getattr(error, "message", None), getattr(details, "reason", None)]
     return ": ".join(str(each) for each in told if each)
 
 
-def _open(name: str) -> AbstractContextManager[BinaryIO]:
+def _open(name: str) -> AbstractContextManager[BufferedReader]:
     if name != "-":
         return Path(name).open("rb")
     if sys.stdin is None:
         raise closed_stream_error()
-    return nullcontext(sys.stdin.buffer)
+    return nullcontext(cast("BufferedReader", sys.stdin.buffer))
 
 
-def _read_to_end(name: str, stream: RunStream) -> bool:
-    """Read a stream to its end and print each problem and error. Return whether the whole stream could be used."""
-    usable = True
-    events = undecodable = 0
+def _chunks(file: BufferedReader, beginning: bytearray) -> Iterator[bytes]:
+    """Yield the bytes of a file as they arrive, and put the first into `beginning`."""
+    while chunk := file.read1(_READ_SIZE):
+        beginning += chunk[: BEGINNING_SIZE - len(beginning)]
+        yield chunk
+
+
+class _Counts:
+    """How many events of a file there are, and how many of them are known.
+
+    An event is known if it is about a run, what belongs to it, or an error. `done` alone is neither known nor unknown,
+    because all servers send it.
+    """
+
+    def __init__(self) -> None:
+        self._events = 0
+        self._known = False
+        self._unusable = 0
+        self._names: dict[str, None] = {}
+
+    def add(self, update: Update) -> None:
+        """Count an update."""
+        self._events = update.event_number
+        match update:
+            case BodyEnded():
+                pass
+            case UnknownEvent(event=name) if not name.startswith("thread."):
+                self._unusable += 1
+                if len(self._names) < _SHOWN_NAMES:
+                    self._names[name] = None
+            case Problem(kind="undecodable") | Problem(kind="shape", path="$"):
+                self._unusable += 1
+            case _:
+                self._known = True
+
+    @property
+    def nothing_known(self) -> bool:
+        """Whether no event is known. A file with `done` alone is the recording of a body without events."""
+        return not self._known and (self._unusable > 0 or self._events == 0)
+
+    def verdict(self, beginning: bytes) -> str:
+        """Return what to say of a file in which nothing is known."""
+        count = f"{self._events} event{'' if self._events == 1 else 's'}, none of them known"
+        names = ", ".join(map(_cut, self._names))
+        format_ = describe(beginning)
+        return (
+            f"expected events of a run, got {count if self._events else 'none'}"
+            f"{f' (named {names})' if names else ''}{f': it looks like {format_}' if format_ else ''}"
+        )
+
+
+def _read_to_end(name: str, stream: RunStream) -> tuple[_Counts, bool]:
+    """Read a stream to its end and print each problem and error. Return what came, and whether there was an error."""
+    counts, failed = _Counts(), False
     while True:
         try:
             for update in stream:
-                match update:
-                    case Problem():
-                        undecodable += update.kind == "undecodable"
-                        print_to_stderr(f"{name}: {_problem_line(update)}")
-                    case BodyEnded():
-                        events = update.event_number
-                    case _:
-                        pass
+                counts.add(update)
+                if isinstance(update, Problem):
+                    print_to_stderr(f"{name}: {_problem_line(update)}")
             break
         except (LimitError, TruncatedError) as error:  # a stream goes on after a `LimitError`
-            usable = False
+            failed = True
             print_to_stderr(f"{name}: {error}")
-    if usable and events == undecodable:
-        usable = False
-        print_to_stderr(f"{name}: expected server-sent events, got none that can be decoded")
-    return usable
+    return counts, failed
 
 
 def _problem_line(problem: Problem) -> str:
     owner = problem.step_id or problem.message_id
     place = "" if owner is None else f", {_cut(owner)}"
-    return f"event {problem.event_number}{place}: {problem.kind} at {_cut(problem.path)}: {_cut(problem.message)}"
+    text = f": {_cut(problem.raw)}" if problem.kind == "undecodable" else ""
+    return f"event {problem.event_number}{place}: {problem.kind} at {_cut(problem.path)}: {_cut(problem.message)}{text}"
 
 
 def _cut(text: str) -> str:
