@@ -9,6 +9,9 @@ AccumulatorError
 ├── ResponseError      an HTTP response is no event stream
 └── CheckpointError    `Accumulator.from_bytes` got no checkpoint, or one of a version that it does not read
 
+The text of an error shows what a server sent, such as ids, keys and messages, with control and format characters
+escaped: it cannot move a terminal's cursor or begin a line in a log. Attributes hold what was sent.
+
 Misuse by the caller raises `TypeError`, `ValueError` or `RuntimeError` instead. All exceptions can be pickled. A pickle
 leaves out the accumulator.
 """
@@ -16,6 +19,8 @@ leaves out the accumulator.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
+
+from accumulator._json import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +47,10 @@ class AccumulatorError(Exception):
         self.updates: Sequence[Update] = ()
         self.accumulator: Accumulator | None = None
 
+    def __str__(self) -> str:
+        """Return the message, printable."""
+        return printable(super().__str__())
+
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle the class, the message and the attributes, independent of the constructor of a subclass."""
         cls = type(self)
@@ -54,6 +63,11 @@ def attach(error: AccumulatorError, updates: Sequence[object], accumulator: obje
         error.updates = [*cast("Sequence[Update]", updates), *error.updates]
     if accumulator is not None:
         error.accumulator = cast("Accumulator", accumulator)
+
+
+def note_failure(error: BaseException, what: str, failure: Exception) -> None:
+    """Add a note to an error: what failed after it, and how. The note is printable, even if the `repr` is not."""
+    error.add_note(printable(f"{what}: {failure!r}"))
 
 
 class DecodeError(AccumulatorError):

@@ -85,9 +85,9 @@ def has_stack(levels: int) -> bool:
 def render_path(keys: Iterable[str | int]) -> str:
     """Return keys and positions, from the root on, as a JSONPath (RFC 9535): `$.step_details.tool_calls[2].type`.
 
-    A long key is cut at its end, a long path in its middle.
+    A long key is cut at its end, a long path in its middle. In a key, characters that are not printable are escaped.
     """
-    text = "$" + "".join(map(_render_key, keys))
+    text = printable("$" + "".join(map(_render_key, keys)))
     half = _LONGEST_PATH // 2
     return text if len(text) <= _LONGEST_PATH else f"{text[:half]}...{text[-half:]}"
 

@@ -368,6 +368,18 @@ def test_an_event_over_the_limit_is_left_out_and_the_rest_folded(tmp_path: Path)
     assert result.status == 2
 
 
+def test_a_file_that_is_one_event_over_the_limit_is_named(tmp_path: Path) -> None:
+    file = recorded(tmp_path, b'{"log": {"entries": [' + b" " * (33 << 20) + b"]}}")
+    result = cli("replay", file)
+    limit, *others = result.err.splitlines()
+    assert limit.startswith(f"{file}: event 1: expected events of at most ")
+    assert [
+        f"{file}: expected events of a run, got 1 event, none of them known: it looks like a HAR file",
+        f"{file}: outcome truncated, 0 run steps",
+    ] == others
+    assert (2, b"") == (result.status, result.out)
+
+
 @POSIX
 def test_an_input_that_breaks_while_it_is_read_is_unusable(tmp_path: Path) -> None:
     result = shell(f"exec \"$@\" 0> '{tmp_path}/write only'", "replay", "-")

@@ -22,7 +22,8 @@ PACKAGE = ROOT / "accumulator"
 # The layers, the lowest first. A part is a module or a package directly in `accumulator`. A module may import the parts
 # of lower layers and the other modules of its own part, but no other part of its own layer. No imports form a cycle.
 LAYERS = (
-    {"_json", "_errors"},
+    {"_json"},
+    {"_errors"},  # above `_json`, whose `printable` the text of an error is
     {"_sse", "_partial_json", "_formats"},
     {"_model"},
     {"_fold"},

@@ -88,8 +88,8 @@ def _replay_file(name: str) -> int:
     accumulator = Accumulator()
     beginning = bytearray()
     with opened as file:
-        counts, failed = _read_to_end(name, accumulate(_chunks(file, beginning), into=accumulator))
-    if not failed and (failed := counts.nothing_known):
+        counts = _read_to_end(name, accumulate(_chunks(file, beginning), into=accumulator))
+    if counts.nothing_known:
         print_to_stderr(f"{name}: {counts.verdict(bytes(beginning))}")
     outcome, steps = accumulator.outcome, accumulator.run_steps()
     for step in steps:
@@ -98,7 +98,7 @@ def _replay_file(name: str) -> int:
     reason = _reason(accumulator)
     count = f"{len(steps)} run step{'' if len(steps) == 1 else 's'}"
     print_to_stderr(f"{name}: outcome {outcome}, {count}{': ' if reason else ''}{_cut(reason)}")
-    if failed:
+    if counts.broken or counts.too_large or counts.nothing_known:
         return UNUSABLE
     return 0 if outcome in _GOOD_OUTCOMES else 1
 
@@ -132,11 +132,18 @@ def _chunks(file: BufferedReader, beginning: bytearray) -> Iterator[bytes]:
 class _Counts:
     """How many events of a file there are, and how many of them are known.
 
-    An event is known if it is about a run, what belongs to it, or an error. `done` alone is neither known nor unknown,
-    because all servers send it.
+    An event is known if it is folded, is an error, or has a name of the API. `done` is neither known nor unknown,
+    because servers of other APIs send it too.
+
+    Attributes:
+        broken: whether the file could not be read to its end.
+        too_large: the number of events that were too large.
+
     """
 
     def __init__(self) -> None:
+        self.broken = False
+        self.too_large = 0
         self._events = 0
         self._known = False
         self._unusable = 0
@@ -159,8 +166,8 @@ class _Counts:
 
     @property
     def nothing_known(self) -> bool:
-        """Whether no event is known. A file with `done` alone is the recording of a body without events."""
-        return not self._known and (self._unusable > 0 or self._events == 0)
+        """Whether no event of a file that could be read is known. In a file with `done` alone nothing is unknown."""
+        return not (self.broken or self._known) and (self._unusable + self.too_large > 0 or self._events == 0)
 
     def verdict(self, beginning: bytes) -> str:
         """Return what to say of a file in which nothing is known."""
@@ -173,9 +180,9 @@ class _Counts:
         )
 
 
-def _read_to_end(name: str, stream: RunStream) -> tuple[_Counts, bool]:
-    """Read a stream to its end and print each problem and error. Return what came, and whether there was an error."""
-    counts, failed = _Counts(), False
+def _read_to_end(name: str, stream: RunStream) -> _Counts:
+    """Read a stream to its end and print each problem and error. Return what came."""
+    counts = _Counts()
     while True:
         try:
             for update in stream:
@@ -183,10 +190,13 @@ def _read_to_end(name: str, stream: RunStream) -> tuple[_Counts, bool]:
                 if isinstance(update, Problem):
                     print_to_stderr(f"{name}: {_problem_line(update)}")
             break
-        except (LimitError, TruncatedError) as error:  # a stream goes on after a `LimitError`
-            failed = True
+        except (LimitError, TruncatedError) as error:
+            if isinstance(error, LimitError):  # the stream goes on
+                counts.too_large += 1
+            else:
+                counts.broken = True
             print_to_stderr(f"{name}: {error}")
-    return counts, failed
+    return counts
 
 
 def _problem_line(problem: Problem) -> str:

@@ -41,6 +41,7 @@ from accumulator._json import (
     json_type,
     parse_json,
     path_keys,
+    printable,
     render_path,
     text_of,
 )
@@ -266,7 +267,7 @@ class Engine(Generic[U]):
     # Problems.
 
     def _report(self, report: Report[U]) -> U:
-        problem = self.protocol.problem(report)
+        problem = self.protocol.problem(report._replace(message=printable(report.message)))
         self.problem_count += 1
         texts = (report.kind, report.path, report.raw, report.message, report.id or "")
         size = PROBLEM_SIZE + sum(map(len, texts))

@@ -32,7 +32,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from accumulator._engine.body import TRUNCATED, Body, BodyEnded
-from accumulator._errors import AccumulatorError, ResponseError, TruncatedError, attach
+from accumulator._errors import AccumulatorError, ResponseError, TruncatedError, attach, note_failure
 from accumulator._streams.sources import read_item
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ class Reading(Generic[U]):
         error propagate. Then the phase does not change, and the error is raised again.
         """
         if self._broken_off and self._error is not None and error is not self._error:
-            self._error.add_note(f"the handler failed at the end of the body too: {error!r}")
+            note_failure(self._error, "the handler failed at the end of the body too", error)
         elif error is not self._error:
             self._break_off(error)
         self._pending_error = self._error

@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 
+from accumulator._errors import note_failure
 from accumulator._streams.hooks import Callback, acall, call
 from accumulator._streams.reading import Reading
 from accumulator._streams.timed_reads import NOT_YET, TimedReads
@@ -23,7 +24,7 @@ A = TypeVar("A")
 """A `BaseAccumulator[U]`. It has no bound, because a bound must not name another type variable."""
 U = TypeVar("U")
 
-_CLOSING_FAILED = "closing the source failed too: {0!r}"
+_CLOSING_FAILED = "closing the source failed too"
 
 
 class Closing(ABC):
@@ -47,7 +48,7 @@ class Closing(ABC):
         except Exception as error:
             if exc is None:
                 raise
-            exc.add_note(_CLOSING_FAILED.format(error))
+            note_failure(exc, _CLOSING_FAILED, error)
 
 
 class AsyncClosing(ABC):
@@ -68,7 +69,7 @@ class AsyncClosing(ABC):
         except Exception as error:
             if exc is None:
                 raise
-            exc.add_note(_CLOSING_FAILED.format(error))
+            note_failure(exc, _CLOSING_FAILED, error)
 
 
 class UpdateStream(Closing, Generic[A, U]):
