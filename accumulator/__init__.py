@@ -21,148 +21,144 @@ The modules are private. A module imports only from modules above it, apart from
 
 from __future__ import annotations
 
-from collections.abc import Sequence as _Sequence  # noqa: F401  # pyright: ignore[reportUnusedImport] - as `_PlainDict`
-from typing import TYPE_CHECKING
-
-from accumulator._assistants.accumulator import Accumulator
-from accumulator._assistants.handler import Handler
-from accumulator._assistants.messages import (
-    Annotation,
-    AnnotationDelta,
-    FileCitation,
-    FileCitationAnnotation,
-    FileCitationDeltaAnnotation,
-    FilePath,
-    FilePathAnnotation,
-    FilePathDeltaAnnotation,
-    ImageFile,
-    ImageFileContentBlock,
-    ImageFileDeltaBlock,
-    ImageURL,
-    ImageURLContentBlock,
-    ImageURLDeltaBlock,
-    Message,
-    MessageContent,
-    MessageContentDelta,
-    MessageDelta,
-    MessageDeltaEvent,
-    MessageIncompleteDetails,
-    OtherAnnotation,
-    OtherContentBlock,
-    OtherDeltaAnnotation,
-    OtherDeltaBlock,
-    RefusalContentBlock,
-    RefusalDeltaBlock,
-    Text,
-    TextContentBlock,
-    TextDelta,
-    TextDeltaBlock,
-    URLCitation,
-    URLCitationAnnotation,
-    URLCitationDeltaAnnotation,
-)
-from accumulator._assistants.run_steps import (
-    CodeInterpreter,
-    CodeInterpreterDelta,
-    CodeInterpreterImage,
-    CodeInterpreterImageOutput,
-    CodeInterpreterLogOutput,
-    CodeInterpreterLogs,
-    CodeInterpreterOutput,
-    CodeInterpreterOutputDelta,
-    CodeInterpreterOutputImage,
-    CodeInterpreterToolCall,
-    CodeInterpreterToolCallDelta,
-    FileSearch,
-    FileSearchRankingOptions,
-    FileSearchResult,
-    FileSearchResultContent,
-    FileSearchToolCall,
-    FileSearchToolCallDelta,
-    Function,
-    FunctionToolCall,
-    FunctionToolCallDelta,
-    LastError,
-    MessageCreation,
-    MessageCreationStepDetails,
-    OtherOutput,
-    OtherOutputDelta,
-    OtherStepDetails,
-    OtherStepDetailsDelta,
-    OtherToolCall,
-    OtherToolCallDelta,
-    RunStep,
-    RunStepDelta,
-    RunStepDeltaEvent,
-    RunStepDeltaMessageDelta,
-    RunStepInclude,
-    StepDetails,
-    StepDetailsDelta,
-    ToolCall,
-    ToolCallDeltaEntry,
-    ToolCallDeltaObject,
-    ToolCallsStepDetails,
-    Usage,
-)
-from accumulator._assistants.runs import (
-    ErrorObject,
-    RequiredAction,
-    RequiredMCPToolCall,
-    RequiredToolCall,
-    Run,
-    RunIncompleteDetails,
-    SubmitToolApproval,
-    SubmitToolOutputs,
-)
-from accumulator._assistants.streams import (
-    AsyncRunStream,
-    AsyncTap,
-    RunStream,
-    Tap,
-    aaccumulate,
-    accumulate,
-    atap,
-    tap,
-)
-from accumulator._assistants.updates import (
-    ContentCreated,
-    ContentDelta,
-    ContentDone,
-    ErrorReceived,
-    MessageCreated,
-    MessageDone,
-    MessageUpdated,
-    Problem,
-    RequiresAction,
-    RunStepCreated,
-    RunStepDone,
-    RunStepUpdated,
-    RunUpdated,
-    ToolCallCreated,
-    ToolCallDelta,
-    ToolCallDone,
-    UnknownEvent,
-    Update,
-)
-from accumulator._engine.body import BodyEnded
-from accumulator._engine.limits import Limits
-from accumulator._errors import (
-    AccumulatorError,
-    CheckpointError,
-    DecodeError,
-    LimitError,
-    MergeError,
-    ResponseError,
-    RunError,
-    TruncatedError,
-)
-from accumulator._fold.changes import ProblemKind
-from accumulator._model import Field, ListField, Model
-from accumulator._model import PlainDict as _PlainDict  # noqa: F401  # pyright: ignore[reportUnusedImport] - type hints are looked up here
-from accumulator._sse import ServerSentEvent, SSEParser
-
+TYPE_CHECKING = False  # true for type checkers; `typing` would take longer to import than the rest of this module
 if TYPE_CHECKING:
+    from accumulator._assistants.accumulator import Accumulator
     from accumulator._assistants.connect import aconnect, connect
+    from accumulator._assistants.handler import Handler
+    from accumulator._assistants.messages import (
+        Annotation,
+        AnnotationDelta,
+        FileCitation,
+        FileCitationAnnotation,
+        FileCitationDeltaAnnotation,
+        FilePath,
+        FilePathAnnotation,
+        FilePathDeltaAnnotation,
+        ImageFile,
+        ImageFileContentBlock,
+        ImageFileDeltaBlock,
+        ImageURL,
+        ImageURLContentBlock,
+        ImageURLDeltaBlock,
+        Message,
+        MessageContent,
+        MessageContentDelta,
+        MessageDelta,
+        MessageDeltaEvent,
+        MessageIncompleteDetails,
+        OtherAnnotation,
+        OtherContentBlock,
+        OtherDeltaAnnotation,
+        OtherDeltaBlock,
+        RefusalContentBlock,
+        RefusalDeltaBlock,
+        Text,
+        TextContentBlock,
+        TextDelta,
+        TextDeltaBlock,
+        URLCitation,
+        URLCitationAnnotation,
+        URLCitationDeltaAnnotation,
+    )
+    from accumulator._assistants.run_steps import (
+        CodeInterpreter,
+        CodeInterpreterDelta,
+        CodeInterpreterImage,
+        CodeInterpreterImageOutput,
+        CodeInterpreterLogOutput,
+        CodeInterpreterLogs,
+        CodeInterpreterOutput,
+        CodeInterpreterOutputDelta,
+        CodeInterpreterOutputImage,
+        CodeInterpreterToolCall,
+        CodeInterpreterToolCallDelta,
+        FileSearch,
+        FileSearchRankingOptions,
+        FileSearchResult,
+        FileSearchResultContent,
+        FileSearchToolCall,
+        FileSearchToolCallDelta,
+        Function,
+        FunctionToolCall,
+        FunctionToolCallDelta,
+        LastError,
+        MessageCreation,
+        MessageCreationStepDetails,
+        OtherOutput,
+        OtherOutputDelta,
+        OtherStepDetails,
+        OtherStepDetailsDelta,
+        OtherToolCall,
+        OtherToolCallDelta,
+        RunStep,
+        RunStepDelta,
+        RunStepDeltaEvent,
+        RunStepDeltaMessageDelta,
+        RunStepInclude,
+        StepDetails,
+        StepDetailsDelta,
+        ToolCall,
+        ToolCallDeltaEntry,
+        ToolCallDeltaObject,
+        ToolCallsStepDetails,
+        Usage,
+    )
+    from accumulator._assistants.runs import (
+        ErrorObject,
+        RequiredAction,
+        RequiredMCPToolCall,
+        RequiredToolCall,
+        Run,
+        RunIncompleteDetails,
+        SubmitToolApproval,
+        SubmitToolOutputs,
+    )
+    from accumulator._assistants.streams import (
+        AsyncRunStream,
+        AsyncTap,
+        RunStream,
+        Tap,
+        aaccumulate,
+        accumulate,
+        atap,
+        tap,
+    )
+    from accumulator._assistants.updates import (
+        ContentCreated,
+        ContentDelta,
+        ContentDone,
+        ErrorReceived,
+        MessageCreated,
+        MessageDone,
+        MessageUpdated,
+        Problem,
+        RequiresAction,
+        RunStepCreated,
+        RunStepDone,
+        RunStepUpdated,
+        RunUpdated,
+        ToolCallCreated,
+        ToolCallDelta,
+        ToolCallDone,
+        UnknownEvent,
+        Update,
+    )
+    from accumulator._engine.body import BodyEnded
+    from accumulator._engine.limits import Limits
+    from accumulator._errors import (
+        AccumulatorError,
+        CheckpointError,
+        DecodeError,
+        LimitError,
+        MergeError,
+        ResponseError,
+        RunError,
+        TruncatedError,
+    )
+    from accumulator._fold.changes import ProblemKind
+    from accumulator._model import Field, ListField, Model
+    from accumulator._sse import ServerSentEvent, SSEParser
 
 __all__ = [
     "Accumulator",
@@ -296,25 +292,59 @@ __all__ = [
 ]
 
 
-def _publish(value: object) -> None:
-    """Set the module of a class or function to this one. Pickles name the module, and private modules may change."""
-    from types import FunctionType
+_MODULES = (
+    "accumulator._assistants.accumulator",
+    "accumulator._assistants.handler",
+    "accumulator._assistants.messages",
+    "accumulator._assistants.run_steps",
+    "accumulator._assistants.runs",
+    "accumulator._assistants.streams",
+    "accumulator._assistants.updates",
+    "accumulator._engine.body",
+    "accumulator._engine.limits",
+    "accumulator._errors",
+    "accumulator._fold.changes",
+    "accumulator._model",
+    "accumulator._sse",
+)
+"""The modules that define the public names, but for `connect` and `aconnect`."""
 
-    if isinstance(value, (type, FunctionType)):
-        value.__module__ = __name__
+_HINTED = ("_PlainDict", "_Sequence")
+"""Names in type hints of public classes, which are looked up here."""
 
 
 def __getattr__(name: str) -> object:
-    """Import `connect` and `aconnect` on first use, so that `import accumulator` does not import httpx."""
+    """Import the modules when a public name is first used; that of `connect`, when `connect` or `aconnect` is.
+
+    So `import accumulator` takes next to no time, and the command line handles Ctrl-C while the modules are imported.
+    """
     if name in {"aconnect", "connect"}:
-        from accumulator._assistants import connect as edge
+        _import_from("accumulator._assistants.connect", {"aconnect", "connect"})
+    elif name in __all__ or name in _HINTED:
+        for module in _MODULES:
+            _import_from(module, {*__all__, *_HINTED})
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
+    return globals()[name]
 
-        value: object = getattr(edge, name)
-        _publish(value)
+
+def _import_from(module: str, names: set[str]) -> None:
+    """Make those of the names that a module defines names of this one.
+
+    Classes and functions get this module as theirs: pickles name the module, and private modules may change.
+    """
+    from importlib import import_module
+    from types import FunctionType
+
+    found = vars(import_module(module))
+    for name in names & found.keys():
+        value: object = found[name]
+        if isinstance(value, (type, FunctionType)):
+            if value.__module__ not in {module, __name__}:
+                continue  # another module defines it
+            value.__module__ = __name__
         globals()[name] = value
-        return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
 
 
-for _name in __all__:
-    _publish(globals().get(_name))
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -117,7 +117,7 @@ class SSEParser:
         self._name = b""  # the name of the last plain block, unless that was long; see `_split`
         self._fresh = True  # whether a byte-order mark may still follow
         self._skipping = False  # whether the unfinished block is too large
-        self.foreign = b""
+        self.foreign: bytes = b""
         self._foreign_at = 0  # the number of items of this call before the last foreign block
 
     def feed(self, chunk: Chunk) -> list[ServerSentEvent]:

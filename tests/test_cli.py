@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 
 import accumulator
 from accumulator import Problem
-from accumulator._cli.main import commands, run
+from accumulator._cli.commands import commands, run
 from tests import bodies
 from tests.conftest import real_recordings
 
@@ -727,6 +728,52 @@ def test_an_interrupt_ends_it_where_nobody_reads_its_output(tmp_path: Path) -> N
         # Were it to write what is left before it ends, this would wait for ever.
         status, err = running.wait(), running.stderr.read()
     assert (128 + signal.SIGINT, b"{", b"") == (status, first, err)
+
+
+INTERRUPT_AN_IMPORT = """
+import os, signal, sys
+
+class Interrupter:
+    left = None
+
+    def find_spec(self, name, path=None, target=None):
+        if name == "accumulator._cli.commands":
+            self.left = int(os.environ["INTERRUPT_AT"])
+        if self.left is not None:
+            self.left -= 1
+            if self.left == 0:
+                os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupter())
+"""
+# What an installer writes into the script, as far as it matters here.
+SCRIPT = "import sys; from {} import {} as command; sys.exit(command())"
+
+
+@POSIX
+@pytest.mark.parametrize("entry", ["script", "module"])
+def test_an_interrupt_while_it_is_imported_ends_it_quietly(tmp_path: Path, entry: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    script = SCRIPT.format(*project["scripts"]["accumulator"].split(":"))
+    command = [sys.executable, "-c", script] if entry == "script" else COMMAND
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPT_AN_IMPORT, encoding="utf-8")
+    ends: list[tuple[int, bytes, bytes]] = []
+    at = 1
+    while not ends or ends[-1][0] != 0:  # until there are fewer imports than that
+        done = subprocess.run(
+            [*command, "replay", "-"],
+            cwd=ROOT,
+            env={**ENV, "PYTHONPATH": str(tmp_path), "INTERRUPT_AT": str(at)},
+            input=bodies.DONE,
+            capture_output=True,
+            check=False,
+        )
+        ends.append((done.returncode, done.stdout, done.stderr))
+        at += at // 3 + 1
+    *interrupted, last = ends
+    assert {(128 + signal.SIGINT, b"", b"")} == set(interrupted)
+    assert (0, b"", b"-: outcome unknown, 0 run steps\n") == last
+    assert len(interrupted) > 5
 
 
 # ---- The command line itself.

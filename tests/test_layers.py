@@ -248,7 +248,7 @@ def test_a_name_of_the_protocol_is_found(source: str, expected: set[str]) -> Non
 
 def test_importing_the_package_loads_no_client_and_no_event_loop() -> None:
     result = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", "import accumulator"],
+        [sys.executable, "-X", "importtime", "-c", "import accumulator; accumulator.Accumulator"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -257,6 +257,17 @@ def test_importing_the_package_loads_no_client_and_no_event_loop() -> None:
     loaded = set(re.findall(r"\|\s+(\S+)$", result.stderr, re.MULTILINE))
     assert "accumulator._errors" in loaded
     assert {"asyncio", "click", *HTTP} & loaded == set()
+
+
+def test_importing_the_package_alone_loads_none_of_its_modules() -> None:
+    code = """
+import sys
+before = set(sys.modules)
+import accumulator
+print(sorted(set(sys.modules) - before - {"__future__"}), "accumulate" in dir(accumulator))
+"""
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout == "['accumulator'] True\n"
 
 
 def test_public_names_exist_and_are_sorted() -> None:

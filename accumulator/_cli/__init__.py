@@ -1,1 +1,1 @@
-"""The command line: the entry point, the command `replay`, and the output to the standard streams."""
+"""The command line: the entry point, the commands, and the output to the standard streams."""
