@@ -308,6 +308,26 @@ def test_a_file_without_a_known_event_is_unusable(tmp_path: Path, content: bytes
     assert [] == [line for line in problems if ": undecodable at $: " not in line and ": shape at $: " not in line]
 
 
+@pytest.mark.parametrize("end", [b"", b"\n", b"\n\n"])
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        (b'{"error": {"message": "No assistant."}}', "a JSON object with an error"),
+        (b"<html><body>502</body></html>", "an HTML page"),
+        (b"Internal Server Error", "plain text"),
+    ],
+)
+def test_what_came_in_the_place_of_events_is_told_and_unusable(body: bytes, what: str, end: bytes) -> None:
+    result = cli("replay", "-", stdin=body + end)
+    assert (2, b"") == (result.status, result.out)
+    quoted = (body + end * (end == b"\n")).decode().replace("\n", "\\u000a")
+    assert (
+        f"-: event 1: undecodable at $: expected server-sent events, got {what}: {quoted}\n"
+        f"-: expected events of a run, got 1 event, none of them known: it looks like {what}\n"
+        "-: outcome truncated, 0 run steps\n"
+    ) == result.err
+
+
 def test_what_cannot_be_decoded_is_quoted() -> None:
     _, _, told = cli("replay", "-", stdin=b'{"error":\n"No \x1b[31m assistant."}\n\n' + b"x" * 300)
     assert told.startswith(
