@@ -339,7 +339,7 @@ def _import_from(module: str, names: set[str]) -> None:
     found = vars(import_module(module))
     for name in names & found.keys():
         value: object = found[name]
-        if isinstance(value, (type, FunctionType)):
+        if isinstance(value, (type, FunctionType)) and name not in _HINTED:
             if value.__module__ not in {module, __name__}:
                 continue  # another module defines it
             value.__module__ = __name__
