@@ -482,6 +482,68 @@ def test_an_async_response_of_another_content_type_is_refused(client: AsyncClien
         )
 
 
+def mislabelled(exchange: Exchange) -> None:
+    exchange.head(headers={"Content-Type": "text/html"})
+    exchange.chunk(FIRST)
+    exchange.end()
+
+
+def way_on(error: ResponseError) -> str:
+    """Return the call that the error names for the bytes of the response."""
+    return str(error).partition("to fold such a body all the same: ")[2]
+
+
+@pytest.mark.parametrize("client", RESPONSES)
+def test_a_refusal_names_a_call_that_reads_the_response(client: Client) -> None:
+    with Loopback(mislabelled) as server:
+        with client(server) as source, pytest.raises(ResponseError) as caught:
+            next(accumulate(source))
+        with client(server) as source:
+            names = {"accumulate": accumulate, "response": getattr(source, "response", source)}
+            assert EXPECTED == list(eval(way_on(caught.value), names))  # noqa: S307 - a call that this library names
+
+
+@pytest.mark.parametrize("client", ASYNC_RESPONSES)
+def test_an_async_refusal_names_a_call_that_reads_the_response(client: AsyncClient) -> None:
+    async def read(server: Loopback) -> list[Update]:
+        async with client(server) as source:
+            with pytest.raises(ResponseError) as caught:
+                await anext(aaccumulate(source))
+        async with client(server) as source:
+            names = {"aaccumulate": aaccumulate, "response": getattr(source, "response", source)}
+            return [update async for update in eval(way_on(caught.value), names)]  # noqa: S307 - as in the sync test
+
+    with Loopback(mislabelled) as server:
+        assert EXPECTED == asyncio.run(read(server))
+
+
+@pytest.mark.parametrize("content_type", [None, "text/plain", "application/octet-stream"])
+@pytest.mark.parametrize("client", RESPONSES)
+def test_a_response_of_a_general_type_is_read(client: Client, content_type: str | None) -> None:
+    def script(exchange: Exchange) -> None:
+        exchange.head(headers={"Content-Type": content_type} if content_type else {})
+        exchange.chunk(FIRST)
+        exchange.end()
+
+    with Loopback(script) as server, client(server) as source:
+        assert EXPECTED == list(accumulate(source))
+
+
+@pytest.mark.parametrize("client", ASYNC_RESPONSES)
+def test_an_async_response_of_a_general_type_is_read(client: AsyncClient) -> None:
+    def script(exchange: Exchange) -> None:
+        exchange.head(headers={"Content-Type": "text/plain"})
+        exchange.chunk(FIRST)
+        exchange.end()
+
+    async def read(server: Loopback) -> list[Update]:
+        async with client(server) as source:
+            return [update async for update in aaccumulate(source)]
+
+    with Loopback(script) as server:
+        assert EXPECTED == asyncio.run(read(server))
+
+
 @pytest.mark.parametrize("client", SOURCES)
 def test_a_sync_response_in_the_async_twin_names_the_other(client: Client) -> None:
     with Loopback(whole) as server, client(server) as source:

@@ -26,6 +26,8 @@ from tests.bodies import FIRST, FIRST_EVENTS, SECOND, STEP_AFTER_FIRST, STEP_AFT
 from tests.loopback import PATIENCE, Loopback
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from accumulator import Update
     from tests.loopback import Exchange
 
@@ -161,6 +163,73 @@ def test_a_page_is_refused_before_the_async_block(client_type: type[httpx.AsyncC
         error.body,
     )
     assert (run, None) == (error.accumulator, run.outcome)
+
+
+PLAIN = {"Content-Type": "text/plain; charset=latin-1"}
+
+
+def plain(exchange: Exchange) -> None:
+    exchange.head(headers=PLAIN)
+    for part in (b"ev", FIRST[2:]):
+        exchange.chunk(part)
+    exchange.end()
+
+
+def plain_page(exchange: Exchange) -> None:
+    exchange.head(headers=PLAIN)
+    exchange.chunk(b"Sign in")
+    exchange.end()
+    exchange.wait_closed()
+
+
+def plain_drop(exchange: Exchange) -> None:
+    exchange.head(headers=PLAIN)
+    exchange.chunk(b"ev")
+
+
+@every_client
+def test_a_plain_text_that_begins_like_an_event_stream_is_read(client_type: type[httpx.Client | httpx2.Client]) -> None:
+    with Loopback(plain) as server, client_type(verify=TLS) as client, connect(client, "GET", server.url) as stream:
+        assert EXPECTED == list(stream)
+
+
+@every_client
+def test_another_plain_text_is_refused_before_the_block(client_type: type[httpx.Client | httpx2.Client]) -> None:
+    with Loopback(plain_page) as server, client_type(verify=TLS) as client:
+        with pytest.raises(ResponseError, match=r"all the same: accumulate\(response\.iter_bytes\(\)\)$") as caught:
+            enter(client, server.url)
+        assert server.client_closed.wait(PATIENCE)
+    assert "Sign in" == caught.value.body
+
+
+@every_client
+def test_a_plain_text_that_breaks_at_its_start_is_a_truncated_body(
+    client_type: type[httpx.Client | httpx2.Client],
+) -> None:
+    with (
+        Loopback(plain_drop) as server,
+        client_type(verify=TLS) as client,
+        connect(client, "GET", server.url) as stream,
+        pytest.raises(TruncatedError),
+    ):
+        stream.until_done()
+
+
+@every_async_client
+def test_async_plain_text_is_read_if_it_begins_like_an_event_stream(
+    client_type: type[httpx.AsyncClient | httpx2.AsyncClient],
+) -> None:
+    async def main(script: Callable[[Exchange], None]) -> list[Update]:
+        with Loopback(script) as server:
+            async with client_type(verify=TLS) as client, aconnect(client, "GET", server.url) as stream:
+                return [update async for update in stream]
+
+    assert EXPECTED == asyncio.run(main(plain))
+    with pytest.raises(ResponseError, match=r"all the same: aaccumulate\(response\.aiter_bytes\(\)\)$") as caught:
+        asyncio.run(main(plain_page))
+    assert "Sign in" == caught.value.body
+    with pytest.raises(TruncatedError):
+        asyncio.run(main(plain_drop))
 
 
 def test_an_error_body_is_in_the_error() -> None:

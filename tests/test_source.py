@@ -20,6 +20,8 @@ import pytest
 from azure.ai.agents.models import RunStepToolCall
 
 from accumulator import BodyEnded, Problem, ResponseError, TruncatedError, aaccumulate, accumulate, atap, tap
+from accumulator._streams.head import begins_like_events
+from accumulator._streams.sources import make_source
 from tests.bodies import DONE, FIRST, FIRST_EVENTS, SECOND, STEP_AFTER_FIRST, delta, step
 
 if TYPE_CHECKING:
@@ -541,7 +543,15 @@ def test_an_answer_that_is_no_event_stream_is_refused(
 
 
 @pytest.mark.parametrize(
-    "content_type", ["text/event-stream", "Text/Event-Stream;charset=utf-8", "text/event-stream ;x=y"]
+    "content_type",
+    [
+        "text/event-stream",
+        "Text/Event-Stream;charset=utf-8",
+        "text/event-stream ;x=y",
+        # An event stream is always UTF-8.
+        "text/event-stream; charset=latin-1",
+        "text/event-stream; charset=utf-16",
+    ],
 )
 def test_a_content_type_may_be_written_in_any_way(content_type: str) -> None:
     assert EXPECTED == list(accumulate(Answer([FIRST], headers={"Content-Type": content_type})))
@@ -593,6 +603,167 @@ def test_a_refused_body_is_read_only_at_its_start() -> None:
     with pytest.raises(ResponseError) as caught_async:
         read_async(lambda: AsyncEndless([], status=500))
     assert ("x" * 2_048, "x" * 2_048, [1_000] * 6) == (caught.value.body, caught_async.value.body, read)
+
+
+# Answers whose content type does not tell what they are
+
+GENERAL = [
+    {},
+    {"Content-Type": ""},
+    {"Content-Type": "text/plain"},
+    {"Content-Type": "Text/Plain; charset=latin-1"},
+    {"Content-Type": "application/octet-stream"},
+]
+
+
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [
+        (b"event:", True),
+        (b"data: {", True),
+        (b"id:1", True),
+        (b"retry: 5", True),
+        (b": hello", True),
+        (b":", True),
+        (b"\xef\xbb\xbf\r\n\n\revent: a", True),
+        (b"\r\n\r\ndata:", True),
+        (b"\n" * 5_000 + b"data:", True),
+        (b"", None),
+        (b"\xef", None),
+        (b"\xef\xbb\xbf", None),
+        (b"\r\n\n", None),
+        (b"e", None),
+        (b"event", None),
+        (b"\xef\xbb\xbfdat", None),
+        (b"\n" * 2_048, None),
+        (b"\n" * 2_049, False),
+        (b"event\n", False),
+        (b"Event: a", False),
+        (b" data: x", False),
+        (b"events: x", False),
+        (b"\xef\xbbx", False),
+        (b"\xef\xbb\xbf\xef\xbb\xbfdata:", False),
+        (b"\n\xef", False),
+        (b"{", False),
+        (b"<", False),
+        (b"[DONE]", False),
+        (b"\xff\xfee\x00", False),
+    ],
+)
+def test_the_first_line_tells_whether_a_body_begins_like_an_event_stream(start: bytes, expected: bool | None) -> None:  # noqa: FBT001 - a parameter
+    assert expected is begins_like_events(start)
+
+
+@pytest.mark.parametrize("headers", GENERAL)
+@pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf", b"\r\n", b": hello\n\n"])
+@pytest.mark.parametrize("size", [1, 10**6])
+def test_an_answer_of_a_general_type_is_read_if_it_begins_like_an_event_stream(
+    headers: dict[str, str], before: bytes, size: int
+) -> None:
+    body = before + FIRST
+    chunks = [body[at : at + size] for at in range(0, len(body), size)]
+    assert EXPECTED == list(accumulate(Answer(chunks, headers=headers)))
+    assert EXPECTED == read_async(lambda: AsyncAnswer(chunks, headers=headers))
+    assert [STEP_AFTER_FIRST] == [
+        step.to_dict() for step in accumulate(Answer(chunks, headers=headers)).final_run_steps()
+    ]
+
+
+@pytest.mark.parametrize("body", [b'{"id": "run_1"}', b"<html>data: x", b"eventually", b"", b"\xef\xbb", b"\n" * 3_000])
+@pytest.mark.parametrize("headers", GENERAL)
+@pytest.mark.parametrize("size", [1, 10**6])
+def test_an_answer_of_a_general_type_is_refused_if_it_begins_otherwise(
+    body: bytes, headers: dict[str, str], size: int
+) -> None:
+    chunks = [body[at : at + size] for at in range(0, len(body), size)]
+    message = (
+        f"expected a 2xx answer of content type text/event-stream, got status 200, content type "
+        f"{headers.get('Content-Type') or 'none'}, and a body that does not begin like an event stream; "
+        "to fold such a body all the same: "
+    )
+    stream = accumulate(Answer(chunks, headers=headers))
+    with pytest.raises(ResponseError) as caught:
+        stream.until_done()
+    with pytest.raises(ResponseError) as caught_async:
+        read_async(lambda: AsyncAnswer(chunks, headers=headers))
+    start = body[:2_048].decode("utf-8", "replace")
+    assert (f"{message}accumulate(response.iter_bytes())", start) == (str(caught.value), caught.value.body)
+    assert (f"{message}aaccumulate(response.aiter_bytes())", start) == (
+        str(caught_async.value),
+        caught_async.value.body,
+    )
+    assert stream.accumulator.outcome is None
+
+
+@pytest.mark.parametrize(
+    ("chunks", "count"),
+    [
+        ([b":", b"x"], 1),
+        ([b"<", b"x"], 1),
+        ([b"da", b"ta", b":", b"x"], 3),
+        ([b"", b"\n", b"event: x", b"x"], 3),
+        ([b"data", b"\n", b"x"], 2),
+    ],
+)
+def test_no_more_is_read_than_decides(chunks: list[bytes], count: int) -> None:
+    source = Answer(iter(chunks), headers={})
+    made = make_source(source, "accumulate", "aaccumulate")
+    made.look()
+    made.look()
+    assert count == len(chunks) - len(list(source.iter_bytes()))
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/html; charset=utf-8", "application/problem+json"])
+def test_an_answer_of_another_type_is_refused_whatever_it_begins_with(content_type: str) -> None:
+    answer = Answer([FIRST], headers={"Content-Type": content_type, "x-request-id": "req_1"})
+    with pytest.raises(ResponseError) as caught:
+        accumulate(answer).until_done()
+    assert (
+        f"expected a 2xx answer of content type text/event-stream, got status 200, content type {content_type} "
+        "(request req_1); to fold such a body all the same: accumulate(response.iter_bytes())"
+    ) == str(caught.value)
+
+
+@pytest.mark.parametrize("content_type", ["", "text/plain", "text/event-stream", "application/json"])
+@pytest.mark.parametrize("status", [199, 302, 404, 503])
+def test_an_answer_without_success_is_refused_whatever_it_begins_with(status: int, content_type: str) -> None:
+    answer = Answer([FIRST], status=status, headers={"Content-Type": content_type})
+    with pytest.raises(ResponseError) as caught:
+        accumulate(answer).until_done()
+    assert (
+        f"expected a 2xx answer of content type text/event-stream, got status {status}, "
+        f"content type {content_type or 'none'}"
+    ) == str(caught.value)
+
+
+@pytest.mark.parametrize("before", [[], [b"da"], [b"\n", b"event"]])
+def test_a_source_that_breaks_before_its_body_decides_is_a_broken_source(before: list[bytes]) -> None:
+    def broken() -> Iterator[bytes]:
+        yield from before
+        raise OSError("gone")
+
+    async def abroken() -> AsyncIterator[object]:
+        for chunk in broken():
+            yield chunk
+
+    class AsyncBroken(AsyncAnswer):
+        def aiter_bytes(self) -> AsyncIterator[object]:
+            return abroken()
+
+    stream = accumulate(Answer(broken(), headers={}))
+    with pytest.raises(TruncatedError, match="OSError: gone"):
+        stream.until_done()
+    assert "truncated" == stream.accumulator.outcome
+    with pytest.raises(TruncatedError, match="OSError: gone"):
+        read_async(lambda: AsyncBroken([], headers={}))
+
+
+def test_text_in_place_of_bytes_is_misuse_whatever_the_content_type() -> None:
+    chunks = cast("list[bytes]", ["event: done"])
+    with pytest.raises(TypeError, match="got text"):
+        accumulate(Answer(chunks, headers={})).until_done()
+    with pytest.raises(TypeError, match="got text"):
+        read_async(lambda: AsyncAnswer(chunks, headers={}))
 
 
 def test_what_opening_a_source_raises_is_a_broken_source() -> None:

@@ -501,6 +501,37 @@ def test_an_answer_that_is_no_event_stream_passes_unfolded(
     assert (run, None, [], []) == (error.accumulator, run.outcome, heard, run.run_steps())
 
 
+@pytest.mark.parametrize("content_type", ["", "text/plain", "application/octet-stream"])
+@pytest.mark.parametrize("size", [1, 4_096])
+def test_an_answer_of_a_general_type_is_folded_if_it_begins_like_an_event_stream(
+    twin: Twin, content_type: str, size: int
+) -> None:
+    chunks = [FIRST[at : at + size] for at in range(0, len(FIRST), size)]
+    run = twin.open_response(*chunks, content_type=content_type)
+    passed = twin.take()
+    assert all(before is after for before, after in zip(chunks, passed, strict=True))
+    assert (None, [STEP_AFTER_FIRST]) == (twin.tap.error, [each.to_dict() for each in run.run_steps()])
+
+
+@pytest.mark.parametrize("chunks", [[b"<", b"p", b">"], [b"e", b"v", b"il"], [], [b"da"]])
+def test_an_answer_of_a_general_type_passes_unfolded_if_it_begins_otherwise(twin: Twin, chunks: list[bytes]) -> None:
+    heard: list[Update] = []
+    run = twin.open_response(*chunks, content_type="text/plain", handler=heard.append)
+    assert chunks == twin.take()
+    error = twin.tap.error
+    assert isinstance(error, ResponseError)
+    assert (200, run, None, []) == (error.status, error.accumulator, run.outcome, heard)
+    assert "".join(map(bytes.decode, chunks)).startswith(error.body)
+
+
+def test_an_answer_of_a_general_type_that_breaks_at_its_start_is_the_consumer_s(twin: Twin) -> None:
+    run = twin.open_response(b"da", OSError("gone"), content_type="text/plain")
+    passed: list[object] = []
+    with pytest.raises(OSError, match="gone"):
+        twin.take(passed)
+    assert ([b"da"], None, "truncated") == (passed, twin.tap.error, run.outcome)
+
+
 def test_a_refused_answer_that_breaks_is_both(twin: Twin) -> None:
     run = twin.open_response(OSError("gone"), status=500, content_type="text/html")
     with pytest.raises(OSError, match="gone"):

@@ -75,7 +75,9 @@ def connect(  # noqa: PLR0913 - the request's three, and accumulate's keywords
         **kwargs: further arguments of the client's `stream` method: `json`, `headers`, `timeout`, ...
 
     Raises:
-        ResponseError: the status is not 2xx, or the content type is not that of an event stream.
+        ResponseError: the status is not 2xx, or the content type is not that of an event stream. A response of type
+            text/plain or application/octet-stream, or without a type, is refused if its body does not begin like an
+            event stream. For such a response entering the block waits for the first bytes.
         TypeError: the client is async, or `accumulate` would raise `TypeError` for one of its arguments.
         ValueError: `min_interval` is not more than 0, or not finite.
 
@@ -91,6 +93,7 @@ def connect(  # noqa: PLR0913 - the request's three, and accumulate's keywords
         httpx_sse.connect_sse(cast("httpx.Client", client), method, url, **_own_headers(kwargs)) as event_source,
         RunStream(source := make_source(event_source, "connect", "aconnect"), accumulator, hooks, coalescer) as stream,
     ):
+        source.look()
         if source.refused:
             stream.until_done()  # raises the ResponseError
         yield stream
@@ -121,6 +124,7 @@ async def aconnect(  # noqa: PLR0913 - as connect
             source := make_async_source(event_source, "aconnect", "connect"), accumulator, hooks, coalescer
         ) as stream,
     ):
+        await source.look()
         if source.refused:
             await stream.until_done()
         yield stream

@@ -23,20 +23,20 @@ from __future__ import annotations
 
 import io
 import os
+from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, suppress
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from accumulator._errors import ResponseError
 from accumulator._sse import DEFAULT_NAME
+from accumulator._streams.head import REFUSED_BODY_SIZE, begins_like_events, read_head
+
+if TYPE_CHECKING:
+    from accumulator._errors import ResponseError
 
 _READ_SIZE = 65_536
 """The bytes to ask a file or pipe for in one read: the usual capacity of a pipe. A read may return fewer."""
 
-_REFUSED_BODY_SIZE = 2_048
-"""The bytes that an error keeps of a refused body: enough for the error object of an API, and short enough to log."""
-
-_REQUEST_ID_HEADERS = ("x-request-id", "apim-request-id", "x-ms-request-id")
 BYTES_LIKE: tuple[type[object], ...] = (bytes, bytearray, memoryview)
 _PATH_LIKE: tuple[type[object], ...] = (str, os.PathLike)
 _EXPECTED = "a response, a binary file, or an iterable of bytes or of events"
@@ -45,67 +45,75 @@ _EXPECTED = "a response, a binary file, or an iterable of bytes or of events"
 class _Openers(NamedTuple):
     """The functions that open a source for `for` and for `async for`, each None if that is not possible.
 
-    `one_body` is whether the source is one body.
+    `one_body` is whether the source is one body. `sync_bytes` and `async_bytes` are expressions for the bytes of the
+    source without its head, in which the source is `response`.
     """
 
     sync: Callable[[], Iterator[object]] | None = None
     async_: Callable[[], AsyncIterator[object]] | None = None
     one_body: bool = False
+    sync_bytes: str = "response.iter_bytes()"
+    async_bytes: str = "response.iter_bytes()"
 
+
+_READERS = {"connect": "accumulate", "aconnect": "aaccumulate"}
+"""For each function that sends a request itself, the function that takes the bytes of a response."""
 
 _NO_OPENERS = _Openers()
 _MISSING = object()
 
 
-class _Head(NamedTuple):
-    """What is known of a response before its body. `is_response` is False for a source without a status."""
-
-    status: int | None
-    content_type: str
-    request_id: str | None
-    is_response: bool
-
-    @property
-    def refused(self) -> bool:
-        """Whether the status is not 2xx, or the content type not that of event streams (WHATWG HTML, section 9.2.2)."""
-        return self.is_response and not (
-            200 <= (self.status or 200) < 300  # noqa: PLR2004 - the 2xx of HTTP
-            and self.content_type.partition(";")[0].strip().lower() == "text/event-stream"
-        )
-
-    def error(self, body: bytes) -> ResponseError:
-        """Make the error of a refused response, with the start of its `body`."""
-        got = f"status {self.status}, content type {self.content_type or 'none'}"
-        named = f" (request {self.request_id})" if self.request_id else ""
-        return ResponseError(
-            f"expected a 2xx answer of content type text/event-stream, got {got}{named}",
-            status=self.status,
-            content_type=self.content_type,
-            request_id=self.request_id,
-            body=body[:_REFUSED_BODY_SIZE].decode("utf-8", "replace"),
-        )
-
-
 class _SourceBase:
-    """What `Source` and `AsyncSource` share: the head of the response, and the methods that close.
+    """What `Source` and `AsyncSource` share: what is known of the response, and the methods that close.
 
     Attributes:
         one_body: whether to stop reading at the end of the first body, as for a response.
-        refused: whether the status or the content type is wrong. If so, the first step raises `ResponseError`. Set it
-            to False to read the response anyway.
+        refused: whether the response is no event stream; None until `look` has read the start of a body that decides.
+        passes_refused: whether a refused response is read all the same, as by a tap. If not, each step raises
+            `ResponseError`.
 
     """
 
-    def __init__(self, given: object, response: object, *, one_body: bool) -> None:
-        self._head = _head(response)
+    def __init__(self, given: object, response: object, *, one_body: bool, way_on: str) -> None:
+        self._head = read_head(response)
         self._given = given
         self._response = response
+        self._way_on = way_on
+        self._start = b""  # the bytes that `look` decides by
+        self._read_ahead: deque[object] = deque()  # the items that `look` has read, to be handed out
+        self._failure: Exception | None = None  # what the source raised in `look`, to be raised after these items
         self.one_body: bool = one_body or self._head.is_response
-        self.refused: bool = self._head.refused
+        self.refused: bool | None = self._head.refused
+        self.passes_refused = False
 
-    def refusal(self, body: bytes) -> ResponseError:
-        """Make the error of a refused response, with the start of its `body`."""
-        return self._head.error(body)
+    def refusal(self, start: bytes) -> ResponseError:
+        """Make the error of a refused response. `start` is what was handed out of its body."""
+        rest = [bytes(cast("bytes", chunk)) for chunk in self._read_ahead]
+        return self._head.error(b"".join([start, *rest]), self._way_on)
+
+    def _see(self, item: object) -> None:
+        """Decide by an item that `look` has read, and keep the item."""
+        self._read_ahead.append(item)
+        if isinstance(item, BYTES_LIKE):
+            self._start += bytes(cast("bytes", item))
+            begins = begins_like_events(self._start)
+            if begins is not None:
+                self.refused, self._start = not begins, b""
+        else:
+            self.refused = False  # `read_item` reports the misuse
+
+    def _see_failure(self, error: Exception) -> None:
+        """Take the response for an event stream that broke, and keep the exception."""
+        self._failure, self.refused = error, False
+
+    def _take_read_ahead(self) -> object:
+        """Return the next item that `look` has read, or raise what the source raised. Return `_MISSING` for neither."""
+        if self._read_ahead:
+            return self._read_ahead.popleft()
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+        return _MISSING
 
     def _closers(self, items: object, *names: str) -> list[Callable[..., object]]:
         """Return the method that closes the source and the method that closes `items`, the iterator over the source.
@@ -127,20 +135,41 @@ class Source(_SourceBase):
     """An iterator of the items of a source that is read without `await`."""
 
     def __init__(
-        self, given: object, response: object, openers: _Openers, opener: Callable[[], Iterator[object]]
+        self,
+        given: object,
+        response: object,
+        opener: Callable[[], Iterator[object]],
+        *,
+        one_body: bool = False,
+        way_on: str = "",
     ) -> None:
         """Store the arguments; nothing is read until the first step."""
-        super().__init__(given, response, one_body=openers.one_body)
+        super().__init__(given, response, one_body=one_body, way_on=way_on)
         self._open = opener
         self._items: Iterator[object] | None = None
 
+    def look(self) -> None:
+        """Decide whether the response is refused, by the start of its body if only that can tell.
+
+        What is read is handed out by the next steps. An exception of the source is raised by the step behind it. A body
+        that ends before it has begun like an event stream is refused.
+        """
+        while self.refused is None:
+            try:
+                item = self._read()
+            except StopIteration:
+                self.refused = True
+            except Exception as error:  # noqa: BLE001 - a later step raises it
+                self._see_failure(error)
+            else:
+                self._see(item)
+
     def __next__(self) -> object:
         """Return the next item. An exception of the source propagates."""
-        if self._items is None:
-            if self.refused:
-                raise self.refusal(self._start_of_body())
-            self._items = self._open()
-        return next(self._items)
+        self.look()
+        if self.refused and not self.passes_refused:
+            raise self.refusal(self._start_of_body())
+        return self._next()
 
     def close(self) -> None:
         """Close the iterator over the source, then the source. A failure of the first does not prevent the second."""
@@ -148,14 +177,21 @@ class Source(_SourceBase):
             for close in self._closers(self._items, "close"):
                 stack.callback(close)
 
+    def _next(self) -> object:
+        item = self._take_read_ahead()
+        return self._read() if item is _MISSING else item
+
+    def _read(self) -> object:
+        if self._items is None:
+            self._items = self._open()
+        return next(self._items)
+
     def _start_of_body(self) -> bytes:
         """Read the start of a refused body. Ignore an exception of the source: the refusal is the error to raise."""
         body = bytearray()
         with suppress(Exception):
-            for chunk in self._open():
-                body += cast("bytes", chunk)
-                if len(body) >= _REFUSED_BODY_SIZE:
-                    break
+            while len(body) < REFUSED_BODY_SIZE:
+                body += cast("bytes", self._next())
         return bytes(body)
 
 
@@ -163,20 +199,37 @@ class AsyncSource(_SourceBase):
     """An async iterator of the items of a source that is read with `await`."""
 
     def __init__(
-        self, given: object, response: object, openers: _Openers, opener: Callable[[], AsyncIterator[object]]
+        self,
+        given: object,
+        response: object,
+        opener: Callable[[], AsyncIterator[object]],
+        *,
+        one_body: bool = False,
+        way_on: str = "",
     ) -> None:
         """Store the arguments; nothing is read until the first step."""
-        super().__init__(given, response, one_body=openers.one_body)
+        super().__init__(given, response, one_body=one_body, way_on=way_on)
         self._open = opener
         self._items: AsyncIterator[object] | None = None
 
+    async def look(self) -> None:
+        """Decide whether the response is refused. This is the async version of `Source.look`."""
+        while self.refused is None:
+            try:
+                item = await self._read()
+            except StopAsyncIteration:
+                self.refused = True
+            except Exception as error:  # noqa: BLE001 - as in the sync loop
+                self._see_failure(error)
+            else:
+                self._see(item)
+
     async def __anext__(self) -> object:
         """Return the next item. An exception of the source propagates."""
-        if self._items is None:
-            if self.refused:
-                raise self.refusal(await self._start_of_body())
-            self._items = self._open()
-        return await anext(self._items)
+        await self.look()
+        if self.refused and not self.passes_refused:
+            raise self.refusal(await self._start_of_body())
+        return await self._next()
 
     async def aclose(self) -> None:
         """Close the iterator over the source, then the source. A failure of the first does not prevent the second."""
@@ -184,14 +237,27 @@ class AsyncSource(_SourceBase):
             for close in self._closers(self._items, "aclose", "close"):
                 stack.push_async_callback(_await_if_needed, close)
 
+    async def _next(self) -> object:
+        item = self._take_read_ahead()
+        return await self._read() if item is _MISSING else item
+
+    async def _read(self) -> object:
+        if self._items is None:
+            self._items = self._open()
+        return await anext(self._items)
+
     async def _start_of_body(self) -> bytes:
         """Read the start of a refused body. This is the async version of `Source._start_of_body`."""
-        body = bytearray()
-        with suppress(Exception):
-            async for chunk in self._open():
-                body += cast("bytes", chunk)
-                if len(body) >= _REFUSED_BODY_SIZE:
-                    break
+        body = bytearray(b"".join(cast("Iterable[bytes]", self._read_ahead)))
+        self._read_ahead.clear()
+        items, self._items = self._items, None  # an iterator that is read cannot be closed by another task
+        try:
+            with suppress(Exception):
+                items = items or self._open()
+                while len(body) < REFUSED_BODY_SIZE:
+                    body += cast("bytes", await anext(items))
+        finally:
+            self._items = items
         return bytes(body)
 
 
@@ -203,7 +269,8 @@ def make_source(given: object, name: str, async_name: str) -> Source:
     """
     response, openers = _find_openers(given)
     if openers.sync is not None:
-        return Source(given, response, openers, openers.sync)
+        way_on = f"{_READERS.get(name, name)}({openers.sync_bytes})"
+        return Source(given, response, openers.sync, one_body=openers.one_body, way_on=way_on)
     raise _misuse(given, name, f"an async source, {_name(given)}: use {async_name}()" if openers.async_ else None)
 
 
@@ -215,7 +282,8 @@ def make_async_source(given: object, name: str, sync_name: str) -> AsyncSource:
     """
     response, openers = _find_openers(given)
     if openers.async_ is not None:
-        return AsyncSource(given, response, openers, openers.async_)
+        way_on = f"{_READERS.get(name, name)}({openers.async_bytes})"
+        return AsyncSource(given, response, openers.async_, one_body=openers.one_body, way_on=way_on)
     hint = f"a source that is read without await, {_name(given)}: use {sync_name}()"
     raise _misuse(given, name, hint if openers.sync else None)
 
@@ -294,9 +362,11 @@ def _probe_iter_bytes(given: object) -> _Openers:
             cast("Callable[[], Iterator[object]]", sync) if is_sync or not is_async else None,
             cast("Callable[[], AsyncIterator[object]]", async_) if is_async or not is_sync else None,
             one_body=True,
+            async_bytes="response.aiter_bytes()",
         )
     if async_ is not None:
-        return _Openers(None, cast("Callable[[], AsyncIterator[object]]", async_), one_body=True)
+        opener = cast("Callable[[], AsyncIterator[object]]", async_)
+        return _Openers(None, opener, one_body=True, async_bytes="response.aiter_bytes()")
     if sync is None:
         return _NO_OPENERS
     chunks = sync()
@@ -323,7 +393,7 @@ def _probe_iter_content(given: object) -> _Openers:
             return cast("Iterator[object]", iter_content(chunk_size=1))
         return _read_chunks(lambda size: read1(size, decode_content=True))
 
-    return _Openers(chunks, None, one_body=True)
+    return _Openers(chunks, None, one_body=True, sync_bytes="response.iter_content()")
 
 
 def _probe_iter_any(given: object) -> _Openers:
@@ -335,7 +405,12 @@ def _probe_iter_any(given: object) -> _Openers:
     iter_any = of_reader or _method(content, "iter_any")
     if iter_any is None:
         return _NO_OPENERS
-    return _Openers(None, lambda: aiter(cast("AsyncIterable[object]", iter_any())), one_body=of_reader is None)
+    return _Openers(
+        None,
+        lambda: aiter(cast("AsyncIterable[object]", iter_any())),
+        one_body=of_reader is None,
+        async_bytes="response.content",
+    )
 
 
 def _probe_read(given: object) -> _Openers:
@@ -343,7 +418,8 @@ def _probe_read(given: object) -> _Openers:
 
     `read1` is preferred, because it returns the available bytes; `read` of a buffered file waits for the whole size.
     """
-    read = _method(given, "read1") or _method(given, "read")
+    name = "read1" if _method(given, "read1") else "read"
+    read = _method(given, name)
     if isinstance(given, io.TextIOBase) or (read is not None and hasattr(given, "encoding")):
         raise TypeError(
             f'expected a binary file, got {_name(given)}, a text file: use open(path, "rb") or sys.stdin.buffer'
@@ -354,7 +430,8 @@ def _probe_read(given: object) -> _Openers:
 
     if inspect.iscoroutinefunction(read):
         return _Openers(None, lambda: _aread_chunks(cast("Callable[[int], Awaitable[object]]", read)))
-    return _Openers(lambda: _read_chunks(read), None)
+    one_read = "response.read1" if name == "read1" else "lambda: response.read(1)"
+    return _Openers(lambda: _read_chunks(read), None, sync_bytes=f'iter({one_read}, b"")')
 
 
 def _probe_iteration(given: object) -> _Openers:
@@ -416,21 +493,6 @@ def _misuse(given: object, name: str, hint: str | None) -> TypeError:
     elif isinstance(given, Awaitable):
         got += ": await it and give its result"
     return TypeError(f"{name}() takes {_EXPECTED}; got {got}")
-
-
-def _head(response: object) -> _Head:
-    """Read the status, the content type and the request id of a response. A source without a status is no response."""
-    status: object = getattr(response, "status_code", None)
-    if status is None:
-        status = getattr(response, "status", None)
-    if not isinstance(status, int) or isinstance(status, bool):
-        return _Head(None, "", None, is_response=False)
-    headers = {}
-    pairs = _method(getattr(response, "headers", None), "items")
-    if pairs is not None:
-        headers = {str(name).lower(): str(value) for name, value in cast("Iterable[tuple[object, object]]", pairs())}
-    request_id = next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), None)
-    return _Head(status, headers.get("content-type", ""), request_id, is_response=True)
 
 
 def _read_chunks(read: Callable[[int], object]) -> Iterator[object]:

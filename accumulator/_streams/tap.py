@@ -37,8 +37,8 @@ class _Tapping(Generic[U]):
         """Store the arguments. The chunks of a refused response are passed on too, but not folded."""
         self.error: Exception | None = None
         self._reading = Reading(accumulator, one_body=source.one_body, handler=handler)
-        self._refusal = source.refusal if source.refused else None
-        source.refused = False
+        self._source: Source | AsyncSource | None = source  # None once its refusal is known
+        source.passes_refused = True
         self._current: object = None  # a chunk, or an exception of the source
         self._at_end = False
 
@@ -102,9 +102,9 @@ class _Tapping(Generic[U]):
 
     def _refuse(self, start: bytes) -> None:
         """End the folding if the response was refused; `start` is the start of its body."""
-        if self._refusal is not None:
-            self._reading.fail(self._refusal(start))
-            self._refusal = None
+        if self._source is not None and self._source.refused:
+            self._reading.fail(self._source.refusal(start))
+            self._source = None
 
 
 class ByteTap(Closing, Generic[A, U]):
