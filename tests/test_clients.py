@@ -349,6 +349,54 @@ def test_async_updates_come_from_a_bare_reader_as_soon_as_their_event() -> None:
         assert EXPECTED == asyncio.run(read(server))
 
 
+def within_one_chunk(exchange: Exchange) -> None:
+    """Send each event as `one_by_one` does, but all of them in one HTTP chunk, which is never finished."""
+    exchange.head()
+    exchange.send(b"%x\r\n" % (len(FIRST) + 1))
+    for block in [*FIRST_EVENTS, DONE]:
+        exchange.send(block)
+        exchange.wait()
+
+
+def dropped_within_one_chunk(exchange: Exchange) -> None:
+    exchange.head()
+    exchange.send(b"%x\r\n" % len(FIRST) + FIRST_EVENTS[0] + FIRST_EVENTS[1] + FIRST_EVENTS[2][:20])
+
+
+@pytest.mark.parametrize("client", [client for client in SOURCES if client not in OWN_PACE])
+def test_events_are_not_held_until_their_http_chunk_is_whole(client: Client) -> None:
+    with Loopback(within_one_chunk) as server, client(server) as source:
+        prompt = Prompt(server)
+        for update in accumulate(source):
+            prompt.take(update)
+        assert EXPECTED == prompt.updates
+
+
+@pytest.mark.parametrize("client", ASYNC_RESPONSES)
+def test_async_events_are_not_held_until_their_http_chunk_is_whole(client: AsyncClient) -> None:
+    async def read(server: Loopback) -> list[Update]:
+        prompt = Prompt(server)
+        async with client(server) as source, aaccumulate(source) as stream:
+            for _ in EXPECTED:
+                prompt.take(await anext(stream))
+        return prompt.updates
+
+    with Loopback(within_one_chunk) as server:
+        assert EXPECTED == asyncio.run(read(server))
+
+
+@pytest.mark.parametrize("client", [client for client in SOURCES if client not in OWN_PACE])
+def test_events_before_a_drop_within_an_http_chunk_are_handed_out(client: Client) -> None:
+    expected = list(accumulate(FIRST_EVENTS[:2]))[:-1]
+    updates: list[Update] = []
+    with Loopback(dropped_within_one_chunk) as server, client(server) as source:
+        stream = accumulate(source)
+        with pytest.raises(TruncatedError) as caught:
+            updates.extend(stream)
+    assert (expected, ["Problem", "BodyEnded"]) == (updates[:-2], [type(update).__name__ for update in updates[-2:]])
+    assert isinstance(caught.value.__cause__, Exception)
+
+
 def never_ending(exchange: Exchange) -> None:
     exchange.head()
     exchange.chunk(FIRST)
@@ -650,19 +698,27 @@ def test_a_body_that_requests_has_read_already_is_taken(chunked: bool) -> None: 
 class OldRaw(io.BytesIO):
     """urllib3 before `read1`."""
 
-    chunked = False
     read1 = None  # type: ignore[assignment]
 
-    def stream(self, size: int, *, decode_content: bool) -> Generator[bytes]:
-        assert (1, True) == (size, decode_content)
+    def __init__(self, data: bytes, size: int | None, *, chunked: bool) -> None:
+        super().__init__(data)
+        self.chunked = chunked
+        self._size = size
+
+    def stream(self, size: int | None, *, decode_content: bool) -> Generator[bytes]:
+        assert (self._size, True) == (size, decode_content)
         while chunk := self.read(size):
             yield chunk
 
 
-@pytest.mark.parametrize("raw", [io.BytesIO, OldRaw])
-def test_requests_without_a_prompt_reader_beneath_is_read_by_the_byte(raw: type[io.BytesIO]) -> None:
+@pytest.mark.parametrize(
+    "raw",
+    [io.BytesIO(FIRST), OldRaw(FIRST, 1, chunked=False), OldRaw(FIRST, None, chunked=True)],
+    ids=["no urllib3", "not chunked", "chunked"],
+)
+def test_requests_without_a_prompt_reader_beneath_is_read_by_the_byte_or_the_http_chunk(raw: io.BytesIO) -> None:
     response = requests.Response()
     response.status_code = 200
     response.headers["Content-Type"] = "text/event-stream"
-    response.raw = raw(FIRST)
+    response.raw = raw
     assert EXPECTED == list(accumulate(response))

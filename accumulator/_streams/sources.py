@@ -385,13 +385,12 @@ def _probe_iter_content(given: object) -> _Openers:
         raw: object = getattr(given, "raw", None)
         if not hasattr(raw, "stream"):  # not urllib3: only a read of one byte never waits for more bytes
             return cast("Iterator[object]", iter_content(chunk_size=1))
-        if getattr(raw, "chunked", False) or getattr(raw, "closed", False):
-            return cast("Iterator[object]", iter_content(chunk_size=None))
-        # Without chunked encoding, iter_content waits until it has all the bytes that it asked for.
         read1 = _method(raw, "read1")
-        if read1 is None:
-            return cast("Iterator[object]", iter_content(chunk_size=1))
-        return _read_chunks(lambda size: read1(size, decode_content=True))
+        if read1 is not None and not getattr(raw, "closed", False):
+            return _read_chunks(lambda size: read1(size, decode_content=True))
+        # iter_content waits until it has a whole chunk of HTTP, or without such chunks all the bytes that it asked for.
+        whole = getattr(raw, "chunked", False) or getattr(raw, "closed", False)
+        return cast("Iterator[object]", iter_content(chunk_size=None if whole else 1))
 
     return _Openers(chunks, None, one_body=True, sync_bytes="response.iter_content()")
 
