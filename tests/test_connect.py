@@ -232,6 +232,25 @@ def test_async_plain_text_is_read_if_it_begins_like_an_event_stream(
         asyncio.run(main(plain_drop))
 
 
+@every_async_client
+def test_a_refused_body_that_never_ends_is_given_up(client_type: type[httpx.AsyncClient | httpx2.AsyncClient]) -> None:
+    def script(exchange: Exchange) -> None:
+        exchange.head("403 Forbidden", {"Content-Type": "application/json"})
+        exchange.chunk(b"{")
+        exchange.wait_closed()
+
+    async def main(url: str) -> ResponseError:
+        async with client_type(verify=TLS, timeout=None) as client:
+            with pytest.raises(ResponseError) as caught:
+                await aenter(client, url)
+        return caught.value
+
+    with Loopback(script) as server:
+        error = asyncio.run(main(server.url))
+        assert server.client_closed.wait(PATIENCE)
+    assert (403, "{") == (error.status, error.body)
+
+
 def test_an_error_body_is_in_the_error() -> None:
     def script(exchange: Exchange) -> None:
         headers = {"Content-Type": "application/json", "x-ms-request-id": "b", "X-Request-Id": "a"}

@@ -21,11 +21,11 @@ from azure.ai.agents.models import RunStepToolCall
 
 from accumulator import BodyEnded, Problem, ResponseError, TruncatedError, aaccumulate, accumulate, atap, tap
 from accumulator._streams.head import begins_like_events
-from accumulator._streams.sources import make_source
+from accumulator._streams.sources import make_async_source, make_source
 from tests.bodies import DONE, FIRST, FIRST_EVENTS, SECOND, STEP_AFTER_FIRST, delta, step
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 
     from accumulator import Update
 
@@ -603,6 +603,108 @@ def test_a_refused_body_is_read_only_at_its_start() -> None:
     with pytest.raises(ResponseError) as caught_async:
         read_async(lambda: AsyncEndless([], status=500))
     assert ("x" * 2_048, "x" * 2_048, [1_000] * 6) == (caught.value.body, caught_async.value.body, read)
+
+
+class Clock:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Dripping(AsyncAnswer):
+    """A refused answer whose body is a byte at a time, each some seconds after the one before."""
+
+    def __init__(self, seconds: float, *, headers: object = None) -> None:
+        super().__init__([], status=500 if headers is None else 200, headers=headers)
+        self.clock = Clock()
+        self.read = 0
+        self._seconds = seconds
+
+    def iter_bytes(self) -> Iterator[bytes]:  # type: ignore[override]
+        while True:
+            self.clock.now += self._seconds
+            self.read += 1
+            yield b"x"
+
+    async def aiter_bytes(self) -> AsyncIterator[object]:
+        for chunk in self.iter_bytes():
+            yield chunk
+
+
+def step_by_hand(awaitable: Awaitable[object]) -> object:
+    """Run a coroutine that never waits, without an event loop."""
+    steps = awaitable.__await__()
+    try:
+        next(steps)
+    except StopIteration as stop:
+        return stop.value
+    raise AssertionError
+
+
+@pytest.mark.parametrize("headers", [None, {}], ids=["status 500", "no content type"])
+@pytest.mark.parametrize(("seconds", "count"), [(0.3, 4), (0.5, 2), (1.0, 1), (60.0, 1), (0.0, 2_048)])
+def test_a_refused_body_that_drips_is_read_for_a_second(seconds: float, count: int, headers: object) -> None:
+    # Where the first byte decides that the answer is refused, the second begins behind it.
+    count += headers is not None and count < 2_048
+    answer = Dripping(seconds, headers=headers)
+    with pytest.raises(ResponseError) as caught:
+        next(make_source(SimpleNamespace(response=sync_only(answer)), "", "", clock=answer.clock))
+    assert ("x" * count, count) == (caught.value.body, answer.read)
+
+    answer = Dripping(seconds, headers=headers)
+    source = make_async_source(answer, "", "", clock=answer.clock)
+    with pytest.raises(ResponseError) as caught:
+        step_by_hand(anext(source))
+    assert ("x" * count, count) == (caught.value.body, answer.read)
+
+    answer = Dripping(seconds, headers=headers)
+
+    async def read() -> None:
+        await anext(make_async_source(answer, "", "", clock=answer.clock))
+
+    with pytest.raises(ResponseError) as caught:
+        asyncio.run(read())
+    assert ("x" * count, count) == (caught.value.body, answer.read)
+
+
+def sync_only(answer: Dripping) -> object:
+    return SimpleNamespace(status=answer.status, headers=answer.headers, iter_bytes=answer.iter_bytes)
+
+
+class Silent(AsyncAnswer):
+    """An answer that says something and is silent then."""
+
+    async def aiter_bytes(self) -> AsyncIterator[object]:
+        yield b"No"
+        await asyncio.Event().wait()
+
+
+def test_an_async_refused_body_that_is_silent_is_given_up_after_a_second() -> None:
+    async def read(answer: Silent) -> ResponseError:
+        async with aaccumulate(answer) as stream:
+            with pytest.raises(ResponseError) as caught:
+                await anext(stream)
+        return caught.value
+
+    error = asyncio.run(read(Silent([], status=500)))
+    assert ("No", None, None) == (error.body, error.__cause__, error.__context__)
+
+
+def test_a_refused_body_is_given_up_when_its_reader_is_cancelled() -> None:
+    async def main() -> None:
+        answer = Silent([], status=500)
+        task = asyncio.create_task(aaccumulate(answer).until_done())
+        for _ in range(5):
+            await asyncio.tasks.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
 
 
 # Answers whose content type does not tell what they are

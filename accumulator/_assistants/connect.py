@@ -77,7 +77,8 @@ def connect(  # noqa: PLR0913 - the request's three, and accumulate's keywords
     Raises:
         ResponseError: the status is not 2xx, or the content type is not that of an event stream. A response of type
             text/plain or application/octet-stream, or without a type, is refused if its body does not begin like an
-            event stream. For such a response entering the block waits for the first bytes.
+            event stream. For such a response entering the block waits for the first bytes. The start of a refused
+            body is in the error; it is read for a second, and then until the current read of the client returns.
         TypeError: the client is async, or `accumulate` would raise `TypeError` for one of its arguments.
         ValueError: `min_interval` is not more than 0, or not finite.
 
@@ -113,7 +114,10 @@ async def aconnect(  # noqa: PLR0913 - as connect
     limits: Limits = DEFAULT_LIMITS,
     **kwargs: object,
 ) -> AsyncGenerator[AsyncRunStream, None]:
-    """Send a request with an async client and yield the stream of its response: the async version of `connect`."""
+    """Send a request with an async client and yield the stream of its response: the async version of `connect`.
+
+    Under asyncio the body of a refused response is read for a second at most.
+    """
     if not hasattr(client, "aclose"):
         raise TypeError(f"aconnect() takes an async client, got {type(client).__name__}: use connect()")
     hooks, coalescer = check_handler(handler), make_coalescer(min_interval, clock, ASSISTANTS.fragment)

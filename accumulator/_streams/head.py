@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 REFUSED_BODY_SIZE = 2_048
 """The bytes that an error keeps of a refused body: enough for the error object of an API, and short enough to log."""
 
+REFUSED_BODY_SECONDS = 1.0
+"""The seconds for which a refused body is read: what is there comes at once, and the error must not wait for more."""
+
 _EVENT_STREAM = "text/event-stream"
 _GENERAL_TYPES = frozenset({"", "text/plain", "application/octet-stream"})
 """The content types of a response that may be an event stream; "" stands for none."""

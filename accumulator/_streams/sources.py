@@ -23,13 +23,14 @@ from __future__ import annotations
 
 import io
 import os
+import time
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import AsyncExitStack, ExitStack, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, nullcontext, suppress
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from accumulator._sse import DEFAULT_NAME
-from accumulator._streams.head import REFUSED_BODY_SIZE, begins_like_events, read_head
+from accumulator._streams.head import REFUSED_BODY_SECONDS, REFUSED_BODY_SIZE, begins_like_events, read_head
 
 if TYPE_CHECKING:
     from accumulator._errors import ResponseError
@@ -63,6 +64,18 @@ _NO_OPENERS = _Openers()
 _MISSING = object()
 
 
+class _Origin(NamedTuple):
+    """What a source was made from: what the user passed, and the object that is read.
+
+    `one_body` is whether it is one body, `way_on` the call that folds its bytes if it is refused.
+    """
+
+    given: object
+    response: object
+    one_body: bool
+    way_on: str
+
+
 class _SourceBase:
     """What `Source` and `AsyncSource` share: what is known of the response, and the methods that close.
 
@@ -74,22 +87,27 @@ class _SourceBase:
 
     """
 
-    def __init__(self, given: object, response: object, *, one_body: bool, way_on: str) -> None:
-        self._head = read_head(response)
-        self._given = given
-        self._response = response
-        self._way_on = way_on
+    def __init__(self, origin: _Origin) -> None:
+        self._head = read_head(origin.response)
+        self._given = origin.given
+        self._response = origin.response
+        self._way_on = origin.way_on
         self._start = b""  # the bytes that `look` decides by
         self._read_ahead: deque[object] = deque()  # the items that `look` has read, to be handed out
         self._failure: Exception | None = None  # what the source raised in `look`, to be raised after these items
-        self.one_body: bool = one_body or self._head.is_response
+        self.one_body: bool = origin.one_body or self._head.is_response
         self.refused: bool | None = self._head.refused
         self.passes_refused = False
 
     def refusal(self, start: bytes) -> ResponseError:
         """Make the error of a refused response. `start` is what was handed out of its body."""
-        rest = [bytes(cast("bytes", chunk)) for chunk in self._read_ahead]
-        return self._head.error(b"".join([start, *rest]), self._way_on)
+        return self._head.error(b"".join([start, *cast("Iterable[bytes]", self._read_ahead)]), self._way_on)
+
+    def _take_body(self) -> bytearray:
+        """Return what `look` has read of a refused body, not to be handed out any more."""
+        body = bytearray().join(cast("Iterable[bytes]", self._read_ahead))
+        self._read_ahead.clear()
+        return body
 
     def _see(self, item: object) -> None:
         """Decide by an item that `look` has read, and keep the item."""
@@ -134,17 +152,10 @@ class _SourceBase:
 class Source(_SourceBase):
     """An iterator of the items of a source that is read without `await`."""
 
-    def __init__(
-        self,
-        given: object,
-        response: object,
-        opener: Callable[[], Iterator[object]],
-        *,
-        one_body: bool = False,
-        way_on: str = "",
-    ) -> None:
-        """Store the arguments; nothing is read until the first step."""
-        super().__init__(given, response, one_body=one_body, way_on=way_on)
+    def __init__(self, origin: _Origin, opener: Callable[[], Iterator[object]], clock: Callable[[], float]) -> None:
+        """Store the arguments; nothing is read until the first step. `clock` returns seconds."""
+        super().__init__(origin)
+        self._clock = clock
         self._open = opener
         self._items: Iterator[object] | None = None
 
@@ -187,11 +198,15 @@ class Source(_SourceBase):
         return next(self._items)
 
     def _start_of_body(self) -> bytes:
-        """Read the start of a refused body. Ignore an exception of the source: the refusal is the error to raise."""
-        body = bytearray()
+        """Read the start of a refused body. Ignore an exception of the source: the refusal is the error to raise.
+
+        After a second no other chunk is read. The chunk in hand may take as long as the client allows.
+        """
+        body = self._take_body()
+        end = self._clock() + REFUSED_BODY_SECONDS
         with suppress(Exception):
-            while len(body) < REFUSED_BODY_SIZE:
-                body += cast("bytes", self._next())
+            while len(body) < REFUSED_BODY_SIZE and self._clock() < end:
+                body += cast("bytes", self._read())
         return bytes(body)
 
 
@@ -199,16 +214,11 @@ class AsyncSource(_SourceBase):
     """An async iterator of the items of a source that is read with `await`."""
 
     def __init__(
-        self,
-        given: object,
-        response: object,
-        opener: Callable[[], AsyncIterator[object]],
-        *,
-        one_body: bool = False,
-        way_on: str = "",
+        self, origin: _Origin, opener: Callable[[], AsyncIterator[object]], clock: Callable[[], float]
     ) -> None:
-        """Store the arguments; nothing is read until the first step."""
-        super().__init__(given, response, one_body=one_body, way_on=way_on)
+        """Store the arguments; nothing is read until the first step. `clock` returns seconds."""
+        super().__init__(origin)
+        self._clock = clock
         self._open = opener
         self._items: AsyncIterator[object] | None = None
 
@@ -247,21 +257,25 @@ class AsyncSource(_SourceBase):
         return await anext(self._items)
 
     async def _start_of_body(self) -> bytes:
-        """Read the start of a refused body. This is the async version of `Source._start_of_body`."""
-        body = bytearray(b"".join(cast("Iterable[bytes]", self._read_ahead)))
-        self._read_ahead.clear()
+        """Read the start of a refused body. This is the async version of `Source._start_of_body`.
+
+        Under asyncio the chunk in hand is given up after the second.
+        """
+        body = self._take_body()
+        end = self._clock() + REFUSED_BODY_SECONDS
         items, self._items = self._items, None  # an iterator that is read cannot be closed by another task
         try:
             with suppress(Exception):
-                items = items or self._open()
-                while len(body) < REFUSED_BODY_SIZE:
-                    body += cast("bytes", await anext(items))
+                async with _time_limit(REFUSED_BODY_SECONDS):
+                    items = items or self._open()
+                    while len(body) < REFUSED_BODY_SIZE and self._clock() < end:
+                        body += cast("bytes", await anext(items))
         finally:
             self._items = items
         return bytes(body)
 
 
-def make_source(given: object, name: str, async_name: str) -> Source:
+def make_source(given: object, name: str, async_name: str, *, clock: Callable[[], float] = time.monotonic) -> Source:
     """Make the source that reads what the user passed to `name`, a function that reads without `await`.
 
     Raises `TypeError` if that is not possible. The message names `async_name`, the async version of the function, if
@@ -270,11 +284,13 @@ def make_source(given: object, name: str, async_name: str) -> Source:
     response, openers = _find_openers(given)
     if openers.sync is not None:
         way_on = f"{_READERS.get(name, name)}({openers.sync_bytes})"
-        return Source(given, response, openers.sync, one_body=openers.one_body, way_on=way_on)
+        return Source(_Origin(given, response, openers.one_body, way_on), openers.sync, clock)
     raise _misuse(given, name, f"an async source, {_name(given)}: use {async_name}()" if openers.async_ else None)
 
 
-def make_async_source(given: object, name: str, sync_name: str) -> AsyncSource:
+def make_async_source(
+    given: object, name: str, sync_name: str, *, clock: Callable[[], float] = time.monotonic
+) -> AsyncSource:
     """Make the source that reads what the user passed to `name`, an async function.
 
     Raises `TypeError` if that is not possible. The message names `sync_name`, the sync version of the function, if that
@@ -283,7 +299,7 @@ def make_async_source(given: object, name: str, sync_name: str) -> AsyncSource:
     response, openers = _find_openers(given)
     if openers.async_ is not None:
         way_on = f"{_READERS.get(name, name)}({openers.async_bytes})"
-        return AsyncSource(given, response, openers.async_, one_body=openers.one_body, way_on=way_on)
+        return AsyncSource(_Origin(given, response, openers.one_body, way_on), openers.async_, clock)
     hint = f"a source that is read without await, {_name(given)}: use {sync_name}()"
     raise _misuse(given, name, hint if openers.sync else None)
 
@@ -507,6 +523,17 @@ async def _aread_chunks(read: Callable[[int], Awaitable[object]]) -> AsyncIterat
     """Yield the chunks before the first empty chunk. This is the async version of `_read_chunks`."""
     while (chunk := await read(_READ_SIZE)) or not isinstance(chunk, BYTES_LIKE):
         yield chunk
+
+
+def _time_limit(seconds: float) -> AbstractAsyncContextManager[object]:
+    """Return a context that raises `TimeoutError` after so many seconds, or never if no asyncio task runs."""
+    import asyncio
+
+    try:
+        in_task = asyncio.current_task() is not None
+    except RuntimeError:  # no event loop runs, as under trio
+        in_task = False
+    return asyncio.timeout(seconds) if in_task else nullcontext()
 
 
 async def _await_if_needed(call: Callable[[], object]) -> None:
