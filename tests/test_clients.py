@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import io
 import ssl
 import urllib.request
+import zlib
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, cast
 
@@ -670,16 +670,72 @@ def test_the_events_of_the_sse_libraries_are_taken() -> None:
             assert EXPECTED == list(accumulate(iter(source2)))
 
 
-@pytest.mark.parametrize("chunked", [True, False])
-@pytest.mark.parametrize("client", [by_httpx, by_httpx2, by_requests, by_urllib3])
-def test_a_compressed_body_is_unpacked(client: Client, chunked: bool) -> None:  # noqa: FBT001 - a parameter
+PACKED = {"Content-Type": "text/event-stream", "Content-Encoding": "gzip"}
+
+
+def packed(*, chunked: bool) -> Callable[[Exchange], None]:
+    """Send each event packed, and only when the test has all updates of the one before."""
+
     def script(exchange: Exchange) -> None:
-        exchange.head(headers={"Content-Type": "text/event-stream", "Content-Encoding": "gzip"}, chunked=chunked)
-        exchange.chunk(gzip.compress(FIRST))
+        packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+        exchange.head(headers=PACKED, chunked=chunked)
+        for block in [*FIRST_EVENTS, DONE]:
+            exchange.chunk(packer.compress(block) + packer.flush(zlib.Z_SYNC_FLUSH))
+            exchange.wait()
         exchange.end()
 
-    with Loopback(script) as server, client(server) as source:
-        assert EXPECTED == list(accumulate(source))
+    return script
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+@pytest.mark.parametrize("client", [client for client in RESPONSES if client not in {by_urllib, *OWN_PACE}])
+def test_a_compressed_body_is_unpacked_as_it_comes(client: Client, chunked: bool) -> None:  # noqa: FBT001 - a parameter
+    with Loopback(packed(chunked=chunked)) as server, client(server) as source:
+        prompt = Prompt(server)
+        for update in accumulate(source):
+            prompt.take(update)
+        assert EXPECTED == prompt.updates
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+@pytest.mark.parametrize("client", ASYNC_RESPONSES)
+def test_an_async_compressed_body_is_unpacked_as_it_comes(client: AsyncClient, chunked: bool) -> None:  # noqa: FBT001
+    async def read(server: Loopback) -> list[Update]:
+        prompt = Prompt(server)
+        async with client(server) as source:
+            async for update in aaccumulate(source):
+                prompt.take(update)
+        return prompt.updates
+
+    with Loopback(packed(chunked=chunked)) as server:
+        assert EXPECTED == asyncio.run(read(server))
+
+
+def begun_packed(exchange: Exchange) -> None:
+    packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+    exchange.head(headers=PACKED)
+    exchange.chunk(packer.compress(FIRST_EVENTS[0]) + packer.flush(zlib.Z_SYNC_FLUSH))
+    exchange.wait_closed()
+
+
+@pytest.mark.parametrize("client", [by_httpx, by_httpx2, by_openai_response])
+def test_leaving_the_block_closes_a_compressed_response(client: Client) -> None:
+    with Loopback(begun_packed) as server, client(server) as source:
+        with accumulate(source) as stream:
+            assert EXPECTED[0] == next(stream)
+        assert server.client_closed.wait(PATIENCE)
+
+
+@pytest.mark.parametrize("client", [by_async_httpx, by_async_httpx2, by_async_openai_response])
+def test_leaving_the_async_block_closes_a_compressed_response(client: AsyncClient) -> None:
+    async def read(server: Loopback) -> None:
+        async with client(server) as source:
+            async with aaccumulate(source) as stream:
+                assert EXPECTED[0] == await anext(stream)
+            assert await asyncio.to_thread(server.client_closed.wait, PATIENCE)
+
+    with Loopback(begun_packed) as server:
+        asyncio.run(read(server))
 
 
 @pytest.mark.parametrize("chunked", [True, False])

@@ -72,11 +72,21 @@ def test_one_run_over_two_requests(client_type: type[httpx.Client | httpx2.Clien
     assert [STEP_AFTER_SECOND] == [step.to_dict() for step in steps]
     assert {"Authorization": "Bearer none", "Accept": "application/json"} == headers
     assert ("POST /v1/threads/thread_1/runs HTTP/1.1", {"stream": True}) == (sent.request_line, json.loads(sent.body))
-    assert ("Bearer none", "text/event-stream", "no-store") == (
+    assert ("Bearer none", "text/event-stream", "no-store", "identity") == (
         sent.headers["authorization"],
         sent.headers["accept"],
         sent.headers["cache-control"],
+        sent.headers["accept-encoding"],
     )
+
+
+@every_client
+def test_a_caller_may_ask_for_compression(client_type: type[httpx.Client | httpx2.Client]) -> None:
+    headers = {"accept-encoding": "gzip"}
+    with Loopback(whole) as server, client_type(verify=TLS) as client:
+        with connect(client, "GET", server.url, headers=headers) as stream:
+            assert EXPECTED == list(stream)
+        assert "gzip" == server.exchanges[0].headers["accept-encoding"]
 
 
 @every_async_client
@@ -95,9 +105,10 @@ def test_one_run_over_two_async_requests(client_type: type[httpx.AsyncClient | h
 
     with Loopback(whole) as server:
         assert EXPECTED == asyncio.run(main(server.url))
-        assert ("Bearer none", "text/event-stream") == (
+        assert ("Bearer none", "text/event-stream", "identity") == (
             server.exchanges[0].headers["authorization"],
             server.exchanges[0].headers["accept"],
+            server.exchanges[0].headers["accept-encoding"],
         )
 
 

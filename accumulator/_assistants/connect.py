@@ -72,7 +72,9 @@ def connect(  # noqa: PLR0913 - the request's three, and accumulate's keywords
         clock: the clock that measures the interval, as in `accumulate`.
         strict: whether a problem raises `MergeError`, as in `accumulate`.
         limits: the limits of a new accumulator, as in `accumulate`.
-        **kwargs: further arguments of the client's `stream` method: `json`, `headers`, `timeout`, ...
+        **kwargs: further arguments of the client's `stream` method: `json`, `headers`, `timeout`, ... Unless `headers`
+            has `Accept-Encoding`, the server is asked not to compress. An answer in gzip or deflate is unpacked in
+            bounded memory all the same; any other compression is unpacked by the client, with the memory that it takes.
 
     Raises:
         ResponseError: the status is not 2xx, or the content type is not that of an event stream. A response of type
@@ -135,5 +137,11 @@ async def aconnect(  # noqa: PLR0913 - as connect
 
 
 def _own_headers(kwargs: dict[str, object]) -> dict[str, object]:
-    """Copy the headers into an `httpx.Headers`: httpx-sse changes what it gets, and takes neither None nor pairs."""
-    return {**kwargs, "headers": httpx.Headers(cast("httpx.Headers", kwargs.get("headers")))}
+    """Copy the headers into an `httpx.Headers`: httpx-sse changes what it gets, and takes neither None nor pairs.
+
+    Unless the caller asks for a compression, ask for none. An event stream is sent in small parts, and a compressed
+    answer may need a thousand times as much memory as it has bytes.
+    """
+    headers = httpx.Headers(cast("httpx.Headers", kwargs.get("headers")))
+    headers.setdefault("Accept-Encoding", "identity")
+    return {**kwargs, "headers": headers}

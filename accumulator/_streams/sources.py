@@ -26,13 +26,31 @@ import os
 import time
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, nullcontext, suppress
-from typing import TYPE_CHECKING, NamedTuple, cast
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    ExitStack,
+    aclosing,
+    closing,
+    nullcontext,
+    suppress,
+)
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from accumulator._sse import DEFAULT_NAME
-from accumulator._streams.head import REFUSED_BODY_SECONDS, REFUSED_BODY_SIZE, begins_like_events, read_head
+from accumulator._streams.head import (
+    REFUSED_BODY_SECONDS,
+    REFUSED_BODY_SIZE,
+    begins_like_events,
+    read_head,
+    read_headers,
+)
+from accumulator._streams.unpack import Unpacker, make_unpackers, unpack
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Generator
+
     from accumulator._errors import ResponseError
 
 _READ_SIZE = 65_536
@@ -62,6 +80,16 @@ _READERS = {"connect": "accumulate", "aconnect": "aaccumulate"}
 
 _NO_OPENERS = _Openers()
 _MISSING = object()
+
+
+class _Packed(Protocol):
+    """A response of httpx or httpx2."""
+
+    def iter_raw(self) -> object:
+        """Iterate over the body as it was sent."""
+
+    def aiter_raw(self) -> object:
+        """Iterate over the body as it was sent, with `await`."""
 
 
 class _Origin(NamedTuple):
@@ -375,20 +403,67 @@ def _probe_iter_bytes(given: object) -> _Openers:
         stream: object = getattr(given, "stream", None)
         is_sync, is_async = hasattr(stream, "__iter__"), hasattr(stream, "__aiter__")
         return _Openers(
-            cast("Callable[[], Iterator[object]]", sync) if is_sync or not is_async else None,
-            cast("Callable[[], AsyncIterator[object]]", async_) if is_async or not is_sync else None,
+            partial(_unpacked, given, sync) if is_sync or not is_async else None,
+            partial(_aunpacked, given, async_) if is_async or not is_sync else None,
             one_body=True,
             async_bytes="response.aiter_bytes()",
         )
     if async_ is not None:
-        opener = cast("Callable[[], AsyncIterator[object]]", async_)
+        opener = partial(_aunpacked, given, async_)
         return _Openers(None, opener, one_body=True, async_bytes="response.aiter_bytes()")
     if sync is None:
         return _NO_OPENERS
-    chunks = sync()
+    chunks: object = sync()
+
+    def opened() -> object:
+        return chunks
+
     if isinstance(chunks, AsyncIterable):
-        return _Openers(None, lambda: aiter(cast("AsyncIterable[object]", chunks)), one_body=True)
-    return _Openers(lambda: iter(cast("Iterable[object]", chunks)), None, one_body=True)
+        return _Openers(None, partial(_aunpacked, given, opened), one_body=True)
+    return _Openers(partial(_unpacked, given, opened), None, one_body=True)
+
+
+def _unpacked(given: object, iter_bytes: Callable[[], object]) -> Iterator[object]:
+    """Iterate over the bytes of a response that has `iter_bytes`, without the codings that `unpack` knows."""
+    owner, unpackers = _find_packed(given)
+    if not unpackers:
+        return iter(cast("Iterable[object]", iter_bytes()))
+    packed = cast("Generator[bytes]", cast("_Packed", owner).iter_raw())
+
+    def pieces() -> Iterator[bytes]:
+        with closing(packed):
+            for chunk in packed:
+                yield from unpack(chunk, unpackers)
+
+    return pieces()
+
+
+def _aunpacked(given: object, aiter_bytes: Callable[[], object]) -> AsyncIterator[object]:
+    """Iterate over the bytes of a response. This is the async version of `_unpacked`."""
+    owner, unpackers = _find_packed(given)
+    if not unpackers:
+        return aiter(cast("AsyncIterable[object]", aiter_bytes()))
+    packed = cast("AsyncGenerator[bytes]", cast("_Packed", owner).aiter_raw())
+
+    async def pieces() -> AsyncIterator[bytes]:
+        async with aclosing(packed):
+            async for chunk in packed:
+                for piece in unpack(chunk, unpackers):
+                    yield piece
+
+    return pieces()
+
+
+def _find_packed(given: object) -> tuple[object, list[Unpacker] | None]:
+    """Return the response of httpx or httpx2 that a response is or holds, and the unpackers of its body.
+
+    There are none if there is no such response, if its body is not packed, or not only as `unpack` knows, and if the
+    body was read already.
+    """
+    owner: object = getattr(given, "http_response", given)  # of a response of openai-python
+    if not hasattr(owner, "aiter_raw") or getattr(owner, "is_stream_consumed", False):
+        return owner, None
+    return owner, make_unpackers(read_headers(owner).get("content-encoding", ""))
 
 
 def _probe_iter_content(given: object) -> _Openers:
