@@ -7,22 +7,34 @@ import gzip
 import io
 import math
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import anyio
 import pydantic
 import pytest
 from azure.ai.agents.models import RunStepToolCall
 
-from accumulator import BodyEnded, Problem, ResponseError, TruncatedError, aaccumulate, accumulate, atap, tap
+from accumulator import (
+    Accumulator,
+    BodyEnded,
+    Problem,
+    ResponseError,
+    TruncatedError,
+    aaccumulate,
+    accumulate,
+    atap,
+    tap,
+)
 from accumulator._streams.head import begins_like_events
 from accumulator._streams.sources import make_async_source, make_source
 from tests.bodies import DONE, FIRST, FIRST_EVENTS, SECOND, STEP_AFTER_FIRST, delta, step
+from tests.loopback import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
@@ -156,12 +168,167 @@ def test_a_reader_ends_with_an_empty_chunk() -> None:
     assert EXPECTED == read_async(lambda: AsyncReader(*results))
 
 
-@pytest.mark.parametrize(("result", "came"), [(None, "NoneType"), ("", "text"), ("event: done", "text")])
+# None is what a file in non-blocking mode returns: see below.
+@pytest.mark.parametrize(("result", "came"), [(0, "int"), ("", "text"), ("event: done", "text")])
 def test_a_reader_that_gives_no_bytes_is_misused(result: object, came: str) -> None:
     with pytest.raises(TypeError, match=f"got {came}"):
         accumulate(Reader(result)).until_done()
     with pytest.raises(TypeError, match=f"got {came}"):
         read_async(lambda: AsyncReader(result))
+
+
+# Files in non-blocking mode
+
+
+def step_by_hand(awaitable: Awaitable[object]) -> object:
+    """Run a coroutine that never waits, without an event loop."""
+    steps = awaitable.__await__()
+    try:
+        next(steps)
+    except StopIteration as stop:
+        return stop.value
+    raise AssertionError
+
+
+NOT_BLOCKING = "BlockingIOError: .* got one in non-blocking mode that has nothing yet: call os.set_blocking"
+
+
+def made_pipe() -> tuple[int, int]:
+    receiver, sender = os.pipe()
+    os.set_blocking(receiver, False)
+    return receiver, sender
+
+
+def made_sockets() -> tuple[BinaryIO, socket.socket]:
+    receiver, sender = socket.socketpair()
+    with receiver:
+        receiver.settimeout(0)
+        return receiver.makefile("rb"), sender
+
+
+@pytest.mark.parametrize("buffering", [-1, 0])
+def test_a_pipe_that_has_nothing_yet_is_not_at_its_end(buffering: int) -> None:
+    receiver, sender = made_pipe()
+    with open(receiver, "rb", buffering=buffering) as reader, open(sender, "wb", buffering=0) as writer:  # noqa: PTH123
+        run = Accumulator()
+        stream = accumulate(reader, into=run)
+        writer.write(FIRST_EVENTS[0] + FIRST_EVENTS[1])
+        assert EXPECTED[:2] == [next(stream), next(stream)]
+        with pytest.raises(TruncatedError, match=NOT_BLOCKING) as caught:
+            stream.until_done()
+        assert isinstance(caught.value.__cause__, BlockingIOError)
+        assert ["step_1"] == [step.id for step in run.run_steps()]
+        # The rest of the body may be read after all.
+        writer.write(b"".join(FIRST_EVENTS[2:]) + DONE)
+        writer.close()
+        os.set_blocking(receiver, True)
+        assert [STEP_AFTER_FIRST] == [step.to_dict() for step in accumulate(reader, into=run).final_run_steps()]
+
+
+@pytest.mark.parametrize("buffering", [-1, 0])
+def test_a_pipe_in_non_blocking_mode_has_an_end(buffering: int) -> None:
+    receiver, sender = made_pipe()
+    with open(receiver, "rb", buffering=buffering) as reader:  # noqa: PTH123
+        with open(sender, "wb") as writer:  # noqa: PTH123
+            writer.write(b"".join(FIRST_EVENTS))
+        assert list(accumulate(FIRST_EVENTS)) == list(accumulate(reader))
+
+
+def test_what_arrives_while_a_pipe_is_asked_for_its_end_is_read() -> None:
+    receiver, sender = made_pipe()
+
+    class Late(io.BufferedReader):
+        def read1(self, size: int = -1, /) -> bytes:
+            chunk = super().read1(size)
+            if not chunk:
+                os.write(sender, FIRST)
+            return chunk
+
+    with Late(io.FileIO(receiver)) as reader:
+        assert EXPECTED == [update for update, _ in zip(accumulate(reader), EXPECTED, strict=False)]
+    os.close(sender)
+
+
+def test_a_socket_that_has_nothing_yet_is_not_at_its_end() -> None:
+    reader, sender = made_sockets()
+    with reader, sender:
+        sender.sendall(FIRST_EVENTS[0])
+        stream = accumulate(reader)
+        assert EXPECTED[0] == next(stream)
+        with pytest.raises(TruncatedError, match=NOT_BLOCKING):
+            stream.until_done()
+
+
+def test_a_socket_with_a_timeout_has_an_end() -> None:
+    receiver, sender = socket.socketpair()
+    with receiver, sender:
+        receiver.settimeout(PATIENCE)
+        sender.sendall(FIRST)
+        sender.shutdown(socket.SHUT_WR)
+        with receiver.makefile("rb") as reader:
+            assert EXPECTED == list(accumulate(reader))
+
+
+def test_a_file_on_a_disk_in_non_blocking_mode_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "run.sse"
+    path.write_bytes(FIRST)
+
+    async def read(file: BinaryIO) -> list[Update]:
+        return [update async for update in aaccumulate(anyio.wrap_file(file))]
+
+    for buffering in (-1, 0):
+        with path.open("rb", buffering=buffering) as file:
+            os.set_blocking(file.fileno(), False)
+            assert EXPECTED == list(accumulate(file))
+            file.seek(0)
+            assert EXPECTED == asyncio.run(read(file))
+
+
+@pytest.mark.parametrize("buffering", [-1, 0])
+def test_an_async_reader_waits_until_its_pipe_has_something(buffering: int) -> None:
+    async def read() -> list[Update]:
+        receiver, sender = made_pipe()
+        updates: list[Update] = []
+        with open(sender, "wb", buffering=0) as writer:  # noqa: ASYNC230, PTH123 - no path
+            file = open(receiver, "rb", buffering=buffering)  # noqa: ASYNC230, PTH123, SIM115
+            async with anyio.wrap_file(file) as reader:
+                stream = aaccumulate(reader)
+                for block, count in zip([*FIRST_EVENTS, DONE], (1, 1, 2, 1, 1, 1, 1), strict=True):
+                    waiting = asyncio.create_task(anext(stream))
+                    for _ in range(20):
+                        await asyncio.tasks.sleep(0)
+                    writer.write(block)
+                    updates.append(await waiting)
+                    updates += [await anext(stream) for _ in range(count - 1)]
+                writer.close()
+                return [*updates, *[update async for update in stream]]
+
+    assert EXPECTED == asyncio.run(read())
+
+
+def test_an_async_reader_without_a_descriptor_to_wait_for_is_a_broken_source() -> None:
+    stream = aaccumulate(AsyncReader(FIRST_EVENTS[0], None, FIRST))
+    assert EXPECTED[0] == step_by_hand(anext(stream))
+    with pytest.raises(TruncatedError, match=NOT_BLOCKING):
+        step_by_hand(stream.until_done())
+    with pytest.raises(TruncatedError, match=NOT_BLOCKING):
+        accumulate(Reader(FIRST_EVENTS[0], None, FIRST)).until_done()
+
+
+def test_the_command_tells_that_its_input_is_in_non_blocking_mode() -> None:
+    receiver, sender = made_pipe()
+    os.write(sender, FIRST_EVENTS[0] + FIRST_EVENTS[1])
+    done = subprocess.run(
+        [sys.executable, "-m", "accumulator", "replay", "-"],
+        stdin=receiver,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    os.close(receiver)
+    os.close(sender)
+    assert (2, 1) == (done.returncode, done.stdout.count("\n"))
+    assert "in non-blocking mode that has nothing yet" in done.stderr
 
 
 # Events
@@ -633,16 +800,6 @@ class Dripping(AsyncAnswer):
     async def aiter_bytes(self) -> AsyncIterator[object]:
         for chunk in self.iter_bytes():
             yield chunk
-
-
-def step_by_hand(awaitable: Awaitable[object]) -> object:
-    """Run a coroutine that never waits, without an event loop."""
-    steps = awaitable.__await__()
-    try:
-        next(steps)
-    except StopIteration as stop:
-        return stop.value
-    raise AssertionError
 
 
 @pytest.mark.parametrize("headers", [None, {}], ids=["status 500", "no content type"])

@@ -21,6 +21,7 @@ Bytes are read and iterators are made at the first step of the iteration, with o
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import time
@@ -508,7 +509,9 @@ def _probe_read(given: object) -> _Openers:
 
     `read1` is preferred, because it returns the available bytes; `read` of a buffered file waits for the whole size.
     """
-    name = "read1" if _method(given, "read1") else "read"
+    # The files of anyio always have `read1`; it fails if the file that they wrap has none.
+    prompt = _method(given, "read1") and _method(getattr(given, "wrapped", given), "read1")
+    name = "read1" if prompt else "read"
     read = _method(given, name)
     if isinstance(given, io.TextIOBase) or (read is not None and hasattr(given, "encoding")):
         raise TypeError(
@@ -519,9 +522,9 @@ def _probe_read(given: object) -> _Openers:
     import inspect  # slow to import, and only files need it
 
     if inspect.iscoroutinefunction(read):
-        return _Openers(None, lambda: _aread_chunks(cast("Callable[[int], Awaitable[object]]", read)))
+        return _Openers(None, lambda: _aread_chunks(cast("Callable[[int], Awaitable[object]]", read), given))
     one_read = "response.read1" if name == "read1" else "lambda: response.read(1)"
-    return _Openers(lambda: _read_chunks(read), None, sync_bytes=f'iter({one_read}, b"")')
+    return _Openers(lambda: _read_chunks(read, given), None, sync_bytes=f'iter({one_read}, b"")')
 
 
 def _probe_iteration(given: object) -> _Openers:
@@ -585,19 +588,80 @@ def _misuse(given: object, name: str, hint: str | None) -> TypeError:
     return TypeError(f"{name}() takes {_EXPECTED}; got {got}")
 
 
-def _read_chunks(read: Callable[[int], object]) -> Iterator[object]:
-    """Yield the chunks before the first empty chunk, which is the end.
+def _read_chunks(read: Callable[[int], object], file: object = None) -> Iterator[object]:
+    """Yield the chunks before the first empty chunk, which is the end. Text is yielded even if it is empty.
 
-    None (of a non-blocking file) and text are yielded even if they are empty: `read_item` reports the misuse.
+    Raises:
+        BlockingIOError: the file is in non-blocking mode and has nothing yet, which is not its end.
+
     """
-    while (chunk := read(_READ_SIZE)) or not isinstance(chunk, BYTES_LIKE):
+    while True:
+        chunk = read(_READ_SIZE)
+        if _is_empty(chunk) and _is_non_blocking(file):
+            # A buffer returns the same, nothing, for no data yet and for the end. The file beneath tells them apart.
+            raw: object = getattr(file, "raw", None)
+            chunk = raw.read(_READ_SIZE) if isinstance(raw, io.RawIOBase) else chunk
+        if chunk is None:
+            raise _nothing_yet()
+        if _is_empty(chunk):
+            return
         yield chunk
 
 
-async def _aread_chunks(read: Callable[[int], Awaitable[object]]) -> AsyncIterator[object]:
-    """Yield the chunks before the first empty chunk. This is the async version of `_read_chunks`."""
-    while (chunk := await read(_READ_SIZE)) or not isinstance(chunk, BYTES_LIKE):
+async def _aread_chunks(read: Callable[[int], Awaitable[object]], file: object) -> AsyncIterator[object]:
+    """Yield the chunks before the first empty chunk, which is the end. This is the async version of `_read_chunks`.
+
+    Under asyncio it waits until a file in non-blocking mode has something.
+    """
+    waited = False
+    while True:
+        chunk = await read(_READ_SIZE)
+        if chunk is None or (_is_empty(chunk) and not waited and _is_non_blocking(file)):
+            await _until_readable(file)
+            waited = True
+            continue
+        if _is_empty(chunk):
+            return
+        waited = False
         yield chunk
+
+
+def _is_empty(chunk: object) -> bool:
+    return isinstance(chunk, BYTES_LIKE) and not chunk
+
+
+def _is_non_blocking(file: object) -> bool:
+    try:
+        return not os.get_blocking(cast("io.RawIOBase", file).fileno())
+    except (AttributeError, OSError, TypeError, ValueError):  # no file descriptor, or none that has such a mode
+        return False
+
+
+async def _until_readable(file: object) -> None:
+    """Wait until a file has something, or is at its end. Raise `BlockingIOError` where that is not possible."""
+    import asyncio
+
+    readable = asyncio.Event()
+    try:
+        descriptor = cast("io.RawIOBase", file).fileno()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(descriptor, readable.set)
+    except PermissionError:  # a file on a disk, which never has to be waited for
+        return
+    except (AttributeError, NotImplementedError, OSError, RuntimeError, ValueError) as error:
+        raise _nothing_yet() from error
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(descriptor)
+
+
+def _nothing_yet() -> BlockingIOError:
+    return BlockingIOError(
+        errno.EAGAIN,
+        "expected a file in blocking mode, got one in non-blocking mode that has nothing yet: call "
+        "os.set_blocking(file.fileno(), True), or give aaccumulate() an asyncio.StreamReader",
+    )
 
 
 def _time_limit(seconds: float) -> AbstractAsyncContextManager[object]:
