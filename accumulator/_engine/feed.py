@@ -14,9 +14,13 @@ from accumulator._formats import PLAIN_TEXT, describe
 from accumulator._json import text_of
 from accumulator._sse import DEFAULT_NAME, FOREIGN_SIZE, Frame, Item, SSEParser, may_have_field
 
+_NO_NAMES = frozenset({b"", DEFAULT_NAME.encode()})
+
 
 class Feed(Generic[U]):
     """Bytes or framed events of one source, applied one at a time, body after body.
+
+    An event with neither name nor data is dropped, as a comment is.
 
     On its way an event is a `Frame` of the parser, then an `Event` of the protocol's `decode`; what it does to a
     resource is `Applied`.
@@ -155,9 +159,12 @@ class Feed(Generic[U]):
                 pending.popleft()
 
     def _step_general(self) -> list[U] | None:
-        if not self.pending:
+        pending = self.pending
+        while pending and _is_empty(pending[0]):
+            pending.popleft()
+        if not pending:
             return None
-        item = self.pending[0]
+        item = pending[0]
         if isinstance(item, LimitError):
             self.pending.popleft()
             self._begin()
@@ -225,7 +232,7 @@ class Feed(Generic[U]):
         updates: list[U] = []
         foreign, rest = self.parser.foreign, self.parser.rest()
         try:
-            for frame in self._split_done(rest) if isinstance(rest, tuple) else ():
+            for frame in self._split_done(rest) if isinstance(rest, tuple) and not _is_empty(rest) else ():
                 updates += self._raise_if_strict(self._apply(frame, torn=True))
             if not isinstance(rest, tuple) and (problems := self._report_rest(foreign, rest or b"")):
                 updates += self._raise_if_strict(problems)
@@ -284,6 +291,11 @@ def _first_that_fit(texts: list[str], each: int, room: int) -> list[str]:
         if room < 0:
             return texts[:number]
     return texts
+
+
+def _is_empty(item: Item) -> bool:
+    """Whether an event has neither a name nor data. Servers send such events, as they send comments, to show life."""
+    return type(item) is tuple and not item[1] and item[0] in _NO_NAMES
 
 
 def text_frame(event: str, data: bytes | str) -> Frame:
