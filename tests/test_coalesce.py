@@ -10,6 +10,7 @@ from collections import defaultdict, deque
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
+import anyio
 import httpx
 import pytest
 from hypothesis import given
@@ -39,7 +40,7 @@ from accumulator._fold.delta import fold_delta
 from accumulator._fold.nodes import Object, snapshot_object
 from accumulator._streams.coalesce import Coalescer
 from tests import wire
-from tests.loopback import Loopback
+from tests.loopback import PATIENCE, Loopback
 from tests.strategies import runs
 
 if TYPE_CHECKING:
@@ -874,32 +875,35 @@ def test_leaving_the_block_cancels_the_read_and_closes_the_source() -> None:
     assert (["done", "cancelled"], True) == (source.reads, source.closed)
 
 
-def test_a_cancellation_while_the_read_unwinds_passes_unchanged() -> None:
+def test_a_cancellation_while_the_read_unwinds_waits_for_it_and_passes_unchanged() -> None:
+    # The second cancellation no longer reaches the read: it broke off what the read does to close its connection.
     seen: list[str] = []
     clock = Clock()
 
-    async def slow_to_unwind() -> AsyncGenerator[bytes]:
+    async def slow_to_unwind(may_end: asyncio.Event) -> AsyncGenerator[bytes]:
         try:
             yield OPENED + grown("a") + grown("b")
             clock.now += 2 * INTERVAL  # what is held comes while this read goes on
             await asyncio.Event().wait()
         finally:
             seen.append("unwinding")
-            try:
-                await asyncio.Event().wait()
-            finally:
-                seen.append("unwound")
+            await may_end.wait()
+            seen.append("unwound")
 
     async def leave(source: AsyncGenerator[bytes]) -> None:
         async with aaccumulate(source, min_interval=INTERVAL, clock=clock) as stream:
             await take(stream, 4)
 
     async def main() -> None:
-        source = slow_to_unwind()
+        may_end = asyncio.Event()
+        source = slow_to_unwind(may_end)
         leaving = asyncio.create_task(leave(source))
         while not seen:
             await asyncio.tasks.sleep(0)
         leaving.cancel()
+        await asyncio.tasks.sleep(0)
+        assert (False, ["unwinding"]) == (leaving.done(), seen)
+        may_end.set()
         with pytest.raises(asyncio.CancelledError):
             await leaving
         with pytest.raises(StopAsyncIteration):
@@ -1069,6 +1073,111 @@ def test_aconnect_hands_out_what_is_due_while_the_server_is_silent() -> None:
         assert ("cd", ENDED_KINDS) == ("".join(argument_texts(taken)), names(taken)[-4:])
 
     asyncio.run(main())
+
+
+class Stopped:
+    """A task that reads a stream until it is stopped in one of several ways, while its read goes on."""
+
+    def __init__(self, client: httpx.AsyncClient, url: str) -> None:
+        self._client, self._url = client, url
+        self._waits = asyncio.Event()
+
+    async def read(self) -> None:
+        async with aconnect(self._client, "GET", self._url, min_interval=INTERVAL) as stream:
+            text = ""
+            async for update in stream:
+                text += "".join(argument_texts([update]))
+                if text == "ab":
+                    self._waits.set()  # the next step waits for the server
+
+    async def by_a_task_group(self) -> None:
+        async def fail() -> None:
+            await self._waits.wait()
+            raise LookupError("of the other task")
+
+        async def both() -> None:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.read())
+                tasks.create_task(fail())
+
+        with pytest.raises(ExceptionGroup):
+            await both()
+
+    async def by_a_timeout(self) -> None:
+        async def pass_deadline() -> None:
+            await self._waits.wait()
+            timeout.reschedule(asyncio.get_running_loop().time())
+
+        other = asyncio.create_task(pass_deadline())
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(None) as timeout:
+                await self.read()
+        await other
+
+    async def by_cancelling_a_scope(self) -> None:
+        async def cancel() -> None:
+            await self._waits.wait()
+            scope.cancel()
+
+        other = asyncio.create_task(cancel())
+        with anyio.CancelScope() as scope:
+            await self.read()
+        assert scope.cancelled_caught
+        await other
+
+    async def by_the_deadline_of_a_scope(self) -> None:
+        async def pass_deadline() -> None:
+            await self._waits.wait()
+            scope.deadline = anyio.current_time()
+
+        other = asyncio.create_task(pass_deadline())
+        with anyio.move_on_after(PATIENCE) as scope:
+            await self.read()
+        assert scope.cancelled_caught
+        await other
+
+    async def by_a_group_of_anyio(self) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.read)
+            await self._waits.wait()
+            tasks.cancel_scope.cancel()
+
+    async def by_cancelling_twice(self) -> None:
+        reader = asyncio.create_task(self.read())
+        await self._waits.wait()
+        reader.cancel()
+        await asyncio.tasks.sleep(0)
+        reader.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reader
+
+
+STOPS = [
+    Stopped.by_a_task_group,
+    Stopped.by_a_timeout,
+    Stopped.by_cancelling_a_scope,
+    Stopped.by_the_deadline_of_a_scope,
+    Stopped.by_a_group_of_anyio,
+    Stopped.by_cancelling_twice,
+]
+
+
+@pytest.mark.parametrize("stop", STOPS, ids=[stop.__name__ for stop in STOPS])
+def test_whatever_cancels_a_read_that_goes_on_the_server_sees_the_connection_close(
+    stop: Callable[[Stopped], Coroutine[None, None, None]],
+) -> None:
+    def silent(exchange: Exchange) -> None:
+        exchange.head()
+        exchange.chunk(OPENED + grown("a") + grown("b"))
+        exchange.wait_closed()
+
+    async def main(server: Loopback) -> None:
+        async with httpx.AsyncClient(verify=TLS) as client:
+            await stop(Stopped(client, server.url))
+            assert await asyncio.to_thread(server.client_closed.wait, PATIENCE)  # before the client closes all
+
+    with Loopback(silent) as server:
+        asyncio.run(main(server))
 
 
 def test_connect_refuses_what_is_no_interval_before_anything_is_sent() -> None:

@@ -51,15 +51,15 @@ class TimedReads:
     async def cancel(self) -> None:
         """Cancel the current read, if there is one, and wait until it ends. An item that it returns is kept for `next`.
 
-        Cancelling this call cancels the read again and keeps waiting, because a source must not be closed during a
-        read.
+        The read is cancelled once. A further cancellation of this call does not reach it, because it could break off
+        the closing of a connection: the call waits for the read, then raises the cancellation.
         """
         task, cancelled = self._task, None
         if task is not None and not task.done():
             import asyncio
 
+            task.cancel()
             while not task.done():
-                task.cancel()
                 try:
                     await asyncio.wait({task})
                 except asyncio.CancelledError as error:
