@@ -173,6 +173,9 @@ class RunStream(UpdateStream[Accumulator, Update]):
     As a context manager the stream closes its source when the block is left. A `break` alone closes nothing, because
     Python does not tell an iterator that its loop ended.
 
+    One thread reads at a time. If another one iterates or drains while a step is under way, it gets a `RuntimeError`,
+    and the first loses nothing. The handler may iterate over the stream that calls it.
+
     Attributes:
         accumulator: the accumulator that receives the events. It can be read at any time, also within the loop.
 
@@ -207,6 +210,9 @@ class AsyncRunStream(AsyncUpdateStream[Accumulator, Update]):
     """An async iterator of the updates of a source: the async version of `RunStream`.
 
     `aaccumulate` and `aconnect` return it.
+
+    One task reads at a time; another one gets a `RuntimeError`. Any task may close the stream: then the loop of a
+    reader that waits ends.
 
     Attributes:
         accumulator: the accumulator that receives the events. It can be read at any time, also within the loop.

@@ -72,7 +72,7 @@ class Reading(Generic[U]):
     Attributes:
         ready: updates to hand out before anything else is applied or read.
         next_fast_update: applies the next event if the fast path takes it, and returns the update; otherwise returns
-            None. Call it only while `ready` is empty.
+            None. Call it only while `ready` is empty. It is None with a handler or a coalescer.
 
     """
 
@@ -106,7 +106,7 @@ class Reading(Generic[U]):
         self._error: Exception | None = None  # the error that ended the reading; `raise_error` raises it each time
         self._pending_error: Exception | None = None  # the error that `next_update` raises next, once
         direct = handler is None and coalescer is None
-        self.next_fast_update: Callable[[], U | None] = self._feed.next_fragment if direct else _nothing
+        self.next_fast_update: Callable[[], U | None] | None = self._feed.next_fragment if direct else None
 
     # What the loop calls to learn the next step.
 
@@ -310,7 +310,3 @@ class Reading(Generic[U]):
     def _flush(self) -> list[U]:
         """Return all held deltas."""
         return [] if self._coalescer is None else self._coalescer.flush()
-
-
-def _nothing() -> None:
-    """Return None, as `next_fast_update` of a reading that cannot use the fast path."""

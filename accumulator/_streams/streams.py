@@ -5,11 +5,13 @@ A stream does the I/O: it reads the source and calls the handler. The rest of th
 
 from __future__ import annotations
 
+from _thread import get_ident  # `threading`, which has it too, is slow to import
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 
 from accumulator._errors import note_failure
 from accumulator._streams.hooks import Callback, acall, call
+from accumulator._streams.readers import FAST, Readers
 from accumulator._streams.reading import Reading
 from accumulator._streams.timed_reads import NOT_YET, TimedReads
 
@@ -75,6 +77,8 @@ class AsyncClosing(ABC):
 class UpdateStream(Closing, Generic[A, U]):
     """An iterator of the updates of a source that is read into an accumulator.
 
+    It has one reader at a time, as `Readers` says.
+
     Attributes:
         accumulator: the accumulator that the source is folded into; it may be read at any time.
 
@@ -94,15 +98,29 @@ class UpdateStream(Closing, Generic[A, U]):
             cast("BaseAccumulator[U]", accumulator), one_body=source.one_body, handler=handler, coalescer=coalescer
         )
         self._ready, self._next_fast_update = self._reading.ready, self._reading.next_fast_update
+        self._readers = Readers(get_ident)
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> U:
+        readers = self._readers
         # The fast path takes most events; they need nothing else of this class.
-        if not self._ready and (update := self._next_fast_update()) is not None:
-            return update
-        if (update := self._next()) is None:
+        fast = self._next_fast_update
+        if fast is not None and not self._ready and not readers.level:
+            readers.level = FAST
+            try:
+                update = fast()
+            finally:
+                readers.level = 0
+            if update is not None:
+                return update
+        readers.enter()
+        try:
+            update = self._next()
+        finally:
+            readers.level -= 1
+        if update is None:
             raise StopIteration
         return update
 
@@ -146,14 +164,23 @@ class UpdateStream(Closing, Generic[A, U]):
         An error that ended the stream is raised by each later call too.
 
         """
-        with self._reading.draining():
-            while self._next() is not None:
-                pass
+        self._readers.enter()
+        try:
+            with self._reading.draining():
+                while self._next() is not None:
+                    pass
+        finally:
+            self._readers.level -= 1
         self._reading.raise_error()
         return self.accumulator
 
     def close(self) -> None:
-        """Close the source, end the iteration and abandon an open body. Closing again does nothing."""
+        """Close the source, end the iteration and abandon an open body. Closing again does nothing.
+
+        Call it in the thread that reads. From another thread it wakes no read that waits: the loop of the reader ends
+        when the read returns, so set the read timeout of the client. Until then `close` waits (requests, urllib, files
+        and pipes), or raises `ValueError` (generators, httpx and httpx2, whose response is closed all the same).
+        """
         if self._reading.close():
             self._source.close()
 
@@ -174,21 +201,31 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
         coalescer: Coalescer[U] | None = None,
     ) -> None:
         """Store the arguments; nothing is read until the first step."""
+        from asyncio import current_task
+
         self.accumulator: A = accumulator
         self._source = source
-        self._reads = TimedReads(source)
         self._reading: Reading[U] = Reading(
             cast("BaseAccumulator[U]", accumulator), one_body=source.one_body, handler=handler, coalescer=coalescer
         )
         self._ready, self._next_fast_update = self._reading.ready, self._reading.next_fast_update
+        self._readers = Readers(current_task)
+        self._reads = TimedReads(source, self._readers)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> U:
-        if not self._ready and (update := self._next_fast_update()) is not None:
+        readers = self._readers
+        fast = self._next_fast_update
+        if fast is not None and not self._ready and not readers.level and (update := fast()) is not None:
             return update
-        if (update := await self._next()) is None:
+        readers.enter()
+        try:
+            update = await self._next()
+        finally:
+            readers.level -= 1
+        if update is None:
             raise StopAsyncIteration
         return update
 
@@ -219,16 +256,24 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
 
     async def until_done(self) -> A:
         """Read to the end and return the accumulator. This is the async version of `UpdateStream.until_done`."""
-        with self._reading.draining():
-            while await self._next() is not None:
-                pass
+        self._readers.enter()
+        try:
+            with self._reading.draining():
+                while await self._next() is not None:
+                    pass
+        finally:
+            self._readers.level -= 1
         self._reading.raise_error()
         return self.accumulator
 
     async def aclose(self) -> None:
-        """Close the source, end the iteration and abandon an open body. Closing again does nothing."""
+        """Close the source, end the iteration and abandon an open body. Closing again does nothing.
+
+        It may be called in another task than the reader's. A read that waits is cancelled, and the reader's loop ends
+        as at the end of the stream. Without asyncio, as under trio, the source decides what becomes of the read.
+        """
         if self._reading.close():
             try:
-                await self._reads.cancel()
+                await self._reads.stop()
             finally:
                 await self._source.aclose()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Coroutine
 
+    from accumulator._streams.readers import Readers
     from accumulator._streams.sources import AsyncSource
+
+_T = TypeVar("_T")
 
 NOT_YET: Final = object()
 """What `TimedReads.next` returns if no item arrives within the limit."""
@@ -17,23 +20,27 @@ NOT_YET: Final = object()
 class TimedReads:
     """Reads the items of an async source one by one. A read goes on after its limit is over.
 
-    For that, a read needs an asyncio task of its own. A read without a limit gets no task.
+    For that, a read needs an asyncio task of its own. A read without a limit gets no task: the reader's task reads.
     """
 
-    def __init__(self, source: AsyncSource) -> None:
-        """Store the source; nothing is read until the first call of `next`."""
+    def __init__(self, source: AsyncSource, readers: Readers) -> None:
+        """Store the source, and what knows the reader's task; nothing is read until the first call of `next`."""
         self._source = source
+        self._readers = readers
         self._task: asyncio.Task[object] | None = None
+        self._reads_directly = False  # whether the reader's task reads
+        self._stop: _Stop | None = None
 
     async def next(self, seconds: float | None) -> object:
         """Return the next item, or `NOT_YET` if it takes longer than `seconds`. Then the next call waits for that item.
 
         There is no limit if `seconds` is None, or if no asyncio task runs, as under trio. Cancelling this call cancels
         the read too. If the source swallows the cancellation, the next call returns or raises the result of the read.
+        After `stop` the call ends with `StopAsyncIteration`.
         """
         if self._task is None:
             if seconds is None or not _in_asyncio():
-                return await anext(self._source)
+                return await self._next_directly()
             self._task = _start(self._source)
         import asyncio
 
@@ -41,33 +48,98 @@ class TimedReads:
         try:
             await asyncio.wait({task}, timeout=seconds)
         except asyncio.CancelledError:
-            await self.cancel()
+            await self._cancel()
             raise
         if not task.done():
             return NOT_YET
         self._task = None
+        if self._stop is not None and task.cancelled():
+            raise StopAsyncIteration
         return task.result()
 
-    async def cancel(self) -> None:
-        """Cancel the current read, if there is one, and wait until it ends. An item that it returns is kept for `next`.
+    async def _next_directly(self) -> object:
+        self._reads_directly = True
+        try:
+            item = await anext(self._source)
+        except BaseException as error:
+            if self._stop is not None and self._stop.take_back(error):
+                raise StopAsyncIteration from None
+            raise
+        finally:
+            self._reads_directly = False
+        if self._stop is not None:
+            self._stop.take_back(None)
+        return item
+
+    async def stop(self) -> None:
+        """End the current read, if there is one, and wait until it ends.
+
+        A read that the current task makes itself goes on: it is the read that called this.
+        """
+        self._stop = _Stop(self._readers.runner if self._reads_directly else None)
+        if self._stop.ended is not None:
+            await _wait(self._stop.ended)
+        else:
+            await self._cancel()
+
+    async def _cancel(self) -> None:
+        """Cancel the read that has a task, if there is one. An item that it returns is kept for `next`.
 
         The read is cancelled once. A further cancellation of this call does not reach it, because it could break off
         the closing of a connection: the call waits for the read, then raises the cancellation.
         """
-        task, cancelled = self._task, None
-        if task is not None and not task.done():
-            import asyncio
+        if (task := self._task) is None:
+            return
+        try:
+            if not task.done():
+                task.cancel()
+                await _wait(task)
+        finally:
+            if task.cancelled():
+                self._task = None
 
-            task.cancel()
-            while not task.done():
-                try:
-                    await asyncio.wait({task})
-                except asyncio.CancelledError as error:
-                    cancelled = error
-        if task is not None and task.cancelled():
-            self._task = None
-        if cancelled is not None:
-            raise cancelled
+
+class _Stop:
+    """Stops a read that the reader's task makes: cancels the task, which takes that back and goes on.
+
+    Attributes:
+        ended: done when the read has ended; None if nothing is cancelled.
+
+    """
+
+    def __init__(self, reader: object) -> None:
+        """Cancel a task. Do nothing if it is the current one, or not known, or no task."""
+        import asyncio
+
+        self.ended: asyncio.Future[None] | None = None
+        if isinstance(reader, asyncio.Task) and reader is not asyncio.current_task():
+            self.ended = asyncio.get_running_loop().create_future()
+            self._reader = cast("asyncio.Task[object]", reader)
+            self._cancelling = reader.cancelling()
+            reader.cancel()
+
+    def take_back(self, error: BaseException | None) -> bool:
+        """End the read with its error, or None. Return whether the error is the cancellation that was made here."""
+        import asyncio
+
+        if self.ended is None:
+            return False
+        self.ended.set_result(None)
+        return self._reader.uncancel() <= self._cancelling and isinstance(error, asyncio.CancelledError)
+
+
+async def _wait(future: asyncio.Future[_T]) -> None:
+    """Wait until a future is done. A cancellation is raised after that."""
+    import asyncio
+
+    cancelled: asyncio.CancelledError | None = None
+    while not future.done():
+        try:
+            await asyncio.wait({future})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 def _in_asyncio() -> bool:

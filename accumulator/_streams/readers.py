@@ -1,0 +1,53 @@
+"""Refuse a second reader of a stream, so that the first one loses nothing.
+
+A step is a call for the next update, or a drain. The runner of a step is the thread that takes it, or the task of
+asyncio. While a step is under way, only its own runner may take another. It does so if the handler, which the step
+calls, iterates over the stream.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FAST = -1
+"""The level during a step of the fast path, which calls no handler: nobody may take another step."""
+
+
+class Readers:
+    """Knows whether a step of a stream is under way.
+
+    Attributes:
+        level: how many steps are under way, each but the first within another; or `FAST`.
+        runner: the runner of the last step that was entered.
+
+    """
+
+    def __init__(self, current_runner: Callable[[], object]) -> None:
+        """Start without a step.
+
+        Args:
+            current_runner: returns the current runner; returns None or raises `RuntimeError` if it is not known.
+
+        """
+        self.level = 0
+        self.runner: object = None
+        self._current_runner = current_runner
+
+    def enter(self) -> None:
+        """Begin a step. Its end takes 1 from `level`.
+
+        Raises:
+            RuntimeError: another runner's step is under way, or the runner is not known and any step is.
+
+        """
+        try:
+            runner = self._current_runner()
+        except RuntimeError:  # no event loop of asyncio runs
+            runner = None
+        if self.level and (self.level == FAST or runner is None or runner != self.runner):
+            raise RuntimeError("expected one reader of a stream at a time, got a second one while the first reads")
+        self.runner = runner
+        self.level += 1
