@@ -17,6 +17,7 @@ from accumulator._assistants.protocol import ASSISTANTS
 from accumulator._assistants.streams import AsyncRunStream, RunStream, new_or_given
 from accumulator._engine.limits import DEFAULT_LIMITS, Limits
 from accumulator._streams.coalesce import make_coalescer
+from accumulator._streams.deadlines import make_deadlines
 from accumulator._streams.hooks import Callback, check_handler
 from accumulator._streams.sources import make_async_source, make_source
 
@@ -111,6 +112,8 @@ async def aconnect(  # noqa: PLR0913 - as connect
     into: Accumulator | None = None,
     handler: Callback[Update] | None = None,
     min_interval: float | None = None,
+    idle_timeout: float | None = None,
+    total_timeout: float | None = None,
     clock: Callable[[], float] = time.monotonic,
     strict: bool = False,
     limits: Limits = DEFAULT_LIMITS,
@@ -119,15 +122,17 @@ async def aconnect(  # noqa: PLR0913 - as connect
     """Send a request with an async client and yield the stream of its response: the async version of `connect`.
 
     Under asyncio the body of a refused response is read for a second at most.
+    `idle_timeout` and `total_timeout` are those of `aaccumulate`. They begin with the body of the response.
     """
     if not hasattr(client, "aclose"):
         raise TypeError(f"aconnect() takes an async client, got {type(client).__name__}: use connect()")
     hooks, coalescer = check_handler(handler), make_coalescer(min_interval, clock, ASSISTANTS.fragment)
+    deadlines = make_deadlines(idle_timeout, total_timeout, clock)
     accumulator = new_or_given(into, strict=strict, limits=limits)
     async with (
         httpx_sse.aconnect_sse(cast("httpx.AsyncClient", client), method, url, **_own_headers(kwargs)) as event_source,
         AsyncRunStream(
-            source := make_async_source(event_source, "aconnect", "connect"), accumulator, hooks, coalescer
+            source := make_async_source(event_source, "aconnect", "connect"), accumulator, hooks, coalescer, deadlines
         ) as stream,
     ):
         await source.look()

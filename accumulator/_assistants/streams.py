@@ -17,6 +17,7 @@ from accumulator._engine.limits import DEFAULT_LIMITS, Limits
 from accumulator._errors import RunError, TruncatedError
 from accumulator._json import printable
 from accumulator._streams.coalesce import make_coalescer
+from accumulator._streams.deadlines import make_deadlines
 from accumulator._streams.hooks import Callback, check_handler
 from accumulator._streams.sources import make_async_source, make_source
 from accumulator._streams.streams import AsyncUpdateStream, UpdateStream
@@ -90,6 +91,8 @@ def aaccumulate(  # noqa: PLR0913 - as accumulate
     into: Accumulator | None = None,
     handler: Callback[Update] | None = None,
     min_interval: float | None = None,
+    idle_timeout: float | None = None,
+    total_timeout: float | None = None,
     clock: Callable[[], float] = time.monotonic,
     strict: bool = False,
     limits: Limits = DEFAULT_LIMITS,
@@ -110,10 +113,18 @@ def aaccumulate(  # noqa: PLR0913 - as accumulate
       waits for the stream is cancelled. Without asyncio, as under trio, deltas are held as in `accumulate`. A source
       that must be read by one task, such as a generator with `asyncio.timeout` around a `yield`, cannot be used with
       `min_interval`.
+    - `idle_timeout` is the most seconds to wait for the next event, `total_timeout` the most to wait in all. If one
+      passes, the read is cancelled and the body ends. If it was cut, `TruncatedError` is raised; its cause is a
+      `TimeoutError` that names the deadline. Time counts only while the loop waits for the source, not in the handler
+      or in the caller's code. Comments and unfinished events are no events; the read timeout of a client counts any
+      bytes, also those. Both need asyncio: without it, as under trio, the first read raises `RuntimeError`. A sync
+      read cannot be cancelled, so `accumulate` has neither: set the read timeout of the client, such as
+      `httpx.Timeout(10, read=60)`.
     """
     hooks, coalescer = check_handler(handler), make_coalescer(min_interval, clock, ASSISTANTS.fragment)
+    deadlines = make_deadlines(idle_timeout, total_timeout, clock)
     made = make_async_source(source, "aaccumulate", "accumulate")
-    return AsyncRunStream(made, new_or_given(into, strict=strict, limits=limits), hooks, coalescer)
+    return AsyncRunStream(made, new_or_given(into, strict=strict, limits=limits), hooks, coalescer, deadlines)
 
 
 def tap(source: object, *, into: Accumulator | None = None, handler: Callback[Update] | None = None) -> Tap:

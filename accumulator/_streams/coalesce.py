@@ -20,12 +20,12 @@ The only clock is the one that the caller passes. Nothing here waits: a caller t
 from __future__ import annotations
 
 import heapq
-import sys
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, cast
 
 from accumulator._fold.delta import fold_delta
 from accumulator._fold.nodes import Object, as_delta
 from accumulator._fold.policy import WrongShape
+from accumulator._streams.deadlines import check_clock, check_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -61,14 +61,8 @@ class Coalescer(Generic[U]):
             ValueError: the interval is not more than 0, or not finite.
 
         """
-        if isinstance(min_interval, bool) or not isinstance(min_interval, (int, float)):
-            raise TypeError(f"expected min_interval to be a number of seconds, got {type(min_interval).__name__}")
-        if not 0 < min_interval <= sys.float_info.max:
-            raise ValueError(f"expected min_interval to be more than 0 seconds and finite, got {min_interval!r:.40}")
-        if not callable(clock):
-            raise TypeError(f"expected clock to be callable, got {type(clock).__name__}")
-        self._interval = float(min_interval)
-        self._clock = clock
+        self._interval = check_seconds("min_interval", min_interval)
+        self._clock = check_clock(clock)
         self._fragment_of = fragment_of
         self._next_allowed: dict[Slot, float] = {}  # when the next delta of a slot may be returned
         self._held: dict[Slot, _Held[U]] = {}  # in the order of the first fragments

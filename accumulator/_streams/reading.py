@@ -71,6 +71,7 @@ class Reading(Generic[U]):
 
     Attributes:
         ready: updates to hand out before anything else is applied or read.
+        event_came: whether the source completed an event. The caller sets it back.
         next_fast_update: applies the next event if the fast path takes it, and returns the update; otherwise returns
             None. Call it only while `ready` is empty. It is None with a handler or a coalescer.
 
@@ -94,6 +95,7 @@ class Reading(Generic[U]):
 
         """
         self.ready: deque[U] = deque()
+        self.event_came = False
         self._accumulator = accumulator
         self._feed = accumulator._new_feed(one_body=one_body)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - made for this class
         self._one_body = one_body
@@ -194,14 +196,15 @@ class Reading(Generic[U]):
             self._feed.push(event)
         else:
             self._feed.push_event(*event)
+        self.event_came = self.event_came or bool(self._feed.pending)
 
     def end(self, *, failed: bool = False) -> None:
         """End the reading because the source ended, or because it `failed` and the caller raises the error itself."""
         if self._phase is Phase.READING:
             self._phase = Phase.SOURCE_FAILED if failed else Phase.SOURCE_ENDED
 
-    def fail(self, error: Exception) -> None:
-        """End the reading because the source raised.
+    def fail(self, error: Exception, *, deadline: bool = False) -> None:
+        """End the reading because the source raised, or because a `deadline` passed, whose error this is.
 
         A `ResponseError` is raised unchanged, and no body ends: a refused response has none. Any other exception
         becomes the cause of a `TruncatedError`, unless the outcome of the body is known: then nothing is missing.
@@ -213,7 +216,8 @@ class Reading(Generic[U]):
             if self._phase is Phase.READING:
                 self._end()
             return
-        truncated = TruncatedError(f"expected the stream to go on, its source raised {type(error).__name__}: {error}")
+        came = str(error) if deadline else f"its source raised {type(error).__name__}: {error}"
+        truncated = TruncatedError(f"expected the stream to go on, {came}")
         truncated.__cause__ = error
         attach(truncated, [], self._accumulator)
         self._fail(truncated)

@@ -13,13 +13,14 @@ from accumulator._errors import note_failure
 from accumulator._streams.hooks import Callback, acall, call
 from accumulator._streams.readers import FAST, Readers
 from accumulator._streams.reading import Reading
-from accumulator._streams.timed_reads import NOT_YET, TimedReads
+from accumulator._streams.timed_reads import NOT_YET, TimedReads, in_asyncio
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from accumulator._engine.accumulator import BaseAccumulator
     from accumulator._streams.coalesce import Coalescer
+    from accumulator._streams.deadlines import Deadlines
     from accumulator._streams.sources import AsyncSource, Source
 
 A = TypeVar("A")
@@ -199,12 +200,14 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
         accumulator: A,
         handler: Callback[U] | None = None,
         coalescer: Coalescer[U] | None = None,
+        deadlines: Deadlines | None = None,
     ) -> None:
         """Store the arguments; nothing is read until the first step."""
         from asyncio import current_task
 
         self.accumulator: A = accumulator
         self._source = source
+        self._deadlines = deadlines
         self._reading: Reading[U] = Reading(
             cast("BaseAccumulator[U]", accumulator), one_body=source.one_body, handler=handler, coalescer=coalescer
         )
@@ -244,15 +247,25 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
         return update
 
     async def _read(self) -> None:
+        deadlines, due = self._deadlines, self._reading.due()
+        if deadlines is not None:
+            self._check_deadlines(deadlines)
         try:
-            item = await self._reads.next(self._reading.due())
+            item = await (self._reads.next(due) if deadlines is None else self._reads.next_in_time(due, deadlines))
         except StopAsyncIteration:
             self._reading.end()
         except Exception as error:  # noqa: BLE001 - as in the sync loop
-            self._reading.fail(error)
+            self._reading.fail(error, deadline=deadlines is not None and error is deadlines.passed)
         else:
             if item is not NOT_YET:
                 self._reading.push(item)
+
+    def _check_deadlines(self, deadlines: Deadlines) -> None:
+        if not in_asyncio():
+            raise RuntimeError("idle_timeout and total_timeout need asyncio: use the deadlines of your event loop")
+        if self._reading.event_came:
+            self._reading.event_came = False
+            deadlines.event_came()
 
     async def until_done(self) -> A:
         """Read to the end and return the accumulator. This is the async version of `UpdateStream.until_done`."""

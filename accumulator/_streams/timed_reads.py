@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Coroutine
 
+    from accumulator._streams.deadlines import Deadlines
     from accumulator._streams.readers import Readers
     from accumulator._streams.sources import AsyncSource
 
@@ -39,7 +40,7 @@ class TimedReads:
         After `stop` the call ends with `StopAsyncIteration`.
         """
         if self._task is None:
-            if seconds is None or not _in_asyncio():
+            if seconds is None or not in_asyncio():
                 return await self._next_directly()
             self._task = _start(self._source)
         import asyncio
@@ -56,6 +57,28 @@ class TimedReads:
         if self._stop is not None and task.cancelled():
             raise StopAsyncIteration
         return task.result()
+
+    async def next_in_time(self, seconds: float | None, deadlines: Deadlines) -> object:
+        """Return what `next` returns. Raise the error of the deadline that passes while this waits.
+
+        The read is cancelled then, as if the caller was. An item that it returns all the same is returned. Call it only
+        if an asyncio task runs.
+        """
+        import asyncio
+
+        name, left = deadlines.next()
+        began = deadlines.clock()
+        try:
+            async with asyncio.timeout(left) as timeout:
+                return await self.next(seconds)
+        except Exception:
+            if not timeout.expired():
+                raise
+            if self._task is not None and self._task.exception() is None:  # a read that swallowed the cancellation
+                return await self.next(None)
+            raise deadlines.expire(name) from None
+        finally:
+            deadlines.add(deadlines.clock() - began)
 
     async def _next_directly(self) -> object:
         self._reads_directly = True
@@ -142,7 +165,8 @@ async def _wait(future: asyncio.Future[_T]) -> None:
         raise cancelled
 
 
-def _in_asyncio() -> bool:
+def in_asyncio() -> bool:
+    """Return whether an asyncio task runs."""
     import asyncio
 
     try:
