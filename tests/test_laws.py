@@ -606,7 +606,7 @@ def test_an_object_that_is_read_late_is_that_after_its_event(
     make_events: Callable[[Tape], list[Event]], tape: Tape
 ) -> None:
     events = [sent for each in make_events(tape) for sent in (each, *[each] * tape.pick([0, 0, 0, 1, 2]))]
-    at_once, late = Accumulator(), Accumulator()
+    at_once, late = (Accumulator(limits=Limits(max_event_values=None)) for _ in range(2))
     held: list[tuple[Update, str]] = []
     for each in events:
         told = texts_of(at_once.apply(*each))

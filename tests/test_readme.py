@@ -34,6 +34,7 @@ from accumulator import (
     Tap,
     TruncatedError,
     Update,
+    aaccumulate,
     accumulate,
 )
 from benches import contenders
@@ -290,8 +291,14 @@ def test_what_is_named_is_there() -> None:
     names = set(re.findall(r"`(?:error\.)?([A-Z]\w*[a-z]\w*)[`(]", text))
     assert names <= {*accumulator.__all__, *dir(builtins)}
     assert set(re.findall(r"`(?:\w+\.)?([a-z]\w*)\(", text)) <= {*accumulator.__all__, *methods}
-    keywords = {*signature(accumulate).parameters, *Limits.__struct_fields__, "partial", "read"}
-    assert set(re.findall(r"\b(\w+)=", text)) <= keywords
+    keywords = {
+        *signature(accumulate).parameters,
+        *signature(aaccumulate).parameters,
+        *Limits.__struct_fields__,
+        "partial",
+        "read",
+    }
+    assert set(re.findall(r"\b(\w+)=", text)) <= {*keywords, "partial", "read"}
 
 
 # Tables.

@@ -22,16 +22,12 @@ from accumulator._cli.output import closed_stream_error, flush, print_json, prin
 from accumulator._formats import BEGINNING_SIZE, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from io import BufferedReader
 
 UNUSABLE = 2
 """The exit status for an input, an argument or an output that cannot be used."""
 
 _GOOD_OUTCOMES = frozenset({"completed", "requires_action", "unknown"})
-
-_READ_SIZE = 65_536
-"""How many bytes one read asks for: the usual capacity of a pipe. A read returns what is there."""
 
 _LONGEST_PIECE = 200
 """How many characters of an id, a path or a message are printed. Uncut, each could be as long as a whole event."""
@@ -86,11 +82,11 @@ def _replay_file(name: str) -> int:
         print_to_stderr(f"{name}: expected a readable file: {error.strerror or error}")
         return UNUSABLE
     accumulator = Accumulator()
-    beginning = bytearray()
     with opened as file:
-        counts = _read_to_end(name, accumulate(_chunks(file, beginning), into=accumulator))
+        noted = _Noted(file)
+        counts = _read_to_end(name, accumulate(noted, into=accumulator))
     if counts.nothing_known:
-        print_to_stderr(f"{name}: {counts.verdict(bytes(beginning))}")
+        print_to_stderr(f"{name}: {counts.verdict(noted.beginning)}")
     outcome, steps = accumulator.outcome, accumulator.run_steps()
     for step in steps:
         print_json({"file": name, "run_id": step.run_id, "outcome": outcome, "step": step.to_dict()})
@@ -122,11 +118,21 @@ def _open(name: str) -> AbstractContextManager[BufferedReader]:
     return nullcontext(cast("BufferedReader", sys.stdin.buffer))
 
 
-def _chunks(file: BufferedReader, beginning: bytearray) -> Iterator[bytes]:
-    """Yield the bytes of a file as they arrive, and put the first into `beginning`."""
-    while chunk := file.read1(_READ_SIZE):
-        beginning += chunk[: BEGINNING_SIZE - len(beginning)]
-        yield chunk
+class _Noted:
+    """A file that is read, whose first bytes are noted."""
+
+    def __init__(self, file: BufferedReader) -> None:
+        self._file = file
+        self.fileno, self.raw = (
+            file.fileno,
+            getattr(file, "raw", None),
+        )  # they tell a file that has nothing yet from one at its end
+        self.beginning = b""
+
+    def read1(self, size: int) -> bytes:
+        chunk = self._file.read1(size)
+        self.beginning += chunk[: BEGINNING_SIZE - len(self.beginning)]
+        return chunk
 
 
 class _Counts:

@@ -68,8 +68,9 @@ class TimedReads:
 
         name, left = deadlines.next()
         began = deadlines.clock()
+        timeout = asyncio.timeout(left)
         try:
-            async with asyncio.timeout(left) as timeout:
+            async with timeout:
                 return await self.next(seconds)
         except Exception:
             if not timeout.expired():
