@@ -820,6 +820,9 @@ GOOD = [folded(*STREAM).to_bytes(), Accumulator().to_bytes(), folded(*STREAM[:-1
         b"NaN",
         b"\xff\xfe",
         b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"9" * 100_000,
+        b"x" * 10_000_000,
         b'{"format":"other","version":1,"state":{}}',
         b'{"format":"delta-accumulator checkpoint","state":{}}',
         b'{"format":"delta-accumulator checkpoint","version":2,"state":{}}',
@@ -840,7 +843,7 @@ def spoiled(path: list[object], value: object) -> bytes:
     target = plain["state"]
     for key in path[:-1]:
         target = target[key]
-    assert target[path[-1]] != value
+    assert isinstance(path[-1], int) or target.get(path[-1]) != value
     target[path[-1]] = value
     return json.dumps(plain).encode()
 
@@ -854,6 +857,13 @@ CALLS = ["steps", 1, "root", "fields", "step_details", "fields", "tool_calls"]
         (["max_event_size"], 0),
         (["max_event_size"], True),
         (["count"], None),
+        (["count"], -1),
+        (["count"], 10**30),
+        (["problem_count"], -1),
+        (["limits"], {"max_open": 0}),
+        (["limits"], {"max_size": 1}),
+        (["runs"], {"by_id": {"run_1": 1}, "body": [None, False], "own": [None, False]}),
+        (["steps", 0, "id"], "step_2"),
         (["steps", 0, "state"], "begun"),
         (["steps", 0, "root", "kind"], "tree"),
         (["steps", 0, "root", "fields", "status"], {"kind": "json", "json": "{"}),
@@ -873,6 +883,23 @@ CALLS = ["steps", 1, "root", "fields", "step_details", "fields", "tool_calls"]
 def test_a_checkpoint_with_a_wrong_value_is_an_error(path: list[object], value: object) -> None:
     with pytest.raises(CheckpointError, match="expected the state of an accumulator"):
         Accumulator.from_bytes(spoiled(path, value))
+
+
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_a_checkpoint_can_be_any_bytes(kind: type[bytearray | memoryview]) -> None:
+    assert Accumulator.from_bytes(GOOD[0]).to_bytes() == Accumulator.from_bytes(kind(GOOD[0])).to_bytes()
+
+
+@pytest.mark.parametrize("data", [GOOD[0].decode(), None, 7])
+def test_a_checkpoint_of_another_type_is_refused(data: bytes) -> None:
+    with pytest.raises(TypeError, match=f"^expected the bytes of a checkpoint, got {type(data).__name__}$"):
+        Accumulator.from_bytes(data)
+
+
+@pytest.mark.parametrize("key", [b'"ids":{"a":0,"a":0}', b'"count":1,"count":1'])
+def test_a_checkpoint_that_says_a_thing_twice_is_an_error(key: bytes) -> None:
+    with pytest.raises(CheckpointError, match="no JSON text"):
+        Accumulator.from_bytes(GOOD[0].replace(b'"state":{', b'"state":{' + key + b",", 1))
 
 
 @pytest.mark.parametrize("value", [[1], {"a": 1}, 7])

@@ -65,8 +65,8 @@ class Accumulator(BaseAccumulator[Update]):
         The first of these that applies:
 
         1. "error" if the body had an error event;
-        2. the last status of the run in the body, if that status is "completed", "incomplete", "failed", "cancelled",
-           "expired" or "requires_action";
+        2. the last status in the body of its run (see `current_run`), if that is "completed", "incomplete", "failed",
+           "cancelled", "expired" or "requires_action";
         3. "unknown" if the body had `done`;
         4. "truncated".
         """
@@ -78,9 +78,23 @@ class Accumulator(BaseAccumulator[Update]):
         error = self._engine.body.error
         return None if error is None else ErrorObject.wrap(error)
 
+    def runs(self) -> list[Run]:
+        """Return every run, as sent in the last event about it, in the order in which they were first seen.
+
+        A stream has one as a rule. It has more if a run starts another, or if a file holds many. All runs without an id
+        are one. The cost is that of the list: what is sent is not copied.
+        """
+        return [Run.wrap(each) for each in self._engine.runs.values()]
+
     @property
     def current_run(self) -> Run | None:
-        """The run as sent in the last event about it, with status and usage; None before the first such event."""
+        """The run of the body, as sent in the last event about it; None before the first such event.
+
+        The run of a body is the one that the body names first, in a run or a step, or else the one that waits for tools
+        since the body before. An event about a run without an id, or with one that no event "created", "queued" or
+        "in_progress" had, is about the run of the body too. Until a body has an event about its run, this is the run of
+        the body before. For all others see `runs()`.
+        """
         return None if self._engine.run is None else Run.wrap(self._engine.run)
 
     @property

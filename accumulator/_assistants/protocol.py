@@ -183,10 +183,19 @@ known status it is that of `created`, which gives the object none.
 DELTAS: Final = frozenset({"thread.run.step.delta", "thread.message.delta"})
 """The values of `object` that identify a delta sent without an event name. Each is the name of the event too."""
 
+RUN_KEYS: Final[Mapping[str, str]] = {"run": "id", "resource": "run_id"}
+"""The key of the id of the run, by the kind of an event."""
+
+BEGINNINGS: Final = frozenset({"created", "queued", "in_progress"})
+"""The last words of the run events that show that a run has begun. Some servers make up an id when a run fails."""
+
 # The end of a body.
 
 BODY_END_STATUSES: Final = frozenset({"completed", "incomplete", "failed", "cancelled", "expired", "requires_action"})
 """The statuses of a run with which a body can end. All but `requires_action` also end the run."""
+
+WAITING_STATUSES: Final = frozenset({"requires_action"})
+"""The statuses with which a run waits for the next body: that of its tool outputs."""
 
 OUTCOMES: Final[tuple[tuple[Condition, str | None], ...]] = (
     ("error", "error"),
@@ -202,6 +211,7 @@ class Assistants(Protocol[Update]):
 
     resources = (RUN_STEPS, MESSAGES)
     final_statuses = BODY_END_STATUSES
+    waiting_statuses = WAITING_STATUSES
     outcomes = OUTCOMES
     done_mark = DONE.encode()
     problem_type = updates.Problem
@@ -277,7 +287,11 @@ def _event_of_row(row: Row, name: str, payload: Json, within: tuple[str, ...] = 
     if isinstance(payload, dict) and payload.get("status") is None and _names_a_status(row, role):
         payload = {**payload, "status": row.word}
     status = payload.get("status") if row.kind == "run" and isinstance(payload, dict) else None
-    return Event(row.kind, name, payload, row.resource, role, status if isinstance(status, str) else None, within)
+    status = status if isinstance(status, str) else None
+    run = payload.get(RUN_KEYS[row.kind]) if row.kind in RUN_KEYS and isinstance(payload, dict) else None
+    run = run if isinstance(run, str) and run else None
+    begins = run is not None and (row.kind == "resource" or row.word in BEGINNINGS)
+    return Event(row.kind, name, payload, row.resource, role, status, run, begins, within)
 
 
 def _names_a_status(row: Row, role: Role) -> bool:

@@ -12,7 +12,10 @@ from accumulator import (
     BodyEnded,
     LimitError,
     Problem,
+    RequiresAction,
+    RunStepCreated,
     RunStream,
+    RunUpdated,
     TruncatedError,
     UnknownEvent,
     Update,
@@ -28,6 +31,9 @@ UNUSABLE = 2
 """The exit status for an input, an argument or an output that cannot be used."""
 
 _GOOD_OUTCOMES = frozenset({"completed", "requires_action", "unknown"})
+
+_RUN_OUTCOMES = frozenset({"completed", "requires_action", "incomplete", "failed", "cancelled", "expired"})
+"""The statuses with which a run within the run of a body has an outcome. With any other it is truncated."""
 
 _LONGEST_PIECE = 200
 """How many characters of an id, a path or a message are printed. Uncut, each could be as long as a whole event."""
@@ -47,10 +53,10 @@ of a FILE, standard output gets one line with a JSON object for each run step, i
 \b
   {"file": "run.sse", "run_id": "run_...", "outcome": "completed", "step": {...}}
 
-"outcome" is that of the last body in the FILE: completed, requires_action, incomplete, failed, cancelled, expired,
-error (an error event arrived), truncated (the body was cut) or unknown (done arrived without a final status). Standard
-error gets a line for each problem, each event that is too large and each failed read, as soon as it is found, and at
-the end of each opened FILE a line with the outcome and the server's error or reason. If no event of a FILE is known, a
+"outcome" is that of the last body of the step's run: completed, requires_action, incomplete, failed, cancelled,
+expired, error (an error event arrived), truncated (the body was cut) or unknown (done, no final status). Standard
+error gets a line for each problem, each event over a limit and each failed read, as soon as it is found, and at the
+end of each opened FILE a line with the outcome and the server's error or reason. If no event of a FILE is known, a
 line before it says how many events came, the first of their names, and what the FILE looks like.
 
 Each FILE is one run, of one body or more: the tool outputs start the next body. To join the bodies of two files:
@@ -64,7 +70,7 @@ The exit status is the highest of all FILEs. A FILE that cannot be used does not
   0  the outcome is completed, requires_action or unknown
   1  any other outcome
   2  the FILE cannot be read, has no event that is known, or has an event
-     larger than 32 MiB (which is left out; the rest is folded);
+     over a limit, such as 32 MiB (left out; the rest is folded);
      or an argument is wrong, or an output cannot be written
 """
 )
@@ -83,13 +89,14 @@ def _replay_file(name: str) -> int:
         return UNUSABLE
     accumulator = Accumulator()
     with opened as file:
-        noted = _Noted(file)
-        counts = _read_to_end(name, accumulate(noted, into=accumulator))
+        noted, outcomes = _Noted(file), _Outcomes()
+        counts = _read_to_end(name, accumulate(noted, into=accumulator), outcomes)
     if counts.nothing_known:
         print_to_stderr(f"{name}: {counts.verdict(noted.beginning)}")
     outcome, steps = accumulator.outcome, accumulator.run_steps()
     for step in steps:
-        print_json({"file": name, "run_id": step.run_id, "outcome": outcome, "step": step.to_dict()})
+        of_run = outcomes.of(step.run_id, outcome)
+        print_json({"file": name, "run_id": step.run_id, "outcome": of_run, "step": step.to_dict()})
     flush()
     reason = _reason(accumulator)
     count = f"{len(steps)} run step{'' if len(steps) == 1 else 's'}"
@@ -123,10 +130,8 @@ class _Noted:
 
     def __init__(self, file: BufferedReader) -> None:
         self._file = file
-        self.fileno, self.raw = (
-            file.fileno,
-            getattr(file, "raw", None),
-        )  # they tell a file that has nothing yet from one at its end
+        # These tell a file that has nothing yet from one at its end.
+        self.fileno, self.raw = file.fileno, getattr(file, "raw", None)
         self.beginning = b""
 
     def read1(self, size: int) -> bytes:
@@ -186,13 +191,14 @@ class _Counts:
         )
 
 
-def _read_to_end(name: str, stream: RunStream) -> _Counts:
-    """Read a stream to its end and print each problem and error. Return what came."""
+def _read_to_end(name: str, stream: RunStream, outcomes: _Outcomes) -> _Counts:
+    """Read a stream to its end and print each problem and error. Return what came, and note the outcomes."""
     counts = _Counts()
     while True:
         try:
             for update in stream:
                 counts.add(update)
+                outcomes.add(update, stream.accumulator)
                 if isinstance(update, Problem):
                     print_to_stderr(f"{name}: {_problem_line(update)}")
             break
@@ -203,6 +209,38 @@ def _read_to_end(name: str, stream: RunStream) -> _Counts:
                 counts.broken = True
             print_to_stderr(f"{name}: {error}")
     return counts
+
+
+class _Outcomes:
+    """The outcome of each run of a file, by its id: that of the last body for its own run, the last status of others."""
+
+    def __init__(self) -> None:
+        self._seen: set[str | None] = set()  # the runs of the body
+        self._known: dict[str | None, str] = {}
+
+    def of(self, run_id: str | None, otherwise: str | None) -> str | None:
+        """Return the outcome of a run, or that of the file for one that no event named."""
+        return self._known.get(run_id, otherwise)
+
+    def add(self, update: Update, accumulator: Accumulator) -> None:
+        """Note the runs that an update names, and their outcomes at the end of a body."""
+        match update:
+            case RunUpdated(run=run) | RequiresAction(run=run):
+                self._seen.add(run.id)
+            case RunStepCreated(run_step=step):
+                self._seen.add(step.run_id)
+            case BodyEnded(outcome=outcome):
+                self._end_body(outcome, accumulator)
+            case _:
+                pass
+
+    def _end_body(self, outcome: str, accumulator: Accumulator) -> None:
+        current = accumulator.current_run
+        self._known |= dict.fromkeys(self._seen, outcome)
+        for run in accumulator.runs():
+            if run.id in self._seen and current is not None and run.id != current.id:
+                self._known[run.id] = str(run.status) if run.status in _RUN_OUTCOMES else "truncated"
+        self._seen.clear()
 
 
 def _problem_line(problem: Problem) -> str:

@@ -129,15 +129,22 @@ class BaseAccumulator(Generic[U]):
         It holds all that was folded, the problems, the current body, the events that wait, half a block, `strict` and
         `limits`. It is JSON text with a version, not pickle. Its layout is no part of the interface. Costs what was
         folded.
+
+        A checkpoint is data of your program: keep it where only the program writes. If it goes through other hands,
+        sign it, and verify the signature before `from_bytes`.
         """
         return save(self._engine, self._own, strict=self.strict)
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
+    def from_bytes(cls, data: bytes | bytearray | memoryview) -> Self:
         """Return the accumulator that `to_bytes` was called on, as it was.
+
+        Trust the bytes as you trust the data of your own code. Changed ones can give any state: other texts, statuses
+        and problems, and no limits. They cannot run code, and the accumulator works on from what they say.
 
         Raises:
             CheckpointError: the bytes are no checkpoint, or one of a version that this release does not read.
+            TypeError: `data` is not bytes, a bytearray or a memoryview.
 
         """
         checkpoint, state = load(data)

@@ -34,8 +34,11 @@ class Body(msgspec.Struct):
         ended: whether it has ended.
         done: whether the mark of its end arrived.
         broken: whether its source raised.
-        status: the last status of the run in it.
+        status: the last status of its run in it.
         error: the first error in it.
+        run: the id of its run: the run that it names first or, until it names one, the run that waited for it. None if
+            no event has said an id.
+        named: whether it has named its run.
 
     """
 
@@ -45,6 +48,8 @@ class Body(msgspec.Struct):
     broken: bool = False
     status: str | None = None
     error: dict[str, object] | None = None
+    run: str | None = None
+    named: bool = False
 
     def outcome(self, order: Sequence[tuple[Condition, str | None]], final: Collection[str]) -> str | None:
         """Return the outcome, None while the body is open.

@@ -3,7 +3,7 @@
 A checkpoint holds:
 
 - `strict`, `max_event_size`, and the other limits that are not as by default,
-- the number of events, the problems, their number if not all are kept, and the run as last sent,
+- the number of events, the problems, their number if not all are kept, and the run as last sent; other runs by id,
 - each resource with its state and its builder, under the name of its type,
 - the body that began last and, if it is another, the body of `feed`,
 - the state of the parser with half a block, the events that wait, and whether anything arrived there.
@@ -15,7 +15,7 @@ measured again, when a checkpoint is written too, so that both runs count from t
 from __future__ import annotations
 
 from types import GenericAlias
-from typing import TYPE_CHECKING, Final, Literal, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NoReturn, TypeAlias, TypeVar, cast
 
 import msgspec
 
@@ -29,12 +29,15 @@ from accumulator._json import MAX_DEPTH, Json, JSONObject, dump_json, parse_json
 from accumulator._sse import Frame, SSEParser
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from accumulator._engine.protocol import U
     from accumulator._engine.resource import Resource
 
 FORMAT: Final = "delta-accumulator checkpoint"
 VERSION: Final = 1
 
+_Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 _AnObject = TypeVar("_AnObject", bound=Object)
 
 
@@ -76,15 +79,24 @@ class SavedEvent(msgspec.Struct, omit_defaults=True):
     too_large: bool = False
 
 
+class SavedRuns(msgspec.Struct):
+    """All runs by id, where None stands for `Checkpoint.run`; `Body.run` and `Body.named` of the two bodies."""
+
+    by_id: dict[str, dict[str, object] | None]
+    body: tuple[str | None, bool]
+    own: tuple[str | None, bool]
+
+
 class Checkpoint(msgspec.Struct):
     """All that a checkpoint holds, except for the resources: those are stored under the names of their types.
 
     `own` is the body of the accumulator's own `Feed`, None if that is `body`; `used` is `Feed.used` there.
+    `runs` is None where it is as `_usual_runs` says.
     """
 
     strict: bool
     max_event_size: int | None
-    count: int
+    count: _Count
     problems: list[object]
     run: dict[str, object] | None
     body: Body
@@ -93,7 +105,8 @@ class Checkpoint(msgspec.Struct):
     parser: dict[str, object]
     pending: list[SavedEvent]
     limits: dict[str, int | None] = {}
-    problem_count: int | None = None
+    problem_count: _Count | None = None
+    runs: SavedRuns | None = None
 
     @property
     def all_limits(self) -> Limits:
@@ -101,8 +114,8 @@ class Checkpoint(msgspec.Struct):
         return Limits(max_event_size=self.max_event_size, **self.limits)
 
 
-_NEW: Final = ("limits", "problem_count")
-"""The keys that checkpoints of the first release do not have. They are written only if they say anything."""
+_NEW: Final = ("limits", "problem_count", "runs")
+"""The keys that the first checkpoints do not have. They are written only if they do not follow from others."""
 
 
 def save(engine: Engine[U], feed: Feed[U], *, strict: bool) -> bytes:
@@ -127,15 +140,33 @@ def save(engine: Engine[U], feed: Feed[U], *, strict: bool) -> bytes:
         parser=feed.parser.state(),
         pending=[_save_event(frame) for frame in feed.waiting()],
         limits={name: limit for name, limit in limits.items() if limit != default[name]},
+        runs=None if (runs := _save_runs(engine, feed)) == _usual_runs(engine.run, feed.body is engine.body) else runs,
         problem_count=None if engine.problem_count == len(engine.problems) else engine.problem_count,
     )
     plain = cast("dict[str, object]", msgspec.to_builtins(checkpoint))
     said = {key: value for key, value in plain.items() if key not in _NEW or value}
+    for body in cast("list[dict[str, object] | None]", [plain["body"], plain["own"]]):
+        for key in ("run", "named") if body else ():
+            cast("dict[str, object]", body).pop(key)
     state = {**msgspec.to_builtins(resources), **said}
     return json.dumps({"format": FORMAT, "version": VERSION, "state": state}, separators=(",", ":")).encode("ascii")
 
 
-def load(data: bytes) -> tuple[Checkpoint, object]:
+def _save_runs(engine: Engine[U], feed: Feed[U]) -> SavedRuns:
+    by_id = {ident: None if run is engine.run else run for ident, run in engine.runs.items()}
+    body, own = ((each.run, each.named) for each in (engine.body, feed.body))
+    return SavedRuns(cast("dict[str, dict[str, object] | None]", by_id), body, own)
+
+
+def _usual_runs(run: Mapping[str, object] | None, same: bool) -> SavedRuns:  # noqa: FBT001 - as in the first checkpoints
+    """Return what follows from the run as last sent: it is the only one, and the last body has named it."""
+    ident = None if run is None else run.get("id")
+    ident = ident if isinstance(ident, str) and ident else None
+    named = (ident, ident is not None)
+    return SavedRuns({} if run is None else {ident or "": None}, named, named if same else (None, False))
+
+
+def load(data: bytes | bytearray | memoryview) -> tuple[Checkpoint, object]:
     """Read a checkpoint, and return it with the JSON that it was read from.
 
     Raises:
@@ -158,8 +189,16 @@ def restore(checkpoint: Checkpoint, state: object, engine: Engine[U], feed: Feed
         saved = msgspec.structs.asdict(msgspec.convert(state, lists))
         for kind in kinds:
             for each in cast("list[SavedResource]", saved[kind.name]):
+                if each.id in engine.resources[kind.name]:
+                    raise ValueError("expected the id of each object once, got one twice")  # noqa: TRY301 - as the others
                 engine.keep(_load_resource(engine.get_resource(kind, each.id), each))
-        for json in (checkpoint.run, checkpoint.body.error, checkpoint.own and checkpoint.own.error):
+        runs = checkpoint.runs or _usual_runs(checkpoint.run, checkpoint.own is None)
+        for json in (
+            checkpoint.run,
+            checkpoint.body.error,
+            checkpoint.own and checkpoint.own.error,
+            *runs.by_id.values(),
+        ):
             plain_json(json)
         feed.parser = SSEParser.from_state(checkpoint.parser, max_event_size=checkpoint.max_event_size)
     except (TypeError, ValueError, msgspec.MsgspecError, RecursionError) as exc:
@@ -167,21 +206,29 @@ def restore(checkpoint: Checkpoint, state: object, engine: Engine[U], feed: Feed
     engine.problems = cast("list[U]", saved["problems"])
     engine.problem_count = len(engine.problems) if checkpoint.problem_count is None else checkpoint.problem_count
     engine.count, engine.run = checkpoint.count, cast("JSONObject | None", checkpoint.run)
+    for ident, run in runs.by_id.items():
+        kept = checkpoint.run if run is None else run
+        engine.runs[ident] = cast("JSONObject", {} if kept is None else kept)
     engine.measure()
     known = [resource for resources in engine.resources.values() for resource in resources.values()]
     engine.nesting = max((resource.depth() for resource in known), default=0)
     engine.body = checkpoint.body
     feed.body = checkpoint.body if checkpoint.own is None else checkpoint.own
+    engine.body.run, engine.body.named = runs.body
+    feed.body.run, feed.body.named = runs.own
     feed.used = checkpoint.used
     for event in checkpoint.pending:
         feed.pending.append(feed.parser.too_large() if event.too_large else text_frame(event.name, event.data))
 
 
-def _read_state(data: bytes) -> object:
+def _read_state(data: bytes | bytearray | memoryview) -> object:
     import json
 
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise TypeError(f"expected the bytes of a checkpoint, got {type(data).__name__}")
+    data = bytes(data)
     try:
-        plain = cast("object", json.loads(data, parse_constant=_refuse))
+        plain = cast("object", json.loads(data, parse_constant=_refuse, object_pairs_hook=_each_once))
     except (ValueError, RecursionError) as exc:
         message = f"expected the bytes of a checkpoint, got {len(data)} bytes that are no JSON text"
         raise CheckpointError(message) from exc
@@ -195,6 +242,13 @@ def _read_state(data: bytes) -> object:
 
 def _no_state(reason: object) -> CheckpointError:
     return CheckpointError(f"expected the state of an accumulator: {reason}")
+
+
+def _each_once(members: list[tuple[str, object]]) -> dict[str, object]:
+    plain = dict(members)
+    if len(plain) < len(members):
+        raise ValueError("expected each key of an object once")
+    return plain
 
 
 def _refuse(text: str) -> NoReturn:

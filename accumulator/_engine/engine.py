@@ -59,7 +59,8 @@ class Engine(Generic[U]):
     Attributes:
         protocol: what the events mean.
         resources: the resources, by the name of their type and by id, in order of first sight.
-        run: the run, as last sent.
+        run: the run of the last body that named one, as last sent.
+        runs: every run as last sent, by id, in order of first sight; "" stands for no id.
         problems: the problems that are kept.
         problem_count: the number of all problems so far.
         count: the number of events so far.
@@ -84,6 +85,7 @@ class Engine(Generic[U]):
         self._measured = 0  # the size when it was measured last
         self.resources: dict[str, dict[str, Resource[U]]] = {kind.name: {} for kind in protocol.resources}
         self.run: JSONObject | None = None
+        self.runs: dict[str, JSONObject] = {}
         self.problems: list[U] = []
         self.count = 0
         self.body = Body()
@@ -151,7 +153,7 @@ class Engine(Generic[U]):
             return [self._report_shape(wrong, event, data)]
         except LimitError as error:
             raise self._place(error, event.payload) from None
-        if event.status is not None:
+        if event.status is not None and event.kind != "run":
             body.status = event.status
         return updates
 
@@ -160,9 +162,12 @@ class Engine(Generic[U]):
         self.bounds.check_event(event.name, event.payload, most)
         match event.kind:
             case "resource":
-                return self._apply_to_resource(event, frame, most, build_updates=build_updates)
+                updates = self._apply_to_resource(event, frame, most, build_updates=build_updates)
+                if not body.named:
+                    self._name_run(body, event)
+                return updates
             case "run":
-                return [self._apply_to_run(event, data, most)]
+                return [self._apply_to_run(body, event, data, most)]
             case "done":
                 body.done = True
                 return []
@@ -178,11 +183,34 @@ class Engine(Generic[U]):
             case _:
                 assert_never(event.kind)
 
-    def _apply_to_run(self, event: Event[U], data: bytes | str, most: int) -> U:
+    def begin_body(self, body: Body) -> None:
+        """Make a body the last one. Until it names its run, that is the run that waits since the body before."""
+        body.began = True
+        if self.body.status in self.protocol.waiting_statuses:
+            body.run = self.body.run
+        self.body = body
+
+    def _name_run(self, body: Body, event: Event[U]) -> None:
+        """Take the run of an event for that of a body that has named none; one that never began only if none waits."""
+        if event.run is not None and (event.begins or event.run in self.runs or body.run is None):
+            body.run, body.named = event.run, True
+
+    def _apply_to_run(self, body: Body, event: Event[U], data: bytes | str, most: int) -> U:
+        """Keep a run as it was sent. Only the body's own run decides about the body.
+
+        An event with no id, or with one that never began, is about the body's run: servers make up ids for failures.
+        """
         payload = _object(event.payload)
         self.bounds.check_ids(payload, data)
         self.size += self._require_room(data, most)
-        self.run = payload
+        if not body.named:
+            self._name_run(body, event)
+        ident = event.run
+        if ident is None or not (event.begins or ident in self.runs) or ident == body.run:
+            ident = body.run
+            self.run = payload
+            body.status = body.status if event.status is None else event.status
+        self.runs[ident or ""] = payload
         return self.protocol.run_updated(self.count, payload)
 
     def _apply_to_resource(self, event: Event[U], frame: Frame, most: int, *, build_updates: bool) -> list[U]:
@@ -252,7 +280,7 @@ class Engine(Generic[U]):
         problems = cast("list[dict[str, Json]]", msgspec.to_builtins(self.problems))
         texts = (text for problem in problems for text in problem.values() if isinstance(text, str))
         size = sum(map(len, texts)) + PROBLEM_SIZE * len(problems) + RESOURCE_SIZE * len(known)
-        nodes: list[Node] = [self.run, *(resource.root for resource in known)]
+        nodes: list[Node] = [*self.runs.values(), *(resource.root for resource in known)]
         self.size = self._measured = size + size_of(nodes, VALUE_SIZE)
         self.entries = self.size // VALUE_SIZE
 

@@ -203,8 +203,7 @@ class Feed(Generic[U]):
         if self.body.ended:
             self.body = Body()
         if not self.body.began:
-            self.body.began = True
-            self._engine.body = self.body
+            self._engine.begin_body(self.body)
 
     def _raise_if_strict(self, updates: list[U]) -> list[U]:
         """Return the updates of one event or, if the accumulator is strict, raise its first problem."""

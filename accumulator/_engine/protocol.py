@@ -47,7 +47,7 @@ Kind: TypeAlias = Literal["resource", "run", "error", "done", "unknown", "undeco
 """What an event is about.
 
 resource: an object that the engine folds.
-run: the object that the whole body is about. It is not folded: the last one is kept as it was sent.
+run: an object that a whole body is about. It is not folded: the last one of each id is kept as it was sent.
 error: the server reports an error.
 done: the mark of a body's end.
 unknown: none of these. It is handed out, and changes nothing.
@@ -65,6 +65,8 @@ class Event(msgspec.Struct, Generic[U], frozen=True):
         resource: the type of the resource, for an event about one.
         role: what it is to that resource.
         status: the status of the run, if the event says it.
+        run: the id of the run that the event is about or belongs to, if it says it.
+        begins: whether the event shows that this run has begun: one about an object of it, or one that starts it.
         within: the keys in its data that lead to the payload.
         message: what is wrong with an undecodable one.
 
@@ -76,6 +78,8 @@ class Event(msgspec.Struct, Generic[U], frozen=True):
     resource: ResourceType[U] | None = None
     role: Role = "repeat"
     status: str | None = None
+    run: str | None = None
+    begins: bool = False
     within: tuple[str, ...] = ()
     message: str = ""
 
@@ -175,6 +179,7 @@ class Protocol(ABC, Generic[U]):
     Attributes:
         resources: the kinds of objects, in the order in which `BodyEnded.open` lists them.
         final_statuses: the statuses that a body can end with.
+        waiting_statuses: those of them with which a run goes on in the next body.
         outcomes: pairs of a condition and an outcome; the first condition that holds decides. The outcome None stands
             for the last status, and `TRUNCATED` for a body that was cut short.
         done_mark: the data that ends a body, whatever the event's name; b"" if there is none.
@@ -184,6 +189,7 @@ class Protocol(ABC, Generic[U]):
 
     resources: tuple[ResourceType[U], ...]
     final_statuses: frozenset[str]
+    waiting_statuses: frozenset[str] = frozenset()
     outcomes: Sequence[tuple[Condition, str | None]]
     done_mark: bytes
     problem_type: type[U]

@@ -62,8 +62,8 @@ class Text:
             self._join()
 
     def size(self, each: int) -> int:
-        """Return the number of characters, and `each` for every fragment that is not joined. It joins nothing."""
-        return sum(map(len, self._pieces)) + each * (len(self._pieces) - self._joined)
+        """Return the number of characters, and `each` for every piece behind the first. It joins nothing."""
+        return sum(map(len, self._pieces)) + each * max(0, len(self._pieces) - 1)
 
     def read(self) -> str:
         """Return the whole text. Two halves of a surrogate pair, from two fragments, become one character."""
@@ -485,7 +485,7 @@ def depth_of(nodes: Iterable[Node]) -> int:
 
 
 def size_of(nodes: Iterable[Node], each: int) -> int:
-    """Return the number of characters of all texts and keys in nodes, and `each` for every node and fragment.
+    """Return the number of characters of all texts and keys in nodes, and `each` for every node and piece of a text.
 
     The cost is linear in the number of nodes, not in the length of texts. Eight bits of an integer are a character.
     """
