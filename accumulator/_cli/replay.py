@@ -212,7 +212,7 @@ def _read_to_end(name: str, stream: RunStream, outcomes: _Outcomes) -> _Counts:
 
 
 class _Outcomes:
-    """The outcome of each run of a file, by its id: that of the last body for its own run, the last status of others."""
+    """The outcomes of the runs of a file: that of the last body for its own run, the last status for another one."""
 
     def __init__(self) -> None:
         self._seen: set[str | None] = set()  # the runs of the body
