@@ -132,7 +132,12 @@ async def aconnect(  # noqa: PLR0913 - as connect
     async with (
         httpx_sse.aconnect_sse(cast("httpx.AsyncClient", client), method, url, **_own_headers(kwargs)) as event_source,
         AsyncRunStream(
-            source := make_async_source(event_source, "aconnect", "connect"), accumulator, hooks, coalescer, deadlines
+            source := make_async_source(event_source, "aconnect", "connect"),
+            accumulator,
+            hooks,
+            coalescer,
+            deadlines=deadlines,
+            clock=clock,
         ) as stream,
     ):
         await source.look()

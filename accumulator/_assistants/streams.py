@@ -69,7 +69,7 @@ def accumulate(  # noqa: PLR0913 - all but the source are keywords
             lost. Any other update, and a delta without a usable index, is handed out at once, after all held deltas.
             While the source is silent, held deltas wait for its next event or its end; in `aaccumulate` they do not. In
             the loop the accumulator may be ahead of the delta.
-        clock: the clock that measures the interval: a callable that returns seconds and never goes back.
+        clock: the clock that measures all times: a callable that returns seconds and never goes back.
         strict: whether a problem raises `MergeError`; for a new accumulator.
         limits: the limits of a new accumulator.
 
@@ -105,6 +105,8 @@ def aaccumulate(  # noqa: PLR0913 - as accumulate
       `final_run_steps`.
     - The source is read with `await`: the async forms of the sources of `accumulate`, responses of aiohttp,
       `asyncio.StreamReader`, and the files of aiofiles, anyio and trio.
+    - If the source never waits, the event loop gets a turn at least every 10 milliseconds, by `clock`, between two
+      events, also within a large chunk. One event is folded as a whole. This needs asyncio.
     - The handler, or any of its hooks, may be a coroutine function. Each call is awaited before the next. If a call is
       cancelled, the cancellation propagates unchanged and the stream stays usable: its next update is the one of the
       cancelled call, which is not repeated.
@@ -124,7 +126,8 @@ def aaccumulate(  # noqa: PLR0913 - as accumulate
     hooks, coalescer = check_handler(handler), make_coalescer(min_interval, clock, ASSISTANTS.fragment)
     deadlines = make_deadlines(idle_timeout, total_timeout, clock)
     made = make_async_source(source, "aaccumulate", "accumulate")
-    return AsyncRunStream(made, new_or_given(into, strict=strict, limits=limits), hooks, coalescer, deadlines)
+    accumulator = new_or_given(into, strict=strict, limits=limits)
+    return AsyncRunStream(made, accumulator, hooks, coalescer, deadlines=deadlines, clock=clock)
 
 
 def tap(source: object, *, into: Accumulator | None = None, handler: Callback[Update] | None = None) -> Tap:

@@ -5,17 +5,21 @@ A stream does the I/O: it reads the source and calls the handler. The rest of th
 
 from __future__ import annotations
 
+import time
 from _thread import get_ident  # `threading`, which has it too, is slow to import
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 
 from accumulator._errors import note_failure
+from accumulator._streams.deadlines import check_clock
 from accumulator._streams.hooks import Callback, acall, call
 from accumulator._streams.readers import FAST, Readers
-from accumulator._streams.reading import Reading
+from accumulator._streams.reading import STEPS_IN_A_TURN, Reading
 from accumulator._streams.timed_reads import NOT_YET, TimedReads, in_asyncio
+from accumulator._streams.turns import Turns
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from accumulator._engine.accumulator import BaseAccumulator
@@ -194,13 +198,15 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
 
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what both loops need, and what only one that waits does
         self,
         source: AsyncSource,
         accumulator: A,
         handler: Callback[U] | None = None,
         coalescer: Coalescer[U] | None = None,
+        *,
         deadlines: Deadlines | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Store the arguments; nothing is read until the first step."""
         from asyncio import current_task
@@ -209,9 +215,14 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
         self._source = source
         self._deadlines = deadlines
         self._reading: Reading[U] = Reading(
-            cast("BaseAccumulator[U]", accumulator), one_body=source.one_body, handler=handler, coalescer=coalescer
+            cast("BaseAccumulator[U]", accumulator),
+            one_body=source.one_body,
+            handler=handler,
+            coalescer=coalescer,
+            turns=True,
         )
         self._ready, self._next_fast_update = self._reading.ready, self._reading.next_fast_update
+        self._turns = Turns(check_clock(clock))
         self._readers = Readers(current_task)
         self._reads = TimedReads(source, self._readers)
 
@@ -240,6 +251,10 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
                     await acall(handler_call)
                 except Exception as error:  # noqa: BLE001 - as in the sync loop
                     reading.break_off(error)
+            elif reading.steps <= 0:
+                if self._turns.due:
+                    await self._turns.give()
+                reading.steps = STEPS_IN_A_TURN
             elif reading.wants_read:
                 await self._read()
             else:

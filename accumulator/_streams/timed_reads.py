@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Coroutine
+    from collections.abc import Awaitable, Coroutine
 
     from accumulator._streams.deadlines import Deadlines
     from accumulator._streams.readers import Readers
@@ -32,7 +32,7 @@ class TimedReads:
         self._reads_directly = False  # whether the reader's task reads
         self._stop: _Stop | None = None
 
-    async def next(self, seconds: float | None) -> object:
+    def next(self, seconds: float | None) -> Awaitable[object]:
         """Return the next item, or `NOT_YET` if it takes longer than `seconds`. Then the next call waits for that item.
 
         There is no limit if `seconds` is None, or if no asyncio task runs, as under trio. Cancelling this call cancels
@@ -41,11 +41,13 @@ class TimedReads:
         """
         if self._task is None:
             if seconds is None or not in_asyncio():
-                return await self._next_directly()
+                return self._next_directly()
             self._task = _start(self._source)
+        return self._next_of(self._task, seconds)
+
+    async def _next_of(self, task: asyncio.Task[object], seconds: float | None) -> object:
         import asyncio
 
-        task = self._task
         try:
             await asyncio.wait({task}, timeout=seconds)
         except asyncio.CancelledError:
