@@ -156,16 +156,19 @@ class UpdateStream(Closing, Generic[A, U]):
     def until_done(self) -> A:
         """Read to the end and return the accumulator. A loop over the stream may have read a part before.
 
-        No outcome raises an error: read the outcome from the accumulator.
+        No outcome raises an error: read the outcome from the accumulator. A stream that was closed is at its end.
 
         Raises:
             TruncatedError: the source raised before the outcome was known; its exception is the cause.
             ResponseError: the response is no event stream.
-            TypeError: an item of the source is neither bytes nor an event.
+            TypeError: an item of the source is neither bytes nor an event, or the handler returned a coroutine.
             MergeError, LimitError: as in a loop over the stream. The next call goes on after that event.
+            RecursionError: the stack is too small for an event. The next call tries that event again.
+            RuntimeError: another reader's step is under way; nothing changes.
             Exception: what the handler raised, unchanged; but a `RuntimeError` instead of `StopIteration` or
                 `StopAsyncIteration`.
 
+        Cancellation, `KeyboardInterrupt` and other exceptions that are no `Exception` pass unchanged and end nothing.
         An error that ended the stream is raised by each later call too.
 
         """
@@ -283,7 +286,12 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
             deadlines.event_came()
 
     async def until_done(self) -> A:
-        """Read to the end and return the accumulator. This is the async version of `UpdateStream.until_done`."""
+        """Read to the end and return the accumulator. This is the async version of `UpdateStream.until_done`.
+
+        It raises `TruncatedError` also if a deadline passed before the outcome was known, with the `TimeoutError` as
+        the cause, and `RuntimeError` at the first read if there are deadlines and no asyncio. A handler may return a
+        coroutine.
+        """
         self._readers.enter()
         try:
             with self._reading.draining():
