@@ -8,6 +8,7 @@ the `with` block of the server.
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
@@ -59,6 +60,10 @@ class Exchange:
 
     def send(self, data: bytes) -> None:
         self._connection.sendall(data)
+
+    def reset(self) -> None:
+        """Let the connection end in a reset, not in the end of a stream, when the script returns."""
+        self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def wait(self) -> None:
         """Wait until the test calls `go_on`."""

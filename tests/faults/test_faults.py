@@ -1,0 +1,48 @@
+"""Each fault of a server, over each client: what is folded, how the body ends, and what is raised."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.faults import clients
+from tests.faults.clients import NAMES, Cell
+from tests.faults.server import ROUTES
+from tests.faults.table import FAULTS, ROWS, in_readme, put, render
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+
+cell_of = cache(clients.cell_of)
+
+
+def test_each_route_has_its_cells_and_its_row() -> None:
+    assert set(ROUTES) == set(FAULTS)
+    assert sorted(ROUTES) == sorted(fault for faults in ROWS.values() for fault in faults)
+    assert [] == [fault for fault, row in FAULTS.items() if tuple(row.cells) != NAMES]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_comes_to_what_its_cells_say(fault: str) -> None:
+    assert FAULTS[fault].cells == {name: cell_of(fault, name) for name in NAMES}
+
+
+def test_the_table_of_the_readme_is_what_the_runs_give() -> None:
+    runs = {(fault, name): cell_of(fault, name) for fault in FAULTS for name in NAMES}
+    assert render(runs) == in_readme(README.read_text(encoding="utf-8"))
+
+
+def test_a_client_that_differs_is_named() -> None:
+    cells = {(fault, name): FAULTS[fault].cells[name] for fault in FAULTS for name in NAMES}
+    usual = render(cells)
+    assert "| sends comments until the caller gives up | all | truncated | `TruncatedError` | `TimeoutError` |" in usual
+    cells["keeps_alive_for_ever", "aiohttp"] = Cell(1, "truncated", "accumulator.TruncatedError", "aiohttp.ClientError")
+    row = "| all (aiohttp: 1 of 4) | truncated | `TruncatedError` | `TimeoutError` (aiohttp: the client's) |"
+    assert row in render(cells)
+
+
+def test_the_table_is_put_between_its_marks() -> None:
+    readme = put("before\n<!-- faults -->\nold\n<!-- /faults -->\nafter\n", "new\n")
+    assert "before\n<!-- faults -->\nnew\n<!-- /faults -->\nafter\n" == readme
+    assert "new\n" == in_readme(readme)
