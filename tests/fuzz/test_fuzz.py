@@ -1,0 +1,140 @@
+"""What fuzzing found worth keeping is run again, and the fuzzer itself keeps what fails."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from accumulator import Accumulator, CheckpointError
+from accumulator._engine.fast_path import TextTemplate
+from accumulator._sse import Item, SSEParser
+from tests.fuzz.__main__ import CORPUS, MAX_SIZE, inputs
+from tests.fuzz.findings import Findings, failure, kind_of, shrink
+from tests.fuzz.targets import NAMES, TARGETS, BrokenWordError, checkpoint, expect
+from tests.fuzz.worker import changed_json
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_corpus_and_the_recordings_find_nothing(target: str, shipped: Path) -> None:
+    found = inputs(target, [shipped])
+    assert len(found) > 30
+    assert [] == [data for data in found if failure(TARGETS[target], data)]
+
+
+def test_the_corpus_is_small() -> None:
+    sizes = [path.stat().st_size for path in CORPUS.glob("*/*")]
+    assert {path.name for path in CORPUS.iterdir()} == set(TARGETS)
+    assert 0 < sum(sizes) < 200_000
+    assert max(sizes) <= MAX_SIZE
+
+
+def test_real_recordings_are_inputs_too(recordings: Path, shipped: Path) -> None:
+    for target in TARGETS:
+        more = inputs(target, [shipped, recordings])
+        assert len(more) > len(inputs(target, [shipped]))
+        assert [] == [data for data in more if failure(TARGETS[target], data)]
+
+
+def fails_on_ab(data: bytes) -> None:
+    expect(that=not (b"a" in data and b"b" in data), text="a beside b")
+
+
+def fails_on_c(data: bytes) -> None:
+    fails_on_ab(data)
+    if b"c" in data:
+        raise ValueError
+
+
+def test_a_finding_is_the_smallest_input_that_fails_in_the_same_way() -> None:
+    data = b"xxaxxxxcxxxxbxx"
+    error = failure(fails_on_c, data)
+    assert error
+    assert "BrokenWordError in expect: a beside b" == kind_of(error)
+    assert b"ab" == shrink(fails_on_c, data, kind_of(error))
+
+
+def test_each_kind_of_failure_is_kept_once(tmp_path: Path) -> None:
+    findings = Findings(tmp_path, "odd", fails_on_c)
+    for data in (b"fine", b"xaxbx", b"1c1", b"bbaa", b"cc"):
+        findings.run(data)
+    kept = sorted(path.read_bytes() for path in tmp_path.iterdir() if path.suffix != ".txt")
+    assert [b"ab", b"c"] == kept
+    told = sorted(path.read_text(encoding="utf-8").splitlines()[0] for path in tmp_path.glob("*.txt"))
+    assert ["BrokenWordError in expect: a beside b", "ValueError in fails_on_c"] == told
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_each_target_finds_an_exception_that_is_not_the_library_s(
+    target: str, shipped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(_: Accumulator) -> None:
+        raise KeyError
+
+    found = inputs(target, [shipped])
+    read = [data for data in found if target != "checkpoint" or is_checkpoint(data)]
+    monkeypatch.setattr(Accumulator, "run_steps", crash)
+    assert [KeyError] * len(read) == [type(failure(TARGETS[target], data)) for data in read]
+
+
+def is_checkpoint(data: bytes) -> bool:
+    try:
+        Accumulator.from_bytes(data)
+    except CheckpointError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("target", ["feed", "apply"])
+def test_a_fast_path_that_loses_a_text_is_found(target: str, shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forget(_template: object, _text: str) -> None:
+        pass
+
+    monkeypatch.setattr(TextTemplate, "commit", forget)
+    failures = [failure(TARGETS[target], data) for data in inputs(target, [shipped])]
+    assert {BrokenWordError} == {type(error) for error in failures if error}
+
+
+def test_updates_that_depend_on_the_cuts_are_found(shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    push = SSEParser.push
+
+    def by_words(parser: SSEParser, chunk: bytes) -> list[Item]:
+        return push(parser, chunk.replace(b"thread", b"THREAD"))
+
+    monkeypatch.setattr(SSEParser, "push", by_words)
+    failures = [failure(TARGETS["feed"], data) for data in inputs("feed", [shipped])]
+    assert {BrokenWordError} == {type(error) for error in failures if error}
+
+
+def test_a_changed_checkpoint_is_read_or_refused() -> None:
+    run = Accumulator()
+    run.feed(
+        b'event: thread.run.step.created\ndata: {"id":"s","step_details":{"type":"tool_calls","tool_calls":[]}}\n\n'
+    )
+    for seed in range(500):
+        changed = changed_json(json.loads(run.to_bytes()), Random(seed))  # noqa: S311 - no secret
+        checkpoint(json.dumps(changed).encode())
+
+
+def test_a_byte_can_stand_for_each_known_name() -> None:
+    assert len(NAMES) < 256
+    with pytest.raises(BrokenWordError, match="said"):
+        expect(that=False, text="said")
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("atheris"), reason="needs the extra fuzz")
+def test_the_command_counts_what_it_runs(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.fuzz", "all", "--runs", "400", "--findings", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    _, *rows, total = done.stdout.splitlines()
+    assert [*TARGETS] == [row.split()[0] for row in rows]
+    executions = [int(row.split()[1]) for row in rows]
+    assert min(executions) >= 100  # more where there are more inputs to begin with
+    assert ["sum", str(sum(executions)), "0"] == [total.split()[place] for place in (0, 1, 3)]
