@@ -21,6 +21,7 @@ SUBJECTS = {
     "imports": "what an import costs",
     "hostile": "streams that were made to be slow; not part of `all`",
     "limits": "what a server can make a process take; takes minutes and is not part of `all`",
+    "live": "a soak of live streams over sockets: memory and answers; not part of `all`",
     "guard": "instructions counted by callgrind, against what is kept in guard.json; not part of `all`",
 }
 
@@ -39,6 +40,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--cap", type=float, help="seconds that one run of a slow contender may take (60)")
     made.add_argument("--out", type=Path, default=Path("benches/out"), help="where JSON and SVG go (%(default)s)")
     made.add_argument("--quick", action="store_true", help="a tenth of the sizes, a cap of 2 s, 5 repeats")
+    made.add_argument("--streams", type=int, default=1_000, help="with live: how many (%(default)s)")
+    made.add_argument("--seconds", type=float, default=60.0, help="with live: for how long (%(default)s)")
     made.add_argument("--update", action="store_true", help="with guard: keep what is counted now")
     return made
 
@@ -61,6 +64,11 @@ def main() -> int:
         return 0 if limits(options.out, quick=options.quick) else 1
     from benches.runner import Settings, machine
 
+    if options.subject == "live":
+        from benches.live import live
+
+        print(", ".join(f"{name} {value}" for name, value in machine().items()))
+        return live(options.streams, options.seconds)
     default = Settings(repeats=5, cap=2.0, budget=3.0) if options.quick else Settings()
     settings = Settings(options.repeats or default.repeats, options.cap or default.cap, default.budget)
     print(", ".join(f"{name} {value}" for name, value in machine().items()), end="\n\n", flush=True)

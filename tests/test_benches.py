@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from benches import contenders, floors, guard, report, runner, scaling, streams, worker, workloads
+from benches import contenders, floors, guard, live, report, runner, scaling, streams, worker, workloads
 from benches.contenders import ByHand
 from benches.verdicts import compare, framing, matching, snapshots, templates, updates
 from benches.workloads import CHUNKS, MODES, RECIPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from benches.contenders import Contender, OursAsync
 
@@ -155,3 +155,29 @@ def test_what_lost_gives_the_same_answer_as_what_is_in_use(
 def test_a_variant_that_gives_another_answer_is_no_variant() -> None:
     with pytest.raises(AssertionError, match="b gives another answer than a"):
         compare("per item", {"a": lambda: 1, "b": lambda: 2}, 1)
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+
+
+@needs_proc
+def test_a_soak_folds_what_it_is_sent(capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == live.live(3, 0.2, rate=200)
+    assert "3 of 3 streams folded what was sent: 45 run steps each\n" in capsys.readouterr().out
+
+
+@needs_proc
+def test_a_soak_tells_a_wrong_answer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    answer = live.answer
+
+    def of_another(number: int, steps: int) -> list[dict[str, object]]:
+        return answer(2 * number, steps)
+
+    monkeypatch.setattr(live, "answer", of_another)
+    assert 1 == live.live(3, 0.1, rate=200)
+    assert "1 of 3 streams folded what was sent" in capsys.readouterr().out
+
+
+def test_a_soak_says_how_many_open_files_it_needs() -> None:
+    with pytest.raises(SystemExit, match="expected to be allowed 1,000,000,000,000 open files, got"):
+        live.allow_files(10**12)
