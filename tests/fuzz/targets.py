@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from accumulator import Accumulator, AccumulatorError, CheckpointError, Limits, accumulate
 from accumulator._assistants.protocol import EVENTS
-from accumulator._cli.main import run as run_command
+from accumulator._cli.commands import run as run_command
 from tests.bodies import FIRST, SECOND, delta
 from tests.strategies import (
     Tape,
