@@ -233,17 +233,15 @@ def json_depth(value: object) -> int:
 
     The function is not recursive, because a decoder may return a value that is too deep for recursion in Python.
     """
-    depth, level = -1, [value]
+    depth, level = 0, [value] if isinstance(value, (dict, list)) else []
     while level:
         depth += 1
-        level = [child for item in level for child in _children(item)]
+        level = [child for item in level for child in _members(item) if isinstance(child, (dict, list))]
     return depth
 
 
-def _children(value: object) -> list[object]:
-    if isinstance(value, dict):
-        return list(cast("dict[str, object]", value).values()) or [None]
-    return (cast("list[object]", value) or [None]) if isinstance(value, list) else []
+def _members(value: object) -> Iterable[object]:
+    return cast("dict[str, object]", value).values() if isinstance(value, dict) else cast("list[object]", value)
 
 
 def _same_objects(a: dict[str, object], b: dict[str, object]) -> bool:

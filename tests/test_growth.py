@@ -90,7 +90,8 @@ STREAMS: dict[str, Callable[[int], list[bytes]]] = {
     "calls by id": lambda n: [delta("step_1", {"id": str(index), "x": 1}) for index in range(n)],
     "resent ids": lambda n: [delta("step_1", function(0, arguments="a") | {"id": str(index)}) for index in range(n)],
     "steps": lambda n: [created(f"step_{index}") for index in range(n)],
-    "one event": lambda n: [delta("step_1", *({"type": str(index)} for index in range(n)))],
+    # Both events are longer than the limit of an id, so that the ids in both are checked.
+    "one event": lambda n: [delta("step_1", *({"type": str(index), "x": "abcdefgh"} for index in range(n)))],
     "an ending of others": lambda n: [
         delta("step_1", *({"index": index, "type": "a"} for index in range(n))),
         completed("step_1", [{"type": "b"} for _ in range(n)]),

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accumulator import Accumulator, BodyEnded, LimitError, Limits, MergeError, accumulate
-from accumulator._engine.limits import VALUE_SIZE
+from accumulator._engine.limits import RESOURCE_SIZE, VALUE_SIZE
 from accumulator._fold.nodes import Text, size_of
 from accumulator._json import bound_values, count_values
 from tests.wire import (
@@ -26,6 +26,7 @@ from tests.wire import (
     kinds,
     opening,
     run_event,
+    step,
     text,
 )
 
@@ -150,16 +151,13 @@ def size_of_all(run: Accumulator) -> int:
 
 
 def test_the_total_at_its_limit_passes_and_one_more_is_left_out() -> None:
-    first = created()
-    whole = Accumulator()
-    whole.feed(first)
-    counted = whole._engine.size
-    assert ["RunStepCreated"] == kinds(Accumulator(limits=Limits(max_total_size=counted)).feed(first))
-    run = Accumulator(limits=Limits(max_total_size=counted - 1))
-    with pytest.raises(
-        LimitError, match=rf"^event 1, step_1: expected at most {counted - 1} characters, and 64 for each"
-    ):
-        run.feed(first)
+    data = text(step()).encode()
+    counted = len(data) + VALUE_SIZE * count_values(data) + RESOURCE_SIZE
+    passing, run = (Accumulator(limits=Limits(max_total_size=size)) for size in (counted, counted - 1))
+    assert ["RunStepCreated"] == kinds(passing.apply("thread.run.step.created", data))
+    assert size_of_all(passing) <= counted
+    with pytest.raises(LimitError, match=rf"^event 1, step_1: expected at most {counted - 1} characters, and 64 "):
+        run.apply("thread.run.step.created", data)
     assert ([], 0) == (run.run_steps(), size_of_all(run))
 
 
@@ -212,6 +210,18 @@ def test_a_drained_stream_goes_on_behind_what_had_no_room() -> None:
             stream.until_done()
     assert "unknown" == stream.until_done().outcome
     assert [call("call_1", "f", "y" * 9 + "x" * 9_000 + "y")] == calls_json(run)
+
+
+def test_a_drained_stream_stops_at_an_entry_without_room_too() -> None:
+    def logs(index: int) -> bytes:
+        output = {"index": index, "type": "logs", "logs": "line" * 500}
+        return delta("step_1", {"index": 0, "type": "code_interpreter", "code_interpreter": {"outputs": [output]}})
+
+    run = Accumulator(limits=Limits(max_total_size=50_000))
+    stream = accumulate([b"".join(map(logs, range(30))) + DONE], into=run)
+    with pytest.raises(LimitError, match="max_total_size"):
+        stream.until_done()
+    assert 30_000 < size_of_all(run) <= 50_000
 
 
 def test_brackets_and_commas_in_texts_are_no_values() -> None:

@@ -283,6 +283,8 @@ def _event_of_row(row: Row, name: str, payload: Json, within: tuple[str, ...] = 
     if row.kind == "done":
         status = payload.get("status") if isinstance(payload, dict) else None
         return Event("done", name, status=status if isinstance(status, str) and status in BODY_END_STATUSES else None)
+    if row.word == "delta":
+        return Event(row.kind, name, payload, row.resource, "delta", within=within)
     role: Role = "repeat" if row.word is None else ROLES.get(row.word, "repeat")
     if isinstance(payload, dict) and payload.get("status") is None and _names_a_status(row, role):
         payload = {**payload, "status": row.word}

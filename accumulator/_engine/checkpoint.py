@@ -211,7 +211,7 @@ def restore(checkpoint: Checkpoint, state: object, engine: Engine[U], feed: Feed
         engine.runs[ident] = cast("JSONObject", {} if kept is None else kept)
     engine.measure()
     known = [resource for resources in engine.resources.values() for resource in resources.values()]
-    engine.nesting = max((resource.depth() for resource in known), default=0)
+    engine.nesting = max(engine.nesting, *(resource.depth() for resource in known), 0)
     engine.body = checkpoint.body
     feed.body = checkpoint.body if checkpoint.own is None else checkpoint.own
     engine.body.run, engine.body.named = runs.body

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Generic, assert_never, cast
+from typing import TYPE_CHECKING, Final, Generic, assert_never, cast
 
 import msgspec
 
@@ -11,6 +11,7 @@ from accumulator._engine.body import SPARE_TURNS, Body, BodyEnded, OpenIds, Turn
 from accumulator._engine.fast_path import FastPath
 from accumulator._engine.limits import (
     DEFAULT_LIMITS,
+    MOST_PER_BYTE,
     PROBLEM_SIZE,
     REMEASURED,
     RESOURCE_SIZE,
@@ -32,7 +33,6 @@ from accumulator._json import (
     MAX_DEPTH,
     Json,
     JSONObject,
-    bound_values,
     count_openers,
     count_values,
     dump_json,
@@ -53,6 +53,10 @@ if TYPE_CHECKING:
     from accumulator._sse import Frame
 
 
+USUAL_NESTING: Final = 12
+"""Levels that the payloads of nearly all events stay within, so that their depth need not be measured."""
+
+
 class Engine(Generic[U]):
     """The state of one accumulator.
 
@@ -66,7 +70,8 @@ class Engine(Generic[U]):
         count: the number of events so far.
         body: the body that began last.
         fast_path: the fast path, with its templates.
-        nesting: an upper bound of how deep what is folded is nested: the deepest payload of an event about a resource.
+        nesting: an upper bound of how deep what is folded is nested: that of the deepest payload, or `USUAL_NESTING`.
+        openers: an upper bound of how deep the event in hand is nested.
         reported: the first problem of the last event, with a sentence about it; None if the event had no problem.
         limits: the limits, and `bounds` the same as numbers.
         size: an upper bound of the size of all that is held; see `limits`.
@@ -89,8 +94,9 @@ class Engine(Generic[U]):
         self.problems: list[U] = []
         self.count = 0
         self.body = Body()
-        self.fast_path: FastPath[U] = FastPath()
-        self.nesting = 0
+        self.fast_path: FastPath[U] = FastPath(self.bounds)
+        self.nesting = USUAL_NESTING
+        self.openers = 0
         self.reported: tuple[U, str] | None = None
         self._open: dict[Resource[U], None] = {}
         self._turns: list[Turn] = []  # what opened and closed: enough of it to tell what is open
@@ -141,14 +147,16 @@ class Engine(Generic[U]):
         self.count += 1
         self.reported = None
         name, data, _, _ = frame
-        most = bound_values(data)
-        try:
-            self.bounds.check_values(data, most)
-        except LimitError as error:
-            raise self._place(error) from None
+        if torn:
+            self.openers = count_openers(data)
+        if len(data) > self.bounds.short:
+            try:
+                self.bounds.check_values(data)
+            except LimitError as error:
+                raise self._place(error) from None
         event = self.protocol.decode(name_of(name), data, torn=torn)
         try:
-            updates = self._route(body, event, frame, most, build_updates=build_updates)
+            updates = self._route(body, event, frame, build_updates=build_updates)
         except WrongShape as wrong:
             return [self._report_shape(wrong, event, data)]
         except LimitError as error:
@@ -157,17 +165,18 @@ class Engine(Generic[U]):
             body.status = event.status
         return updates
 
-    def _route(self, body: Body, event: Event[U], frame: Frame, most: int, *, build_updates: bool) -> list[U]:
+    def _route(self, body: Body, event: Event[U], frame: Frame, *, build_updates: bool) -> list[U]:
         protocol, data = self.protocol, frame[1]
-        self.bounds.check_event(event.name, event.payload, most)
+        if len(data) > self.bounds.short or len(event.name) > self.bounds.name:
+            self.bounds.check_event(event.name, event.payload)
         match event.kind:
             case "resource":
-                updates = self._apply_to_resource(event, frame, most, build_updates=build_updates)
+                updates = self._apply_to_resource(event, frame, build_updates=build_updates)
                 if not body.named:
                     self._name_run(body, event)
                 return updates
             case "run":
-                return [self._apply_to_run(body, event, data, most)]
+                return [self._apply_to_run(body, event, data)]
             case "done":
                 body.done = True
                 return []
@@ -195,14 +204,16 @@ class Engine(Generic[U]):
         if event.run is not None and (event.begins or event.run in self.runs or body.run is None):
             body.run, body.named = event.run, True
 
-    def _apply_to_run(self, body: Body, event: Event[U], data: bytes | str, most: int) -> U:
+    def _apply_to_run(self, body: Body, event: Event[U], data: bytes | str) -> U:
         """Keep a run as it was sent. Only the body's own run decides about the body.
 
         An event with no id, or with one that never began, is about the body's run: servers make up ids for failures.
         """
         payload = _object(event.payload)
-        self.bounds.check_ids(payload, data)
-        self.size += self._require_room(data, most)
+        if len(data) > self.bounds.short:
+            self.bounds.check_ids(payload)
+        self._require_room(data)
+        self.size += MOST_PER_BYTE * len(data)
         if not body.named:
             self._name_run(body, event)
         ident = event.run
@@ -213,66 +224,75 @@ class Engine(Generic[U]):
         self.runs[ident or ""] = payload
         return self.protocol.run_updated(self.count, payload)
 
-    def _apply_to_resource(self, event: Event[U], frame: Frame, most: int, *, build_updates: bool) -> list[U]:
+    def _apply_to_resource(self, event: Event[U], frame: Frame, *, build_updates: bool) -> list[U]:
         payload = _object(event.payload)
         ident = payload.get("id")
         if not isinstance(ident, str) or not ident:
             got = "an empty one" if ident == "" else json_type(ident)
             raise WrongShape((None, "id"), f"expected a text that is not empty, got {got}")
         resource = self.get_resource(cast("ResourceType[U]", event.resource), ident)
-        size = self._check_limits(resource, event, payload, frame[1], most)
-        self._note_nesting(payload, frame[1])
+        data, new, bounds = frame[1], resource.state == "new", self.bounds
+        length = len(data)
+        most = MOST_PER_BYTE * length + RESOURCE_SIZE
+        if (
+            (new and len(self._open) >= bounds.open)
+            or length > bounds.short
+            or self.entries + self.count + length > bounds.entries
+            or self.size + most > bounds.total
+        ):
+            self._check_limits(resource, event, payload, data)
+        if self.openers > self.nesting:
+            self.nesting = max(self.nesting, json_depth(payload))
         applied = resource.apply(event, payload)
-        self._count(applied.growth, size, most)
+        growth = applied.growth
+        if isinstance(growth, TextGrowth):
+            self.size += VALUE_SIZE + len(growth.fragment)
+        else:
+            self.size += most
+            self.entries += self.openers if growth is None else 0  # growth is one entry at most: `count` counts it
         self.keep(resource)
-        self._learn(resource, event, frame, applied)
+        self._learn(resource, event, frame, applied, growth)
         problems = [self._report_fault(fault, resource) for fault in applied.changes.faults]
         return [*resource.build_updates(self.count, applied), *problems] if build_updates else problems
 
-    def _learn(self, resource: Resource[U], event: Event[U], frame: Frame, applied: Applied) -> None:
+    def _learn(
+        self, resource: Resource[U], event: Event[U], frame: Frame, applied: Applied, growth: Growth | None
+    ) -> None:
         """Learn a template from an event, or forget the templates that the event may have made wrong."""
         if applied.role != "delta" or applied.changes.replaced or applied.changes.outside_parts:
             self.fast_path.forget(resource)  # the last for the moment of the update: see `History`
-        elif (growth := applied.growth) is not None and self.fast_path.enabled and isinstance(frame[1], bytes):
+        elif growth is not None and self.fast_path.enabled and isinstance(frame[1], bytes):
             if resource.type.delta_has_part_id and part_id(growth.change.entry) is None:
                 return  # the part may get its id later, and its updates would name it then
             self.fast_path.learn(resource, event, frame, growth)
 
     # Limits.
 
-    def _check_limits(
-        self, resource: Resource[U], event: Event[U], payload: JSONObject, data: bytes | str, most: int
-    ) -> int:
-        """Return the most that an event can add to what is held; raise `LimitError` if that is over a limit."""
+    def _check_limits(self, resource: Resource[U], event: Event[U], payload: JSONObject, data: bytes | str) -> None:
+        """Raise `LimitError` if an event about a resource is over a limit."""
         bounds, new = self.bounds, resource.state == "new"
         if new and len(self._open) >= bounds.open:
             raise over("max_open", bounds.open, "objects that have not ended")
-        bounds.check_ids(payload, data)
-        if self.entries + self.count + most > bounds.entries:
+        if len(data) > bounds.short:
+            bounds.check_ids(payload)
+        if self.entries + self.count + len(data) > bounds.entries:
             sent, path = increment(payload, resource.type.delta_path if event.role == "delta" else ())
             bounds.check_lists(resource.root, sent, resource.type.schema, path, event.role)
-        return self._require_room(data, most, RESOURCE_SIZE if new else 0)
+        self._require_room(data, RESOURCE_SIZE if new else 0)
 
-    def _require_room(self, data: bytes | str, most: int, extra: int = 0) -> int:
-        """Return the most that an event can add to what is held; raise `LimitError` if there is no room for it."""
-        size = len(data) + extra + VALUE_SIZE * most
-        if self.size + size > self.bounds.total:
-            size = len(data) + extra + VALUE_SIZE * count_values(data)
-            if not self._has_room(size):
-                raise over("max_total_size", self.bounds.total, f"characters, and {VALUE_SIZE} for each value, in all")
-        return size
+    def _require_room(self, data: bytes | str, extra: int = 0) -> None:
+        """Raise `LimitError` if there is no room for all that is in an event, and something more."""
+        if self.size + MOST_PER_BYTE * len(data) + extra <= self.bounds.total:
+            return
+        if not self.has_room(len(data) + VALUE_SIZE * count_values(data) + extra):
+            raise over("max_total_size", self.bounds.total, f"characters, and {VALUE_SIZE} for each value, in all")
 
-    def _has_room(self, size: int) -> bool:
+    def has_room(self, size: int) -> bool:
         """Tell whether so much more can be held. What is held is measured if that is due."""
         total = self.bounds.total
         if self.size + size > total and self.size - self._measured >= total // REMEASURED:
             self.measure()
         return self.size + size <= total
-
-    def _count(self, growth: Growth | None, size: int, most: int) -> None:
-        """Count what an event added, at most `size` and `most` values; growth of a part is one entry at most."""
-        self.entries = self.entries + most if growth is None else max(self.entries, most)
-        self.size += VALUE_SIZE + len(growth.fragment) if isinstance(growth, TextGrowth) else size
 
     def measure(self) -> None:
         """Measure all that is held. Costs a pass over it, but no text is read."""
@@ -299,7 +319,7 @@ class Engine(Generic[U]):
         self.problem_count += 1
         texts = (report.kind, report.path, report.raw, report.message, report.id or "")
         size = PROBLEM_SIZE + sum(map(len, texts))
-        if len(self.problems) < self.bounds.problems and self._has_room(size):
+        if len(self.problems) < self.bounds.problems and self.has_room(size):
             self.problems.append(problem)
             self.size += size
         if self.reported is None:
@@ -339,7 +359,8 @@ class Engine(Generic[U]):
 
     def require_stack(self, data: bytes | str) -> None:
         """Raise `RecursionError` if the stack is too small to fold an event with such data. Nothing is folded then."""
-        if has_stack(max(self.nesting, min(count_openers(data), MAX_DEPTH))):
+        self.openers = count_openers(data)
+        if has_stack(max(self.nesting, min(self.openers, MAX_DEPTH))):
             return
         try:
             depth = json_depth(parse_json(data))
@@ -348,11 +369,6 @@ class Engine(Generic[U]):
         depth = max(depth, self.nesting)
         if not has_stack(depth):
             raise RecursionError(f"expected stack for {depth} levels of nesting, too much of it is taken")
-
-    def _note_nesting(self, payload: Json, data: bytes | str) -> None:
-        """Note how deep an event may make what is folded."""
-        if count_openers(data) > self.nesting:
-            self.nesting = max(self.nesting, json_depth(payload))
 
 
 def name_of(name: bytes | str) -> str:

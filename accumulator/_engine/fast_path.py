@@ -30,7 +30,6 @@ from typing import TYPE_CHECKING, Final, Generic, TypeAlias, cast
 
 import msgspec
 
-from accumulator._engine.limits import VALUE_SIZE
 from accumulator._engine.protocol import Event, Fragment, U
 from accumulator._fold.changes import Growth, ListGrowth, TextGrowth
 from accumulator._fold.nodes import Entry, Keyed, Text
@@ -111,7 +110,6 @@ class TextTemplate(Template[U]):
     """Fragments that are appended to one text."""
 
     __slots__ = ("_growth", "_owner", "_text")
-    size = VALUE_SIZE
 
     def __init__(self, pieces: list[bytes], growth: TextGrowth, keys: list[str | int], update: U) -> None:
         """Make the template of an event that did `growth`; other parameters are those of `Template`."""
@@ -126,10 +124,6 @@ class TextTemplate(Template[U]):
             return self, _read(string)
         except (msgspec.DecodeError, UnicodeError):  # no string, or half a surrogate pair
             return None
-
-    def fits(self, bounds: Bounds) -> bool:  # noqa: ARG002 - as in every match
-        """Tell whether the event is within the limits, but for `max_total_size`: a text always is."""
-        return True
 
     def match_run(self, text: str, name: bytes, items: Iterator[Item]) -> tuple[list[str], Item | None]:
         """Match events in a row. Return `text` followed by their texts, and the first item that does not match."""
@@ -159,13 +153,14 @@ class TextTemplate(Template[U]):
 class ResentIdTemplate(TextTemplate[U]):
     """Fragments of one text that have ids of their own, whose conflict with the part's is reported."""
 
-    __slots__ = ("_id_first", "_middle")
+    __slots__ = ("_id_first", "_longest", "_middle")
 
-    def __init__(
-        self, pieces: list[bytes], growth: TextGrowth, keys: list[str | int], update: U, *, id_first: bool
+    def __init__(  # noqa: PLR0913 - as `TextTemplate`, and what is special about ids
+        self, pieces: list[bytes], growth: TextGrowth, keys: list[str | int], update: U, *, id_first: bool, longest: int
     ) -> None:
-        """Make the template of an event; `id_first` says which slot comes first."""
+        """Make the template of an event; `id_first` says which slot comes first, `longest` how long an id may be."""
         super().__init__(pieces, growth, keys, update)
+        self._longest = longest
         self._middle = pieces[1]
         self._id_first = id_first
 
@@ -175,21 +170,23 @@ class ResentIdTemplate(TextTemplate[U]):
             return None
         first, _, second = between.partition(self._middle)
         ident, text = map(_string, (first, second) if self._id_first else (second, first))
-        return None if ident is None or text is None else (ResentId(self, ident), text)
+        if ident is None or text is None or len(ident) > self._longest:
+            return None
+        return ResentId(self, ident), text
 
 
 class EntryTemplate(Template[U]):
     """Entries of a keyed list that differ in their index and one text only."""
 
-    __slots__ = ("_fields", "_growth", "_keyed", "_middle", "index_key", "size")
+    __slots__ = ("_fields", "_growth", "_keyed", "_middle", "_most", "index_key")
 
-    def __init__(self, pieces: list[bytes], growth: ListGrowth, keys: list[str | int], update: U) -> None:
-        """Make the template of an event that did `growth`; other parameters are those of `Template`."""
+    def __init__(self, pieces: list[bytes], growth: ListGrowth, keys: list[str | int], update: U, most: int) -> None:
+        """Make the template of an event that did `growth`; `most` is how many entries the list may have."""
+        self._most = most
         super().__init__(pieces, keys, growth.change.sent, update)
         self._middle = pieces[1]
         self._growth, self._keyed, self.index_key = growth, growth.keyed, growth.key
         self._fields = {name: value for name, value in growth.sent.items() if name != growth.key}
-        self.size = sum(map(len, pieces)) + VALUE_SIZE * (1 + len(growth.sent))
 
     def match(self, data: bytes) -> tuple[Match[U], str] | None:
         between = data.removeprefix(self.head).removesuffix(self.tail)
@@ -198,12 +195,10 @@ class EntryTemplate(Template[U]):
         first, _, second = between.partition(self._middle)
         if not _INDEX.fullmatch(first) or (index := int(first)) in self._keyed.entries:
             return None
+        if len(self._keyed.arrivals) >= self._most:
+            return None
         text = _string(second)
         return None if text is None else (NewEntry(self, index), text)
-
-    def length(self) -> int:
-        """Return how many entries the list has."""
-        return len(self._keyed.arrivals)
 
     def open(self, index: int, text: str) -> None:
         """Add an entry."""
@@ -218,15 +213,10 @@ class ResentId(Generic[U]):
     """A match of a `ResentIdTemplate`: the template and the fragment's id."""
 
     __slots__ = ("_ident", "_template")
-    size = VALUE_SIZE
 
     def __init__(self, template: ResentIdTemplate[U], ident: str) -> None:
         """Keep both."""
         self._template, self._ident = template, ident
-
-    def fits(self, bounds: Bounds) -> bool:
-        """Tell whether the id is within its limit."""
-        return len(self._ident) <= bounds.id
 
     def commit(self, text: str) -> None:
         """Append the fragment."""
@@ -240,16 +230,11 @@ class ResentId(Generic[U]):
 class NewEntry(Generic[U]):
     """A match of an `EntryTemplate`: the template and the index of the new entry."""
 
-    __slots__ = ("_index", "_template", "size")
+    __slots__ = ("_index", "_template")
 
     def __init__(self, template: EntryTemplate[U], index: int) -> None:
         """Keep both."""
         self._template, self._index = template, index
-        self.size = template.size
-
-    def fits(self, bounds: Bounds) -> bool:
-        """Tell whether the list has room for the entry."""
-        return self._template.length() < bounds.entries
 
     def commit(self, text: str) -> None:
         """Add the entry."""
@@ -261,10 +246,7 @@ class NewEntry(Generic[U]):
 
 
 Match: TypeAlias = TextTemplate[U] | ResentId[U] | NewEntry[U]
-"""The result of a match: `update` makes the update about the event, `commit` folds it.
-
-`size` and the length of the text are the most that the event adds to what is held; `fits` checks the other limits.
-"""
+"""The result of a match: `update` makes the update about the event, `commit` folds it."""
 
 
 class _Table(Generic[U]):
@@ -325,10 +307,11 @@ class FastPath(Generic[U]):
 
     """
 
-    __slots__ = ("_last_name", "_learned", "_lessons", "_tables", "enabled", "last")
+    __slots__ = ("_bounds", "_last_name", "_learned", "_lessons", "_tables", "enabled", "last")
 
-    def __init__(self) -> None:
+    def __init__(self, bounds: Bounds) -> None:
         """Start with no templates."""
+        self._bounds = bounds
         self.enabled = True
         self.last: Template[U] | None = None
         self._last_name = b""
@@ -364,7 +347,7 @@ class FastPath(Generic[U]):
         lessons.learned += size
         self._learned += size  # also if there is no template in it
         sample = resource.part_delta(0, growth.change)
-        template = _make_template(event, data, growth, sample, resource.type.schema.policy.append)
+        template = _make_template(event, data, growth, sample, resource.type.schema.policy.append, self._bounds)
         table = self._tables.setdefault(name, _Table())
         if template is not None and table.add(template):
             lessons.templates.append((table, template))
@@ -379,8 +362,8 @@ class FastPath(Generic[U]):
                 table.drop(template)
 
 
-def _make_template(
-    event: Event[U], data: bytes, growth: Growth, update: U, append: Collection[str]
+def _make_template(  # noqa: PLR0913, PLR0917 - an event, what it did, and what bounds such events
+    event: Event[U], data: bytes, growth: Growth, update: U, append: Collection[str], bounds: Bounds
 ) -> Template[U] | None:
     """Make the template of an event, None if it has none."""
     keys, to_part = path_keys(growth.path), path_keys(growth.change.path)
@@ -389,7 +372,7 @@ def _make_template(
         return None
     at = [*event.within, *keys]
     if isinstance(growth, ListGrowth):
-        return _make_entry_template(data, at, growth, in_part, update, append)
+        return _make_entry_template(data, at, growth, in_part, update, append, bounds)
     text = _Slot(at, growth.fragment, "").place(data)
     sent = growth.change.sent.get("id")
     if text is None or "id" not in growth.change.entry.conflicts or not isinstance(sent, str):
@@ -397,11 +380,19 @@ def _make_template(
     ident = _Slot([*event.within, *to_part, "id"], sent, "b" if sent == "a" else "a").place(data)
     if ident is None:
         return None
-    return ResentIdTemplate(_around(data, ident, text), growth, in_part, update, id_first=ident < text)
+    return ResentIdTemplate(
+        _around(data, ident, text), growth, in_part, update, id_first=ident < text, longest=bounds.id
+    )
 
 
 def _make_entry_template(  # noqa: PLR0913, PLR0917 - as `_make_template`, and the keys to the entry
-    data: bytes, at: list[str | int], growth: ListGrowth, in_part: list[str | int], update: U, append: Collection[str]
+    data: bytes,
+    at: list[str | int],
+    growth: ListGrowth,
+    in_part: list[str | int],
+    update: U,
+    append: Collection[str],
+    bounds: Bounds,
 ) -> EntryTemplate[U] | None:
     key = _only_text(growth.sent, append)
     if key is None:
@@ -410,7 +401,7 @@ def _make_entry_template(  # noqa: PLR0913, PLR0917 - as `_make_template`, and t
     index = _Slot([*at, growth.key], growth.index, growth.index + 1).place(data)
     if text is None or index is None or text < index:
         return None
-    return EntryTemplate(_around(data, index, text), growth, [*in_part, key], update)
+    return EntryTemplate(_around(data, index, text), growth, [*in_part, key], update, bounds.entries)
 
 
 def _around(data: bytes, *places: tuple[int, int]) -> list[bytes]:

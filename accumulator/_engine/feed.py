@@ -46,7 +46,7 @@ class Feed(Generic[U]):
         self._fast_path = engine.fast_path
         self._strict = strict
         self._behind_done: Frame | None = None  # the frame that was split off last
-        self._bounds = engine.bounds
+        self._full = False  # whether what waits may be more than there is room for: then each event is checked
         mark = engine.protocol.done_mark
         self._done_line = mark + b"\n" if mark and not one_body else None  # what separates bodies that are glued
 
@@ -68,11 +68,23 @@ class Feed(Generic[U]):
     def push(self, chunk: bytes) -> None:
         """Parse a chunk of bytes. The events that it completes wait."""
         self.used = self.used or bool(chunk)
+        engine = self._engine
+        if not self._full and (size := engine.size + len(chunk)) <= engine.bounds.total:
+            engine.size = size
+        else:
+            self._count_bytes(len(chunk))
         self.pending += self.parser.push(chunk)
+
+    def _count_bytes(self, count: int) -> None:
+        """Count bytes that came, if there is room for all. An event of the fast path adds less than it has bytes."""
+        self._full = not self._engine.has_room(count)
+        if not self._full:
+            self._engine.size += count
 
     def push_event(self, event: str, data: bytes | str) -> None:
         """Add an event that is framed already. Its size is that of its data, in bytes or characters."""
         self.used = True
+        self._count_bytes(len(data))
         if self._max_event_size is not None and len(data) > self._max_event_size:
             self.pending.append(self.parser.too_large())
             return
@@ -106,29 +118,24 @@ class Feed(Generic[U]):
     def next_fragment(self) -> U | None:
         """Apply the next event if the fast path takes it, and return its update; else return None."""
         pending, body = self.pending, self.body
-        if not pending or body.ended or not body.began:
+        if not pending or body.ended or not body.began or self._full:
             return None
         item = pending[0]
         if type(item) is not tuple or (found := self._fast_path.find(item[0], item[1])) is None:
             return None
         match, text = found
-        engine = self._engine
-        size = engine.size + match.size + len(text)
-        if size > self._bounds.total or not (type(match) is TextTemplate or match.fits(self._bounds)):
-            return None
-        number = engine.count + 1
+        number = self._engine.count + 1
         update = match.update(number, text)
         match.commit(text)
         pending.popleft()
-        engine.count, engine.size = number, size
+        self._engine.count = number
         return update
 
     def _drain_fast_path(self) -> None:
         """Apply events, without updates, up to the first that the fast path does not take."""
-        if self.body.ended or not self.body.began:
+        if self.body.ended or not self.body.began or self._full:
             return
-        pending, engine, taken = self.pending, self._engine, 0
-        room = self._bounds.total - engine.size
+        pending, taken = self.pending, 0
         before: object = self._fast_path.last
         items = iter(pending)
         item = next(items, None)
@@ -137,22 +144,15 @@ class Feed(Generic[U]):
                 match, text = found
                 if match is before and isinstance(match, TextTemplate):  # two in a row: expect more
                     texts, item = match.match_run(text, item[0], items)
-                    if (size := match.size * len(texts) + sum(map(len, texts))) > room:
-                        texts, item = _first_that_fit(texts, match.size, room), None
-                        size = match.size * len(texts) + sum(map(len, texts))
                     match.commit("".join(texts))
                     taken += len(texts)
-                elif (size := match.size + len(text)) <= room and match.fits(self._bounds):
+                else:
                     item = next(items, None)
                     match.commit(text)
                     taken += 1
-                else:
-                    break
-                room -= size
                 before = match
         finally:
-            engine.count += taken
-            engine.size = self._bounds.total - room
+            self._engine.count += taken
             if taken == len(pending):
                 pending.clear()
             for _ in range(min(taken, len(pending))):
@@ -281,15 +281,6 @@ class Feed(Generic[U]):
         for item in self.pending:
             frames += [None] if isinstance(item, LimitError) else self._split_done(item)
         return frames
-
-
-def _first_that_fit(texts: list[str], each: int, room: int) -> list[str]:
-    """Return the first of some texts, as many as there is room for; a text takes its length and `each`."""
-    for number, text in enumerate(texts):
-        room -= each + len(text)
-        if room < 0:
-            return texts[:number]
-    return texts
 
 
 def _is_empty(item: Item) -> bool:

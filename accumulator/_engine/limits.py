@@ -11,7 +11,7 @@ Most limits are about one event, and are checked before it is folded. The others
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
@@ -19,7 +19,7 @@ from accumulator._errors import LimitError
 from accumulator._fold.matching import find, pair
 from accumulator._fold.nodes import Entry, Keyed, Node, Object, id_key, is_empty
 from accumulator._fold.policy import usable_index
-from accumulator._json import Json, Path, count_values, json_depth, path_keys, render_path
+from accumulator._json import MAX_DEPTH, Json, Path, bound_values, count_values, json_depth, path_keys, render_path
 from accumulator._sse import DEFAULT_MAX_EVENT_SIZE, check_size
 
 if TYPE_CHECKING:
@@ -54,6 +54,9 @@ DEFAULT_MAX_ID_LENGTH: Final = 4096
 
 VALUE_SIZE: Final = 64
 """What a JSON value, or a fragment of a text, counts beside its characters. That is about what Python takes for one."""
+
+MOST_PER_BYTE: Final = 1 + VALUE_SIZE
+"""The most that a byte of an event counts: there are no more values than bytes. Counting the values would cost more."""
 
 RESOURCE_SIZE: Final = 1024
 """What a step or message counts beside its values."""
@@ -118,10 +121,11 @@ class Bounds:
 
     Attributes:
         values, depth, total, open, entries, problems, name, id: one for each limit but `max_event_size`.
+        short: the most bytes of an event that is within the limits on values, depth and ids whatever is in it.
 
     """
 
-    __slots__ = ("depth", "entries", "id", "name", "open", "problems", "total", "values")
+    __slots__ = ("depth", "entries", "id", "name", "open", "problems", "short", "total", "values")
 
     def __init__(self, limits: Limits) -> None:
         """Read the limits."""
@@ -133,23 +137,22 @@ class Bounds:
         self.problems = _number(limits.max_problems)
         self.name = _number(limits.max_name_length)
         self.id = _number(limits.max_id_length)
+        self.short = min(self.values, self.depth, self.id)
 
-    def check_values(self, data: bytes | str, most: int) -> None:
-        """Raise `LimitError` if the data of an event has too many JSON values; `most` is an upper bound of them."""
-        if most > self.values and count_values(data) > self.values:
+    def check_values(self, data: bytes | str) -> None:
+        """Raise `LimitError` if the data of an event has too many JSON values."""
+        if len(data) > self.values and bound_values(data) > self.values and count_values(data) > self.values:
             raise over("max_event_values", self.values, "JSON values in one event")
 
-    def check_event(self, name: str, payload: Json, most: int) -> None:
+    def check_event(self, name: str, payload: Json) -> None:
         """Raise `LimitError` if the name of an event is too long, or its payload is nested too deep."""
         if len(name) > self.name:
             raise over("max_name_length", self.name, "characters in the name of an event")
-        if most > self.depth and json_depth(payload) > self.depth:
+        if self.depth < MAX_DEPTH and json_depth(payload) > self.depth:
             raise over("max_event_depth", self.depth, "objects and lists within each other")
 
-    def check_ids(self, payload: Json, data: bytes | str) -> None:
-        """Raise `LimitError` if an id is too long. Data that is shorter than the limit has no such id."""
-        if len(data) <= self.id:
-            return
+    def check_ids(self, payload: Json) -> None:
+        """Raise `LimitError` if an id in a payload is too long."""
         rest: list[tuple[Json, Path]] = [(payload, None)]
         while rest:
             value, path = rest.pop()
@@ -157,8 +160,9 @@ class Bounds:
                 if (ident := value.get("id")) is not None and len(id_key(ident)) > self.id:
                     raise over("max_id_length", self.id, "characters in an id", (path, "id"))
                 rest += [(item, (path, key)) for key, item in value.items() if isinstance(item, (dict, list))]
-            elif isinstance(value, list):
-                rest += [(item, (path, place)) for place, item in enumerate(value) if isinstance(item, (dict, list))]
+            else:
+                items = enumerate(cast("list[Json]", value))
+                rest += [(item, (path, place)) for place, item in items if isinstance(item, (dict, list))]
 
     def check_lists(self, node: Node, sent: Json, schema: Schema, path: Path, role: Role) -> None:
         """Raise `LimitError` if a list would have too many entries, once an event is folded.
