@@ -233,7 +233,8 @@ def json_depth(value: object) -> int:
 
     The function is not recursive, because a decoder may return a value that is too deep for recursion in Python.
     """
-    depth, level = 0, [value] if isinstance(value, (dict, list)) else []
+    depth = 0
+    level: list[object] = [value] if isinstance(value, (dict, list)) else []
     while level:
         depth += 1
         level = [child for item in level for child in _members(item) if isinstance(child, (dict, list))]

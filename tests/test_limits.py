@@ -215,7 +215,7 @@ def test_a_drained_stream_goes_on_behind_what_had_no_room() -> None:
 def test_a_drained_stream_stops_at_an_entry_without_room_too() -> None:
     def logs(index: int) -> bytes:
         output = {"index": index, "type": "logs", "logs": "line" * 500}
-        return delta("step_1", {"index": 0, "type": "code_interpreter", "code_interpreter": {"outputs": [output]}})
+        return delta("step_1", {"index": 0, "id": "call_1", "code_interpreter": {"outputs": [output]}})
 
     run = Accumulator(limits=Limits(max_total_size=50_000))
     stream = accumulate([b"".join(map(logs, range(30))) + DONE], into=run)
@@ -237,7 +237,7 @@ def test_brackets_and_commas_in_texts_are_no_values() -> None:
 def test_a_list_that_grows_by_one_entry_an_event_has_a_limit(fast: bool) -> None:  # noqa: FBT001 - a parameter
     def logs(index: int) -> bytes:
         output = {"index": index, "type": "logs", "logs": "line"}
-        return delta("step_1", {"index": 0, "type": "code_interpreter", "code_interpreter": {"outputs": [output]}})
+        return delta("step_1", {"index": 0, "id": "call_1", "code_interpreter": {"outputs": [output]}})
 
     run = Accumulator(limits=Limits(max_list_entries=50))
     run._engine.fast_path.enabled = fast
@@ -245,6 +245,7 @@ def test_a_list_that_grows_by_one_entry_an_event_has_a_limit(fast: bool) -> None
     with pytest.raises(LimitError, match=r"^event 51, step_1: expected at most 50 entries in one list"):
         stream.until_done()
     stream.until_done()
+    assert fast == (run._engine.fast_path.last is not None)
     [found] = calls_json(run)
     outputs = json.loads(json.dumps(found))["code_interpreter"]["outputs"]
     assert (50, "lineline") == (len(outputs), outputs[49]["logs"])

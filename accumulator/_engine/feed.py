@@ -68,12 +68,12 @@ class Feed(Generic[U]):
     def push(self, chunk: bytes) -> None:
         """Parse a chunk of bytes. The events that it completes wait."""
         self.used = self.used or bool(chunk)
+        self.pending += self.parser.push(chunk)
         engine = self._engine
         if not self._full and (size := engine.size + len(chunk)) <= engine.bounds.total:
             engine.size = size
         else:
             self._count_bytes(len(chunk))
-        self.pending += self.parser.push(chunk)
 
     def _count_bytes(self, count: int) -> None:
         """Count bytes that came, if there is room for all. An event of the fast path adds less than it has bytes."""
