@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from functools import cache
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from tests.faults import clients
 from tests.faults.clients import NAMES, Cell
-from tests.faults.server import ROUTES
+from tests.faults.server import BOMB_SIZE, ROUTES, bomb
 from tests.faults.table import FAULTS, ROWS, in_readme, put, render
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -31,6 +32,17 @@ def test_a_fault_comes_to_what_its_cells_say(fault: str) -> None:
 def test_the_table_of_the_readme_is_what_the_runs_give() -> None:
     runs = {(fault, name): cell_of(fault, name) for fault in FAULTS for name in NAMES}
     assert render(runs) == in_readme(README.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bomb_is_held_in_small_parts(name: str) -> None:
+    bomb()
+    tracemalloc.start()
+    try:
+        clients.cell_of("sends_a_gzip_bomb", name)
+        assert tracemalloc.get_traced_memory()[1] < BOMB_SIZE // 8
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_client_that_differs_is_named() -> None:

@@ -1,7 +1,8 @@
 """Fuzz a target, or all: `python -m tests.fuzz feed --runs 20000`, `python -m tests.fuzz all --runs 1000000`.
 
-`all` shares the runs among the targets. A table says how many inputs were run in how many seconds, and how many kinds
-of failures were found. Each is in the folder of findings as the smallest input found for it, beside what was raised.
+`all` shares the runs among the targets, which run side by side, one on each core. A table says how many inputs were run
+in how many seconds, and how many kinds of failures were found. Each is in the folder of findings as the smallest input
+found for it, beside what was raised.
 
 It begins with the corpus and with pieces of recordings, also of those in the folder `ACCUMULATOR_RECORDINGS`. `--grow`
 leaves these out and adds what it found to the corpus, which keeps the inputs that reach something new.
@@ -11,11 +12,13 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,7 +63,7 @@ def fuzz(target: str, runs: int, findings: Path, work: Path, folders: list[Path]
     work.mkdir()
     for number, data in enumerate(inputs(target, folders)):
         (work / f"seed-{number}").write_bytes(data)
-    before, start = set(findings.iterdir()), time.monotonic()
+    before, start = set(findings.glob(f"{target}-*")), time.monotonic()
     limits = ["-timeout=60", "-rss_limit_mb=2048", f"-max_len={MAX_SIZE}", f"-artifact_prefix={findings}/{target}-"]
     worker = [sys.executable, "-m", "tests.fuzz.worker", target, str(findings)]
     with (findings / f"{target}.log").open("wb") as log:
@@ -73,7 +76,7 @@ def fuzz(target: str, runs: int, findings: Path, work: Path, folders: list[Path]
         )
     said = (findings / f"{target}.log").read_text("utf-8", "replace")
     executed = re.findall(r"number_of_executed_units: (\d+)", said) or re.findall(r"^#(\d+)\t", said, re.MULTILINE)
-    new = {path for path in set(findings.iterdir()) - before if path.suffix not in {".txt", ".log"}}
+    new = {path for path in set(findings.glob(f"{target}-*")) - before if path.suffix != ".txt"}
     failed = int(done.returncode != 0 and not new)
     return Result(target, int(executed[-1]) if executed else 0, time.monotonic() - start, len(new) + failed)
 
@@ -118,13 +121,18 @@ def main() -> int:
     real = None if given.grow else real_recordings()
     print(f"{'target':<10} {'executions':>10} {'seconds':>8} {'findings':>8}", flush=True)
     results = list[Result]()
-    with tempfile.TemporaryDirectory() as scratch:
-        for name in names:
+    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(os.cpu_count()) as pool:
+
+        def run(name: str) -> Result:
             work = Path(scratch) / name
-            results.append(fuzz(name, given.runs // len(names), findings, work, [SHIPPED, *([real] if real else [])]))
-            print(results[-1].line(), flush=True)
+            result = fuzz(name, given.runs // len(names), findings, work, [SHIPPED, *([real] if real else [])])
             if given.grow:
                 grow(name, work, Path(scratch) / f"{name}-merged")
+            return result
+
+        for result in pool.map(run, names):
+            results.append(result)
+            print(result.line(), flush=True)
     _, executions, seconds, found = zip(*results, strict=True)
     print(Result("sum", sum(executions), sum(seconds), sum(found)).line())
     if sum(found):
