@@ -64,7 +64,13 @@ def fuzz(target: str, runs: int, findings: Path, work: Path, folders: list[Path]
     for number, data in enumerate(inputs(target, folders)):
         (work / f"seed-{number}").write_bytes(data)
     before, start = set(findings.glob(f"{target}-*")), time.monotonic()
-    limits = ["-timeout=60", "-rss_limit_mb=2048", f"-max_len={MAX_SIZE}", f"-artifact_prefix={findings}/{target}-"]
+    limits = [
+        "-timeout=60",
+        "-report_slow_units=60",
+        "-rss_limit_mb=2048",
+        f"-max_len={MAX_SIZE}",
+        f"-artifact_prefix={findings}/{target}-",
+    ]
     worker = [sys.executable, "-m", "tests.fuzz.worker", target, str(findings)]
     with (findings / f"{target}.log").open("wb") as log:
         done = subprocess.run(
