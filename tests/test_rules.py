@@ -1760,3 +1760,15 @@ def test_a_checkpoint_keeps_what_is_assumed() -> None:
     run = Accumulator.from_bytes(begun.to_bytes())
     run.feed(delta("step_1", spoken(0, "call_e", "e", "ee")))
     assert [call("call_e", "e", "ee"), call("call_i", "i", "i")] == calls_json(run)
+
+
+def test_after_a_checkpoint_each_call_that_an_ending_lacks_is_reported_once() -> None:
+    run = Accumulator()
+    run.feed(step_event("expired", "step_1", {"id": "call_1"}, {"id": "call_2"}, {"id": "call_3"}))
+    run.feed(step_event("expired", "step_1", {"id": "call_2"}, {"id": "call_3"}))
+    run.feed(delta("step_1", opening(5, "call_5", "f")))
+    other = Accumulator.from_bytes(run.to_bytes())
+    last = step_event("completed", "step_1", {"id": "call_2"})
+    updates = run.feed(last)
+    assert updates == other.feed(last)
+    assert ["call_3", "call_5"] == [json.loads(each.raw)["id"] for each in updates if isinstance(each, Problem)]

@@ -421,6 +421,9 @@ class Keyed:
         for position, entry in enumerate(listed):
             entry.position = position
         self.listed, self._listed_in_order = listed, sorted(listed, key=self._order.place)
+        # The last ending listed or missed all that was there: what is neither came since.
+        came = (place for place, each in enumerate(self.arrivals) if each.position is None and not each.missed)
+        self._seen = next(came, len(self.arrivals))
 
     def register(self, entry: Entry) -> None:
         """Register an entry under its id, if it has one. The first entry of an id keeps it."""
