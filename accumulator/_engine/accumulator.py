@@ -97,10 +97,14 @@ class BaseAccumulator(Generic[U]):
         try:
             while (more := self._own.step()) is not None:
                 updates += more
+            return updates  # noqa: TRY300 - an exception here loses the updates
         except AccumulatorError as error:
             attach(error, updates, self)
             raise
-        return updates
+        except BaseException:
+            if updates:  # nobody gets them
+                self._engine.note_interrupt()
+            raise
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle and copy by checkpoint; what a subclass or its user added goes along."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from functools import cache
 from typing import TYPE_CHECKING, Final, Generic, assert_never, cast
 
@@ -73,6 +74,8 @@ class Engine(Generic[U]):
         nesting: an upper bound of how deep what is folded is nested: that of the deepest payload, or `USUAL_NESTING`.
         openers: an upper bound of how deep the event in hand is nested.
         reported: the first problem of the last event, with a sentence about it; None if the event had no problem.
+        touched: whether the event in hand may have changed something.
+        interrupted: the problems of steps that were broken off, to be handed out, each as in `reported`.
         limits: the limits, and `bounds` the same as numbers.
         size: an upper bound of the size of all that is held; see `limits`.
         entries: with `count` an upper bound of the entries of the longest list.
@@ -98,6 +101,8 @@ class Engine(Generic[U]):
         self.nesting = USUAL_NESTING
         self.openers = 0
         self.reported: tuple[U, str] | None = None
+        self.touched = False
+        self.interrupted: deque[tuple[U, str]] = deque()
         self._open: dict[Resource[U], None] = {}
         self._turns: list[Turn] = []  # what opened and closed: enough of it to tell what is open
         self._ranks = {kind.name: rank for rank, kind in enumerate(protocol.resources)}
@@ -176,12 +181,15 @@ class Engine(Generic[U]):
                     self._name_run(body, event)
                 return updates
             case "run":
+                self.touched = True
                 return [self._apply_to_run(body, event, data)]
             case "done":
+                self.touched = True
                 body.done = True
                 return []
             case "error":
                 error = protocol.error(event.payload)
+                self.touched = True
                 if body.error is None:  # the first says what happened, later ones what followed from it
                     body.error = cast("dict[str, object]", error)
                 return [protocol.error_received(self.count, error, payload_text(event, data))]
@@ -243,6 +251,7 @@ class Engine(Generic[U]):
             self._check_limits(resource, event, payload, data)
         if self.openers > self.nesting:
             self.nesting = max(self.nesting, json_depth(payload))
+        self.touched = True
         applied = resource.apply(event, payload)
         growth = applied.growth
         if isinstance(growth, TextGrowth):
@@ -312,9 +321,31 @@ class Engine(Generic[U]):
         error.args = (f"event {self.count}{owner}: {error}",)
         return error
 
+    # Interrupts.
+
+    def note_interrupt(self) -> None:
+        """Report that an exception broke a step off in which something may have changed, and make all state whole."""
+        for known in self.resources.values():
+            for resource in known.values():
+                resource.mend()
+        self.fast_path.forget_all()
+        self._open = {each: None for known in self.resources.values() for each in known.values() if each.is_open}
+        self._turns = [self._turn(each) for each in self._open]
+        before, self.reported = self.reported, None
+        message = "expected to finish a step, an exception broke it off: what the step had read may be missing"
+        self._report(Report(self.count, "interrupted", "$", "", message, None, None))
+        self.interrupted.append(cast("tuple[U, str]", self.reported))
+        self.reported = before
+
+    def take_interrupted(self) -> list[U]:
+        """Return a problem of a step that was broken off, to be handed out."""
+        self.reported = self.interrupted.popleft()
+        return [self.reported[0]]
+
     # Problems.
 
     def _report(self, report: Report[U]) -> U:
+        self.touched = True
         problem = self.protocol.problem(report._replace(message=printable(report.message)))
         self.problem_count += 1
         texts = (report.kind, report.path, report.raw, report.message, report.id or "")

@@ -352,6 +352,11 @@ class FastPath(Generic[U]):
         if template is not None and table.add(template):
             lessons.templates.append((table, template))
 
+    def forget_all(self) -> None:
+        """Forget everything."""
+        self.last, self._learned = None, 0
+        self._tables, self._lessons = {}, {}
+
     def forget(self, resource: Resource[U]) -> None:
         """Forget what was learned of a resource."""
         self.last = None

@@ -9,7 +9,7 @@ from accumulator._engine.body import Body
 from accumulator._engine.engine import Engine, name_of
 from accumulator._engine.fast_path import TextTemplate
 from accumulator._engine.protocol import U
-from accumulator._errors import LimitError, MergeError, attach
+from accumulator._errors import AccumulatorError, LimitError, MergeError, attach
 from accumulator._formats import PLAIN_TEXT, describe
 from accumulator._json import text_of
 from accumulator._sse import DEFAULT_NAME, FOREIGN_SIZE, Frame, Item, SSEParser, may_have_field
@@ -60,6 +60,10 @@ class Feed(Generic[U]):
         """The number of events in all bodies so far."""
         return self._engine.count
 
+    def note_interrupt(self) -> None:
+        """Report that an exception broke a step off, see `Engine.note_interrupt`; the problem is handed out next."""
+        self._engine.note_interrupt()
+
     @property
     def outcome(self) -> str | None:
         """The outcome of the current body, None while it is open."""
@@ -68,7 +72,12 @@ class Feed(Generic[U]):
     def push(self, chunk: bytes) -> None:
         """Parse a chunk of bytes. The events that it completes wait."""
         self.used = self.used or bool(chunk)
-        self.pending += self.parser.push(chunk)
+        try:
+            self.pending += self.parser.push(chunk)
+        except BaseException:
+            self.parser = SSEParser(max_event_size=self._max_event_size)  # the parser may be half changed
+            self._engine.note_interrupt()
+            raise
         engine = self._engine
         if not self._full and (size := engine.size + len(chunk)) <= engine.bounds.total:
             engine.size = size
@@ -126,16 +135,21 @@ class Feed(Generic[U]):
         match, text = found
         number = self._engine.count + 1
         update = match.update(number, text)
-        match.commit(text)
-        pending.popleft()
-        self._engine.count = number
-        return update
+        try:
+            match.commit(text)
+            pending.popleft()
+            self._engine.count = number
+            return update  # noqa: TRY300 - an exception here loses the update
+        except BaseException:
+            self._break_off(item, number)
+            raise
 
     def _drain_fast_path(self) -> None:
         """Apply events, without updates, up to the first that the fast path does not take."""
         if self.body.ended or not self.body.began or self._full:
             return
-        pending, taken = self.pending, 0
+        pending, count, taken = self.pending, self._engine.count, 0
+        waiting, committing = len(pending), False
         before: object = self._fast_path.last
         items = iter(pending)
         item = next(items, None)
@@ -144,37 +158,67 @@ class Feed(Generic[U]):
                 match, text = found
                 if match is before and isinstance(match, TextTemplate):  # two in a row: expect more
                     texts, item = match.match_run(text, item[0], items)
+                    committing, taken = True, taken + len(texts)
                     match.commit("".join(texts))
-                    taken += len(texts)
                 else:
                     item = next(items, None)
+                    committing, taken = True, taken + 1
                     match.commit(text)
-                    taken += 1
+                committing = False
                 before = match
-        finally:
-            self._engine.count += taken
-            if taken == len(pending):
-                pending.clear()
-            for _ in range(min(taken, len(pending))):
-                pending.popleft()
+            self._take(waiting - taken, count + taken)
+        except BaseException:
+            self._take(waiting - taken, count + taken)
+            if committing:
+                self._engine.note_interrupt()
+            raise
+
+    def _take(self, left: int, count: int) -> None:
+        """Drop events that were applied, so that `left` wait, and set the number of events. It may be called again."""
+        if not left:
+            self.pending.clear()
+        while len(self.pending) > left:
+            self.pending.popleft()
+        self._engine.count = count
+
+    def _break_off(self, item: Item, count: int) -> None:
+        """Drop an event whose commit was broken off, and note that."""
+        if self.pending and self.pending[0] is item:
+            self.pending.popleft()
+        self._engine.count = count
+        self._engine.note_interrupt()
 
     def _step_general(self) -> list[U] | None:
-        pending = self.pending
+        pending, engine = self.pending, self._engine
+        if engine.interrupted:
+            return self._raise_if_strict(engine.take_interrupted())
         while pending and _is_empty(pending[0]):
             pending.popleft()
         if not pending:
             return None
-        item = pending[0]
+        item, waiting, count, engine.touched = pending[0], len(pending), engine.count, False
+        try:
+            return self._apply_next(item)
+        except AccumulatorError:
+            raise
+        except BaseException:
+            if engine.touched:
+                self._break_off(item, engine.count)
+            else:  # nothing has changed yet: the event is applied again
+                self._take(waiting - 1, count)
+                pending.appendleft(item)
+            raise
+
+    def _apply_next(self, item: Item) -> list[U]:
         if isinstance(item, LimitError):
             self.pending.popleft()
             self._begin()
             raise self._engine.count_too_large(item)
         if len(frames := self._split_done(item)) > 1:
-            self.pending.popleft()
-            self.pending.extendleft(reversed(frames))
             self._behind_done = frames[1]  # it is not split again, even if it begins with the mark too
         self._engine.require_stack(frames[0][1])
         self.pending.popleft()
+        self.pending.extendleft(frames[:0:-1])
         return self._raise_if_strict(self._apply(frames[0]))
 
     def _split_done(self, frame: Frame) -> list[Frame]:
@@ -193,7 +237,9 @@ class Feed(Generic[U]):
         return [done, behind] if behind[1] else [done]
 
     def _apply(self, frame: Frame, *, torn: bool = False) -> list[U]:
-        self._begin()
+        if self.body.ended or not self.body.began:
+            self._engine.touched = True
+            self._begin()
         updates = self._engine.apply(self.body, frame, build_updates=self.build_updates, torn=torn)
         if self.body.done:
             updates.append(self._engine.end_body(self.body))
@@ -229,20 +275,25 @@ class Feed(Generic[U]):
 
     def _end(self, *, broken: bool) -> list[U]:
         updates: list[U] = []
+        while self._engine.interrupted:
+            updates += self._raise_if_strict(self._engine.take_interrupted())
         foreign, rest = self.parser.foreign, self.parser.rest()
         try:
             for frame in self._split_done(rest) if isinstance(rest, tuple) and not _is_empty(rest) else ():
                 updates += self._raise_if_strict(self._apply(frame, torn=True))
             if not isinstance(rest, tuple) and (problems := self._report_rest(foreign, rest or b"")):
                 updates += self._raise_if_strict(problems)
+            if not self.body.ended:
+                self._begin()
+                self.body.broken = broken
+                updates.append(self._engine.end_body(self.body))
+            return updates  # noqa: TRY300 - an exception here loses the updates
         except (MergeError, LimitError) as error:
             attach(error, updates)
             raise
-        if not self.body.ended:
-            self._begin()
-            self.body.broken = broken
-            updates.append(self._engine.end_body(self.body))
-        return updates
+        except BaseException:
+            self._engine.note_interrupt()
+            raise
 
     def _report_rest(self, foreign: bytes, rest: bytes) -> list[U]:
         """Report what is no event at the end of the source: at most one problem.

@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING, Final, Generic, Literal, NamedTuple, TypeAlias
 from accumulator._engine.protocol import Event, ResourceType, Role, U
 from accumulator._fold.delta import fold_delta
 from accumulator._fold.history import History
-from accumulator._fold.nodes import Entry, Keyed, Object, OpenUnindexed, depth_of, is_empty, snapshot, snapshot_object
+from accumulator._fold.nodes import (
+    Entry,
+    Keyed,
+    Object,
+    OpenUnindexed,
+    depth_of,
+    is_empty,
+    mend,
+    snapshot,
+    snapshot_object,
+)
 from accumulator._fold.policy import WrongShape, usable_index
 from accumulator._fold.whole import fold_ending, fold_repeat
 from accumulator._json import Json, JSONObject, Path, json_type
@@ -175,6 +185,11 @@ class Resource(Generic[U]):
         for key in self.type.parts_path:
             node = node.fields.get(key) if isinstance(node, Object) else None
         return node if isinstance(node, Keyed) else None
+
+    def mend(self) -> None:
+        """Make the object whole again, after an exception may have broken a change off."""
+        mend(self.root)
+        self.recount_undone()
 
     def recount_undone(self) -> None:
         """Find the parts that have not ended. A checkpoint does not hold them."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from accumulator._fold.nodes import Node
     from accumulator._fold.policy import Schema
 
-ProblemKind: TypeAlias = Literal["undecodable", "shape", "index", "conflict", "contradiction", "late"]
+ProblemKind: TypeAlias = Literal["undecodable", "shape", "index", "conflict", "contradiction", "late", "interrupted"]
 """What may be wrong with an event.
 
 undecodable: the data is no JSON, the last block was cut before its data, `done` has other data than `[DONE]`, or
@@ -28,6 +28,7 @@ index: an entry of a list has no usable `index`.
 conflict: a field that keeps its first value, such as `id`, `name` or `type`, got another one.
 contradiction: an ending's content differs from what was folded before it.
 late: a delta has a value for a field that an ending has settled.
+interrupted: an exception, such as a `KeyboardInterrupt`, broke a step off. What the step had read may be missing.
 """
 
 _SHOWN = 80

@@ -414,6 +414,23 @@ class Keyed:
         missing = [entry for entry in candidates if entry.position is None and not entry.missed]
         return sorted(missing, key=self._order.place)
 
+    def rebuild(self) -> None:
+        """Rebuild all that follows from the entries, after an exception may have broken a change off."""
+        arrivals, ids = list(dict.fromkeys(self.arrivals)), self.ids
+        Keyed.__init__(self)
+        for entry in arrivals:
+            if entry.index is not None and entry.index in self.entries:
+                entry.index = self.lowest_free()
+            entry.order = (entry.index is None, entry.index or 0)
+            self.add(entry)
+            if entry.index is None and entry.position is None and not entry.done:
+                self.open_unindexed.put(entry, entry_type(entry))
+        known = set(arrivals)
+        self.ids.update((ident, entry) for ident, entry in ids.items() if entry in known)
+        for entry in arrivals:
+            self.register(entry)
+        self.restore_listed()
+
     def restore_listed(self) -> None:
         """Restore which entries the last ending lists, and which were there, from the entries."""
         listed = [entry for entry in self.arrivals if entry.position is not None]
@@ -517,6 +534,18 @@ def _children(node: Node) -> Iterable[Node]:
     if isinstance(node, dict):
         return node.values()
     return node if isinstance(node, list) else ()
+
+
+def mend(root: Object) -> None:
+    """Drop all snapshots, and rebuild all lists, after an exception may have broken a change off."""
+    level: list[Node] = [root]
+    while level:
+        for node in level:
+            if isinstance(node, Object):
+                node.snap = None
+            elif isinstance(node, Keyed):
+                node.rebuild()
+        level = [child for node in level if isinstance(node, (Object, Keyed)) for child in _children(node)]
 
 
 def snapshot(node: Node) -> Json:

@@ -162,10 +162,52 @@ class Reading(Generic[U]):
             if self._pending_error is not None:
                 error, self._pending_error = self._pending_error, None
                 raise error
-            if self._phase not in _APPLYING or (updates := self._advance()) is None:
+            if self._phase not in _APPLYING or not self._apply_next():
                 return None
-            self._incoming.extend(updates)
-        return self.ready.popleft() if self.ready else None
+        return self._take_ready() if self.ready else None
+
+    def _apply_next(self) -> bool:
+        """Add the updates of the next step. Return False if there was nothing to do. Nothing is lost without a word."""
+        updates, count = None, self._feed.event_number
+        try:
+            updates = self._advance()
+            if updates is not None:
+                self._incoming.extend(updates)
+            return updates is not None  # noqa: TRY300 - an exception here keeps the updates
+        except AccumulatorError:
+            raise
+        except BaseException:
+            if updates and not self._incoming:
+                self._incoming.extend(updates)
+            elif updates is None and (self._coalescer is not None or self._chunk or self._feed.event_number != count):
+                self._feed.note_interrupt()
+            raise
+
+    def _take_ready(self) -> U:
+        update, waiting = None, len(self.ready)
+        try:
+            update = self.ready.popleft()
+            return update  # noqa: RET504, TRY300 - an exception here puts it back
+        except BaseException:
+            if update is None and len(self.ready) < waiting:
+                self._feed.note_interrupt()
+            self.put_back(update)
+            raise
+
+    def put_back(self, update: U | None) -> None:
+        """Put back an update, if there is one, that an exception kept from being handed out."""
+        if update is not None:
+            self.ready.appendleft(update)
+
+    def recover(self, update: U | None, count: int) -> None:
+        """Put back an update, if there is one. If not, say that one is lost where there are more than `count` events."""
+        if update is None and self._feed.event_number != count:
+            self._feed.note_interrupt()
+        self.put_back(update)
+
+    def note_broken_read(self) -> None:
+        """Note that an exception broke off a read, whose item may be lost."""
+        self._feed.note_interrupt()
 
     def next_call(self) -> Callable[[], object] | None:
         """Return the call of the handler that is due before the next update, or None if no call is due.
@@ -174,10 +216,16 @@ class Reading(Generic[U]):
         """
         if self._handler is None or not self._for_handler:
             return None
-        update = self._for_handler.popleft()
-        if self._phase is not Phase.BROKEN_OFF:
-            self.ready.append(update)  # before the call, so that a cancelled call does not lose the update
-        return partial(self._handler, update)
+        waiting = len(self._for_handler)
+        try:
+            update = self._for_handler.popleft()
+            if self._phase is not Phase.BROKEN_OFF:
+                self.ready.append(update)  # before the call, so that a cancelled call does not lose the update
+            return partial(self._handler, update)
+        except BaseException:
+            if len(self._for_handler) < waiting:
+                self._feed.note_interrupt()
+            raise
 
     def due(self) -> float | None:
         """Return the seconds until a held delta is due, or None if no delta is held."""
@@ -191,8 +239,8 @@ class Reading(Generic[U]):
         an error carries the updates of its event.
         """
         unused = self._handler is None and self._coalescer is None and not self._accumulator.strict
-        self._feed.build_updates = not unused
         try:
+            self._feed.build_updates = not unused
             yield
         finally:
             self._feed.build_updates = True

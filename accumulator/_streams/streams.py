@@ -103,6 +103,7 @@ class UpdateStream(Closing, Generic[A, U]):
             cast("BaseAccumulator[U]", accumulator), one_body=source.one_body, handler=handler, coalescer=coalescer
         )
         self._ready, self._next_fast_update = self._reading.ready, self._reading.next_fast_update
+        self._engine = cast("BaseAccumulator[U]", accumulator)._engine  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - for its count alone
         self._readers = Readers(get_ident)
 
     def __iter__(self) -> Self:
@@ -113,45 +114,73 @@ class UpdateStream(Closing, Generic[A, U]):
         # The fast path takes most events; they need nothing else of this class.
         fast = self._next_fast_update
         if fast is not None and not self._ready and not readers.level:
-            readers.level = FAST
+            update, count = None, self._engine.count
             try:
+                readers.level = FAST
                 update = fast()
-            finally:
                 readers.level = 0
-            if update is not None:
-                return update
-        readers.enter()
-        try:
-            update = self._next()
-        finally:
-            readers.level -= 1
-        if update is None:
+                if update is not None:
+                    return update
+            except BaseException:
+                readers.level = 0
+                self._reading.recover(update, count)
+                raise
+        if (update := self._next_alone()) is None:
             raise StopIteration
         return update
 
+    def _next_alone(self) -> U | None:
+        """Return the next update, unless another reader's step is under way."""
+        update, level = None, self._readers.level
+        self._readers.enter()
+        try:
+            update = self._next()
+            self._readers.level = level
+            return update  # noqa: TRY300 - an exception here puts it back
+        except BaseException:
+            self._readers.level = level
+            self._reading.put_back(update)
+            raise
+
     def _next(self) -> U | None:
+        reading, update = self._reading, None
+        try:
+            while (update := reading.next_update()) is None and self._do_next():
+                pass
+            return update  # noqa: TRY300 - an exception here puts it back
+        except BaseException:
+            reading.put_back(update)
+            raise
+
+    def _do_next(self) -> bool:
+        """Call the handler or read the source, whichever is due. Return False if neither is."""
         reading = self._reading
-        while (update := reading.next_update()) is None:
-            if (handler_call := reading.next_call()) is not None:
-                try:
-                    call(handler_call)
-                except Exception as error:  # noqa: BLE001 - the reading raises it again
-                    reading.break_off(error)
-            elif reading.wants_read:
-                self._read()
-            else:
-                return None
-        return update
+        if (handler_call := reading.next_call()) is not None:
+            try:
+                call(handler_call)
+            except Exception as error:  # noqa: BLE001 - the reading raises it again
+                reading.break_off(error)
+        elif reading.wants_read:
+            self._read()
+        else:
+            return False
+        return True
 
     def _read(self) -> None:
+        done = False
         try:
-            item = next(self._source)
-        except StopIteration:
-            self._reading.end()
-        except Exception as error:  # noqa: BLE001 - the reading raises it, or an error that it causes
-            self._reading.fail(error)
-        else:
-            self._reading.push(item)
+            try:
+                item = next(self._source)
+            except StopIteration:
+                self._reading.end()
+            except Exception as error:  # noqa: BLE001 - the reading raises it, or an error that it causes
+                self._reading.fail(error)
+            else:
+                self._reading.push(item)
+            done = True
+        finally:
+            if not done:
+                self._reading.note_broken_read()
 
     def until_done(self) -> A:
         """Read to the end and return the accumulator. A loop over the stream may have read a part before.
@@ -172,13 +201,14 @@ class UpdateStream(Closing, Generic[A, U]):
         An error that ended the stream is raised by each later call too.
 
         """
+        level = self._readers.level
         self._readers.enter()
         try:
             with self._reading.draining():
                 while self._next() is not None:
                     pass
         finally:
-            self._readers.level -= 1
+            self._readers.level = level
         self._reading.raise_error()
         return self.accumulator
 
@@ -225,6 +255,7 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
             turns=True,
         )
         self._ready, self._next_fast_update = self._reading.ready, self._reading.next_fast_update
+        self._engine = cast("BaseAccumulator[U]", accumulator)._engine  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - for its count alone
         self._turns = Turns(check_clock(clock))
         self._readers = Readers(current_task)
         self._reads = TimedReads(source, self._readers)
@@ -233,50 +264,77 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
         return self
 
     async def __anext__(self) -> U:
-        readers = self._readers
         fast = self._next_fast_update
-        if fast is not None and not self._ready and not readers.level and (update := fast()) is not None:
-            return update
-        readers.enter()
-        try:
-            update = await self._next()
-        finally:
-            readers.level -= 1
-        if update is None:
+        if fast is not None and not self._ready and not self._readers.level:
+            update, count = None, self._engine.count
+            try:
+                if (update := fast()) is not None:
+                    return update
+            except BaseException:
+                self._reading.recover(update, count)
+                raise
+        if (update := await self._next_alone()) is None:
             raise StopAsyncIteration
         return update
 
+    async def _next_alone(self) -> U | None:
+        """Return the next update, unless another reader's step is under way."""
+        update, level = None, self._readers.level
+        self._readers.enter()
+        try:
+            update = await self._next()
+            self._readers.level = level
+            return update  # noqa: TRY300 - an exception here puts it back
+        except BaseException:
+            self._readers.level = level
+            self._reading.put_back(update)
+            raise
+
     async def _next(self) -> U | None:
+        reading, update = self._reading, None
+        try:
+            while (update := reading.next_update()) is None and await self._do_next():
+                pass
+            return update  # noqa: TRY300 - an exception here puts it back
+        except BaseException:
+            reading.put_back(update)
+            raise
+
+    async def _do_next(self) -> bool:
+        """Call the handler, give a turn or read the source, whichever is due. Return False if none is."""
         reading = self._reading
-        while (update := reading.next_update()) is None:
-            if (handler_call := reading.next_call()) is not None:
-                try:
-                    await acall(handler_call)
-                except Exception as error:  # noqa: BLE001 - as in the sync loop
-                    reading.break_off(error)
-            elif reading.steps <= 0:
-                if self._turns.due:
-                    await self._turns.give()
-                reading.steps = STEPS_IN_A_TURN
-            elif reading.wants_read:
-                await self._read()
-            else:
-                return None
-        return update
+        if (handler_call := reading.next_call()) is not None:
+            try:
+                await acall(handler_call)
+            except Exception as error:  # noqa: BLE001 - as in the sync loop
+                reading.break_off(error)
+        elif reading.steps <= 0:
+            if self._turns.due:
+                await self._turns.give()
+            reading.steps = STEPS_IN_A_TURN
+        elif reading.wants_read:
+            await self._read()
+        else:
+            return False
+        return True
 
     async def _read(self) -> None:
         deadlines, due = self._deadlines, self._reading.due()
         if deadlines is not None:
             self._check_deadlines(deadlines)
         try:
-            item = await (self._reads.next(due) if deadlines is None else self._reads.next_in_time(due, deadlines))
-        except StopAsyncIteration:
-            self._reading.end()
-        except Exception as error:  # noqa: BLE001 - as in the sync loop
-            self._reading.fail(error, deadline=deadlines is not None and error is deadlines.passed)
-        else:
-            if item is not NOT_YET:
-                self._reading.push(item)
+            try:
+                item = await (self._reads.next(due) if deadlines is None else self._reads.next_in_time(due, deadlines))
+            except StopAsyncIteration:
+                self._reading.end()
+            except Exception as error:  # noqa: BLE001 - as in the sync loop
+                self._reading.fail(error, deadline=deadlines is not None and error is deadlines.passed)
+            else:
+                if item is not NOT_YET:
+                    self._reading.push(item)
+        except (KeyboardInterrupt, SystemExit):  # no cancellation: those come while this waits, and lose nothing
+            self._reading.note_broken_read()
+            raise
 
     def _check_deadlines(self, deadlines: Deadlines) -> None:
         if not in_asyncio():
@@ -292,13 +350,14 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
         the cause, and `RuntimeError` at the first read if there are deadlines and no asyncio. A handler may return a
         coroutine.
         """
+        level = self._readers.level
         self._readers.enter()
         try:
             with self._reading.draining():
                 while await self._next() is not None:
                     pass
         finally:
-            self._readers.level -= 1
+            self._readers.level = level
         self._reading.raise_error()
         return self.accumulator
 
