@@ -212,6 +212,22 @@ def test_a_drained_stream_goes_on_behind_what_had_no_room() -> None:
     assert [call("call_1", "f", "y" * 9 + "x" * 9_000 + "y")] == calls_json(run)
 
 
+@pytest.mark.parametrize("size", [1_000, 16_000, 10_000_000])
+def test_no_cut_of_the_bytes_lets_more_in_than_there_is_room_for(size: int) -> None:
+    data = created() + OPENED + delta("step_1", fragment(0, "x" * 500)) * 1_000
+    run, refused_events = Accumulator(limits=Limits(max_total_size=60_000)), 0
+    for start in range(0, len(data), size):
+        chunk = data[start : start + size]
+        while chunk is not None:
+            try:
+                run.feed(chunk)
+                break
+            except LimitError:
+                refused_events, chunk = refused_events + 1, b""
+    assert 800 < refused_events < 950
+    assert 45_000 < size_of_all(run) <= 60_000
+
+
 def test_a_drained_stream_stops_at_an_entry_without_room_too() -> None:
     def logs(index: int) -> bytes:
         output = {"index": index, "type": "logs", "logs": "line" * 500}

@@ -77,7 +77,8 @@ class Engine(Generic[U]):
         touched: whether the event in hand may have changed something.
         interrupted: the problems of steps that were broken off, to be handed out, each as in `reported`.
         limits: the limits, and `bounds` the same as numbers.
-        size: an upper bound of the size of all that is held; see `limits`.
+        size: an upper bound of the size of all that is held, and of what came and waits; see `limits`.
+        exact: whether `size` leaves out what waits. Then no event goes the fast path, and each is checked by itself.
         entries: with `count` an upper bound of the entries of the longest list.
 
     """
@@ -88,6 +89,7 @@ class Engine(Generic[U]):
         self.limits = limits
         self.bounds = Bounds(limits)
         self.size = 0
+        self.exact = False
         self.entries = 0
         self.problem_count = 0
         self._measured = 0  # the size when it was measured last
@@ -304,7 +306,7 @@ class Engine(Generic[U]):
         return self.size + size <= total
 
     def measure(self) -> None:
-        """Measure all that is held. Costs a pass over it, but no text is read."""
+        """Measure all that is held, without what waits. Costs a pass over it, but no text is read."""
         known = [resource for resources in self.resources.values() for resource in resources.values()]
         problems = cast("list[dict[str, Json]]", msgspec.to_builtins(self.problems))
         texts = (text for problem in problems for text in problem.values() if isinstance(text, str))
@@ -312,6 +314,7 @@ class Engine(Generic[U]):
         nodes: list[Node] = [*self.runs.values(), *(resource.root for resource in known)]
         self.size = self._measured = size + size_of(nodes, VALUE_SIZE)
         self.entries = self.size // VALUE_SIZE
+        self.exact = True
 
     def _place(self, error: LimitError, payload: Json = None) -> LimitError:
         """Put the number of the event, and the id of the object that it is about, into an error."""

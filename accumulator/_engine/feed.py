@@ -46,7 +46,6 @@ class Feed(Generic[U]):
         self._fast_path = engine.fast_path
         self._strict = strict
         self._behind_done: Frame | None = None  # the frame that was split off last
-        self._full = False  # whether what waits may be more than there is room for: then each event is checked
         mark = engine.protocol.done_mark
         self._done_line = mark + b"\n" if mark and not one_body else None  # what separates bodies that are glued
 
@@ -72,23 +71,29 @@ class Feed(Generic[U]):
     def push(self, chunk: bytes) -> None:
         """Parse a chunk of bytes. The events that it completes wait."""
         self.used = self.used or bool(chunk)
+        engine = self._engine
         try:
-            self.pending += self.parser.push(chunk)
+            items = self.parser.push(chunk)
+            if not engine.exact and (size := engine.size + len(chunk)) <= engine.bounds.total:
+                engine.size = size
+            else:
+                self._count_bytes(len(chunk))
+            self.pending += items
         except BaseException:
             self.parser = SSEParser(max_event_size=self._max_event_size)  # the parser may be half changed
-            self._engine.note_interrupt()
+            engine.note_interrupt()
             raise
-        engine = self._engine
-        if not self._full and (size := engine.size + len(chunk)) <= engine.bounds.total:
-            engine.size = size
-        else:
-            self._count_bytes(len(chunk))
 
     def _count_bytes(self, count: int) -> None:
-        """Count bytes that came, if there is room for all. An event of the fast path adds less than it has bytes."""
-        self._full = not self._engine.has_room(count)
-        if not self._full:
-            self._engine.size += count
+        """Count bytes that came, and what waits, if there is room for all; if not, each event is checked by itself.
+
+        An event of the fast path adds less than it has bytes.
+        """
+        count += sum(len(item[1]) for item in self.pending if isinstance(item, tuple))
+        engine = self._engine
+        engine.exact = not engine.has_room(count)
+        if not engine.exact:
+            engine.size += count
 
     def push_event(self, event: str, data: bytes | str) -> None:
         """Add an event that is framed already. Its size is that of its data, in bytes or characters."""
@@ -126,19 +131,19 @@ class Feed(Generic[U]):
 
     def next_fragment(self) -> U | None:
         """Apply the next event if the fast path takes it, and return its update; else return None."""
-        pending, body = self.pending, self.body
-        if not pending or body.ended or not body.began or self._full:
+        pending, body, engine = self.pending, self.body, self._engine
+        if not pending or body.ended or not body.began or engine.exact:
             return None
         item = pending[0]
         if type(item) is not tuple or (found := self._fast_path.find(item[0], item[1])) is None:
             return None
         match, text = found
-        number = self._engine.count + 1
+        number = engine.count + 1
         update = match.update(number, text)
         try:
             match.commit(text)
             pending.popleft()
-            self._engine.count = number
+            engine.count = number
             return update  # noqa: TRY300 - an exception here loses the update
         except BaseException:
             self._break_off(item, number)
@@ -146,7 +151,7 @@ class Feed(Generic[U]):
 
     def _drain_fast_path(self) -> None:
         """Apply events, without updates, up to the first that the fast path does not take."""
-        if self.body.ended or not self.body.began or self._full:
+        if self.body.ended or not self.body.began or self._engine.exact:
             return
         pending, count, taken = self.pending, self._engine.count, 0
         waiting, committing = len(pending), False
