@@ -158,7 +158,7 @@ class SSEParser:
         The error is returned as soon as the event is too large, even if the chunk does not complete it. The rest of the
         event is skipped.
         """
-        source = _as_bytes(chunk)
+        source = as_bytes(chunk)
         if self._fresh:
             source = self._without_bom(source)
         held = self._held
@@ -405,7 +405,8 @@ def _with_lf(block: bytes) -> bytes:
     return block.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in block else block
 
 
-def _as_bytes(chunk: Chunk) -> bytes:
+def as_bytes(chunk: Chunk) -> bytes:
+    """Return a chunk as bytes. Raise `TypeError` if it is none."""
     if isinstance(chunk, (bytes, bytearray, memoryview)):
         return bytes(chunk)
     raise TypeError(f"a chunk must be bytes, bytearray or memoryview, not {type(chunk).__name__}")

@@ -57,11 +57,21 @@ class BaseAccumulator(Generic[U]):
             TypeError: `chunk` is not bytes.
 
         After a `MergeError` or a `LimitError`, `error.updates` holds the updates of this call so far. The rest of the
-        chunk waits; `feed(b"")` continues with it.
+        chunk waits; `feed(b"")` continues with it. So it does after any other exception, such as a `KeyboardInterrupt`,
+        that came when the chunk was taken; what it may have lost is an `interrupted` problem.
 
         """
-        self._own.push(chunk)
-        return self._apply_waiting()
+        taken = False
+        try:
+            self._own.push(chunk)
+            taken = True
+            return self._apply_waiting()
+        except (AccumulatorError, TypeError):
+            raise
+        except BaseException:
+            if not taken:
+                self._engine.note_interrupt()
+            raise
 
     def apply(self, event: str, data: bytes | str) -> list[U]:
         """Fold one event that is framed already, and return the updates in order. Raises as `feed`.
@@ -73,8 +83,17 @@ class BaseAccumulator(Generic[U]):
         """
         if not isinstance(event, str) or not isinstance(data, (bytes, str)):
             raise TypeError(f"expected a str and bytes or str, got {type(event).__name__} and {type(data).__name__}")
-        self._own.push_event(event, data)
-        return self._apply_waiting()
+        taken = False
+        try:
+            self._own.push_event(event, data)
+            taken = True
+            return self._apply_waiting()
+        except AccumulatorError:
+            raise
+        except BaseException:
+            if not taken:
+                self._engine.note_interrupt()
+            raise
 
     def end(self) -> list[U]:
         """End the body, because its source has ended, and return the updates in order.
@@ -93,7 +112,7 @@ class BaseAccumulator(Generic[U]):
             raise
 
     def _apply_waiting(self) -> list[U]:
-        updates: list[U] = []
+        updates, count = list[U](), self._engine.count
         try:
             while (more := self._own.step()) is not None:
                 updates += more
@@ -102,7 +121,7 @@ class BaseAccumulator(Generic[U]):
             attach(error, updates, self)
             raise
         except BaseException:
-            if updates:  # nobody gets them
+            if updates or self._engine.count != count:  # nobody gets what was made of these events
                 self._engine.note_interrupt()
             raise
 

@@ -12,7 +12,7 @@ from accumulator._engine.protocol import U
 from accumulator._errors import AccumulatorError, LimitError, MergeError, attach
 from accumulator._formats import PLAIN_TEXT, describe
 from accumulator._json import text_of
-from accumulator._sse import DEFAULT_NAME, FOREIGN_SIZE, Frame, Item, SSEParser, may_have_field
+from accumulator._sse import DEFAULT_NAME, FOREIGN_SIZE, Frame, Item, SSEParser, as_bytes, may_have_field
 
 _NO_NAMES = frozenset({b"", DEFAULT_NAME.encode()})
 
@@ -70,8 +70,8 @@ class Feed(Generic[U]):
 
     def push(self, chunk: bytes) -> None:
         """Parse a chunk of bytes. The events that it completes wait."""
+        chunk, engine = as_bytes(chunk), self._engine
         self.used = self.used or bool(chunk)
-        engine = self._engine
         try:
             items = self.parser.push(chunk)
             if not engine.exact and (size := engine.size + len(chunk)) <= engine.bounds.total:

@@ -37,7 +37,7 @@ class Readers:
         self._current_runner = current_runner
 
     def enter(self) -> None:
-        """Begin a step. Its end takes 1 from `level`.
+        """Begin a step: the caller adds 1 to `level`, and takes it back at the end, also after an exception.
 
         Raises:
             RuntimeError: another runner's step is under way, or the runner is not known and any step is.
@@ -50,4 +50,3 @@ class Readers:
         if self.level and (self.level == FAST or runner is None or runner != self.runner):
             raise RuntimeError("expected one reader of a stream at a time, got a second one while the first reads")
         self.runner = runner
-        self.level += 1

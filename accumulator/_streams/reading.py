@@ -200,7 +200,7 @@ class Reading(Generic[U]):
             self.ready.appendleft(update)
 
     def recover(self, update: U | None, count: int) -> None:
-        """Put back an update, if there is one. If not, say that one is lost where there are more than `count` events."""
+        """Put back an update, if there is one. If not, say that one is lost if there are more than `count` events."""
         if update is None and self._feed.event_number != count:
             self._feed.note_interrupt()
         self.put_back(update)

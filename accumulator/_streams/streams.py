@@ -15,7 +15,7 @@ from accumulator._streams.deadlines import check_clock
 from accumulator._streams.hooks import Callback, acall, call
 from accumulator._streams.readers import FAST, Readers
 from accumulator._streams.reading import STEPS_IN_A_TURN, Reading
-from accumulator._streams.timed_reads import NOT_YET, TimedReads, in_asyncio
+from accumulator._streams.timed_reads import NOT_YET, TimedReads, in_asyncio, is_cancellation
 from accumulator._streams.turns import Turns
 
 if TYPE_CHECKING:
@@ -125,18 +125,19 @@ class UpdateStream(Closing, Generic[A, U]):
                 readers.level = 0
                 self._reading.recover(update, count)
                 raise
-        if (update := self._next_alone()) is None:
-            raise StopIteration
-        return update
+        return self._next_alone()
 
-    def _next_alone(self) -> U | None:
+    def _next_alone(self) -> U:
         """Return the next update, unless another reader's step is under way."""
         update, level = None, self._readers.level
         self._readers.enter()
         try:
+            self._readers.level = level + 1
             update = self._next()
             self._readers.level = level
-            return update  # noqa: TRY300 - an exception here puts it back
+            if update is None:
+                raise StopIteration  # noqa: TRY301 - an exception here puts the update back
+            return update  # noqa: TRY300 - as above
         except BaseException:
             self._readers.level = level
             self._reading.put_back(update)
@@ -204,6 +205,7 @@ class UpdateStream(Closing, Generic[A, U]):
         level = self._readers.level
         self._readers.enter()
         try:
+            self._readers.level = level + 1
             with self._reading.draining():
                 while self._next() is not None:
                     pass
@@ -273,18 +275,19 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
             except BaseException:
                 self._reading.recover(update, count)
                 raise
-        if (update := await self._next_alone()) is None:
-            raise StopAsyncIteration
-        return update
+        return await self._next_alone()
 
-    async def _next_alone(self) -> U | None:
+    async def _next_alone(self) -> U:
         """Return the next update, unless another reader's step is under way."""
         update, level = None, self._readers.level
         self._readers.enter()
         try:
+            self._readers.level = level + 1
             update = await self._next()
             self._readers.level = level
-            return update  # noqa: TRY300 - an exception here puts it back
+            if update is None:
+                raise StopAsyncIteration  # noqa: TRY301 - an exception here puts the update back
+            return update  # noqa: TRY300 - as above
         except BaseException:
             self._readers.level = level
             self._reading.put_back(update)
@@ -322,6 +325,7 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
         deadlines, due = self._deadlines, self._reading.due()
         if deadlines is not None:
             self._check_deadlines(deadlines)
+        item, done = NOT_YET, False
         try:
             try:
                 item = await (self._reads.next(due) if deadlines is None else self._reads.next_in_time(due, deadlines))
@@ -332,8 +336,10 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
             else:
                 if item is not NOT_YET:
                     self._reading.push(item)
-        except (KeyboardInterrupt, SystemExit):  # no cancellation: those come while this waits, and lose nothing
-            self._reading.note_broken_read()
+            done = True
+        except BaseException as error:
+            if not done and (item is not NOT_YET or not is_cancellation(error)):
+                self._reading.note_broken_read()
             raise
 
     def _check_deadlines(self, deadlines: Deadlines) -> None:
@@ -353,6 +359,7 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
         level = self._readers.level
         self._readers.enter()
         try:
+            self._readers.level = level + 1
             with self._reading.draining():
                 while await self._next() is not None:
                     pass

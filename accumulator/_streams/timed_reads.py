@@ -193,3 +193,9 @@ def _retrieve_exception(task: asyncio.Task[object]) -> None:
     """
     if not task.cancelled():
         task.exception()
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Tell whether an exception cancels a wait: one of asyncio or trio, neither of which is imported, or a close."""
+    names = {cls.__name__ for cls in type(error).__mro__}
+    return not names.isdisjoint({"Cancelled", "CancelledError", "GeneratorExit"})
