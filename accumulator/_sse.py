@@ -158,7 +158,7 @@ class SSEParser:
         The error is returned as soon as the event is too large, even if the chunk does not complete it. The rest of the
         event is skipped.
         """
-        source = as_bytes(chunk)
+        source = chunk if type(chunk) is bytes else as_bytes(chunk)
         if self._fresh:
             source = self._without_bom(source)
         held = self._held

@@ -38,6 +38,7 @@ from accumulator._assistants.protocol import ASSISTANTS, MESSAGES, RUN_STEPS
 from accumulator._assistants.run_steps import wrap_tool_call_delta
 from accumulator._fold.delta import fold_delta
 from accumulator._fold.nodes import Object, snapshot_object
+from accumulator._fold.policy import WrongShape
 from accumulator._streams.coalesce import Coalescer
 from tests import wire
 from tests.loopback import PATIENCE, Loopback
@@ -1200,14 +1201,19 @@ def test_connect_refuses_what_is_no_interval_before_anything_is_sent() -> None:
 # ---- Laws of streams.
 
 
-def folded(deltas: Sequence[Update]) -> object:
-    """Fold the deltas of one slot."""
-    root = Object()
+def folded(deltas: Sequence[Update]) -> list[object]:
+    """Fold the deltas of one slot: anew where one does not fit those before, as after a whole object between."""
+    roots = [Object()]
     for update in deltas:
         assert isinstance(update, (ToolCallDelta, ContentDelta))
         schema = (RUN_STEPS if isinstance(update, ToolCallDelta) else MESSAGES).part_schema
-        fold_delta(root, cast("dict[str, Json]", {**update.delta.to_dict(), "index": 0}), schema, None)
-    return snapshot_object(root)
+        sent = cast("dict[str, Json]", {**update.delta.to_dict(), "index": 0})
+        try:
+            fold_delta(roots[-1], sent, schema, None)
+        except WrongShape:
+            roots.append(Object())
+            fold_delta(roots[-1], sent, schema, None)
+    return [snapshot_object(root) for root in roots]
 
 
 def by_slot(updates: Sequence[Update]) -> tuple[list[Update], list[list[Update]]]:

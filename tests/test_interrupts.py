@@ -7,10 +7,12 @@ times, and prints how many runs said so and that none lost or doubled text in si
 from __future__ import annotations
 
 import inspect
+import signal
 import sys
 import traceback
 from collections import Counter
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -42,11 +44,16 @@ if TYPE_CHECKING:
 
 PACKAGE = str(Path(accumulator.__file__).parent)
 PIECES = [f"{number}," for number in range(40)]
-LOGS = [
+LOGS: list[dict[str, object]] = [
     {"index": 1, "code_interpreter": {"outputs": [{"index": number, "type": "logs", "logs": f"l{number}"}]}}
     for number in range(6)
 ]
-CODE = {"index": 1, "id": "call_2", "type": "code_interpreter", "code_interpreter": {"input": "", "outputs": []}}
+CODE: dict[str, object] = {
+    "index": 1,
+    "id": "call_2",
+    "type": "code_interpreter",
+    "code_interpreter": {"input": "", "outputs": []},
+}
 EVENTS = [
     run_event("in_progress"),
     created(),
@@ -249,3 +256,38 @@ def test_an_exception_at_any_line_loses_and_doubles_nothing_in_silence(mode: str
         at += step
     assert said["whole"] > 0
     assert said["told"] > 0
+
+
+def interrupted_by_a_signal(random: Random, seconds: float) -> str:
+    """Run in some mode while a timer raises within the library at a random time; return what the run said."""
+    fired = False
+
+    def fire(_: int, frame: FrameType | None) -> None:
+        nonlocal fired
+        if frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
+            fired = True
+            raise random.choice([Boom, Bang])
+        signal.setitimer(signal.ITIMER_REAL, 0.00002)  # not in the library just now
+
+    signal.signal(signal.SIGALRM, fire)
+    signal.setitimer(signal.ITIMER_REAL, random.uniform(0.00001, seconds))
+    try:
+        run, updates = random.choice(list(MODES.values()))(CHUNKS)
+    except (Boom, Bang):
+        return "not begun"
+    finally:
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    return check(run, updates) if fired else "not interrupted"
+
+
+def main(runs: int) -> None:
+    """Interrupt so many runs by signals, and print what they said."""
+    random, said = Random(1), Counter[str]()  # noqa: S311 - moments to interrupt at
+    while said.total() - said["not interrupted"] < runs:
+        said[interrupted_by_a_signal(random, 0.004)] += 1
+    print(", ".join(f"{what} {count:,}" for what, count in sorted(said.items())), "- none in silence")  # noqa: T201 - for people
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -218,7 +218,7 @@ def test_no_cut_of_the_bytes_lets_more_in_than_there_is_room_for(size: int) -> N
     run, refused_events = Accumulator(limits=Limits(max_total_size=60_000)), 0
     for start in range(0, len(data), size):
         chunk = data[start : start + size]
-        while chunk is not None:
+        while True:
             try:
                 run.feed(chunk)
                 break

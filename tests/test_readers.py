@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from accumulator import RunUpdated, TruncatedError, aaccumulate, accumulate, aconnect
-from accumulator._streams.readers import FAST
 from tests.bodies import DONE, FIRST, FIRST_EVENTS, STEP_AFTER_FIRST
 from tests.loopback import PATIENCE, Loopback
 
@@ -229,10 +228,12 @@ def test_a_second_thread_is_refused_while_the_handler_runs() -> None:
 def test_a_step_within_the_fast_path_is_refused() -> None:
     # Only another thread can take one, at a moment that no test can choose.
     stream = accumulate([FIRST])
-    stream._readers.level = FAST
+    fast, stream._next_fast_update = stream._next_fast_update, None
     with pytest.raises(RuntimeError, match=REFUSED):
         next(stream)
-    stream._readers.level = 0
+    with pytest.raises(RuntimeError, match=REFUSED):
+        stream.until_done()
+    stream._next_fast_update = fast
     assert UPDATES == list(stream)
 
 

@@ -70,7 +70,9 @@ class Feed(Generic[U]):
 
     def push(self, chunk: bytes) -> None:
         """Parse a chunk of bytes. The events that it completes wait."""
-        chunk, engine = as_bytes(chunk), self._engine
+        engine = self._engine
+        if type(chunk) is not bytes:
+            chunk = as_bytes(chunk)
         self.used = self.used or bool(chunk)
         try:
             items = self.parser.push(chunk)
@@ -171,7 +173,11 @@ class Feed(Generic[U]):
                     match.commit(text)
                 committing = False
                 before = match
-            self._take(waiting - taken, count + taken)
+            if taken == waiting:
+                pending.clear()
+                self._engine.count = count + taken
+            elif taken:
+                self._take(waiting - taken, count + taken)
         except BaseException:
             self._take(waiting - taken, count + taken)
             if committing:
@@ -197,9 +203,9 @@ class Feed(Generic[U]):
         pending, engine = self.pending, self._engine
         if engine.interrupted:
             return self._raise_if_strict(engine.take_interrupted())
-        while pending and _is_empty(pending[0]):
-            pending.popleft()
         if not pending:
+            return None
+        if type(pending[0]) is tuple and not pending[0][1] and self._drop_empty() is None:
             return None
         item, waiting, count, engine.touched = pending[0], len(pending), engine.count, False
         try:
@@ -214,16 +220,23 @@ class Feed(Generic[U]):
                 pending.appendleft(item)
             raise
 
+    def _drop_empty(self) -> Item | None:
+        """Drop events with neither a name nor data, and return the next other one; None if none waits."""
+        while self.pending and _is_empty(self.pending[0]):
+            self.pending.popleft()
+        return self.pending[0] if self.pending else None
+
     def _apply_next(self, item: Item) -> list[U]:
         if isinstance(item, LimitError):
             self.pending.popleft()
             self._begin()
             raise self._engine.count_too_large(item)
-        if len(frames := self._split_done(item)) > 1:
-            self._behind_done = frames[1]  # it is not split again, even if it begins with the mark too
+        frames = self._split_done(item)
         self._engine.require_stack(frames[0][1])
         self.pending.popleft()
-        self.pending.extendleft(frames[:0:-1])
+        if len(frames) > 1:
+            self._behind_done = frames[1]  # it is not split again, even if it begins with the mark too
+            self.pending.appendleft(frames[1])
         return self._raise_if_strict(self._apply(frames[0]))
 
     def _split_done(self, frame: Frame) -> list[Frame]:

@@ -12,15 +12,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FAST = -1
-"""The level during a step of the fast path, which calls no handler: nobody may take another step."""
-
 
 class Readers:
     """Knows whether a step of a stream is under way.
 
     Attributes:
-        level: how many steps are under way, each but the first within another; or `FAST`.
+        level: how many steps are under way, each but the first within another; a step of the fast path does not count.
         runner: the runner of the last step that was entered.
 
     """
@@ -36,8 +33,10 @@ class Readers:
         self.runner: object = None
         self._current_runner = current_runner
 
-    def enter(self) -> None:
+    def enter(self, *, in_fast_step: bool = False) -> None:
         """Begin a step: the caller adds 1 to `level`, and takes it back at the end, also after an exception.
+
+        With `in_fast_step` a step of the fast path may be under way. It calls no handler, so no step is within it.
 
         Raises:
             RuntimeError: another runner's step is under way, or the runner is not known and any step is.
@@ -47,6 +46,6 @@ class Readers:
             runner = self._current_runner()
         except RuntimeError:  # no event loop of asyncio runs
             runner = None
-        if self.level and (self.level == FAST or runner is None or runner != self.runner):
+        if (in_fast_step and not self.level) or (self.level and (runner is None or runner != self.runner)):
             raise RuntimeError("expected one reader of a stream at a time, got a second one while the first reads")
         self.runner = runner

@@ -115,6 +115,7 @@ class Reading(Generic[U]):
         self.steps = STEPS_IN_A_TURN if turns else sys.maxsize
         self.event_came = False
         self._accumulator = accumulator
+        self._engine = accumulator._engine  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - for its count
         self._feed = accumulator._new_feed(one_body=one_body)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - made for this class
         self._one_body = one_body
         self._handler = handler
@@ -158,52 +159,57 @@ class Reading(Generic[U]):
         if there is no update left. An error of one event is raised after the updates of the earlier events. The error
         that ended the reading is raised once, after all updates.
         """
-        while not self.ready and not self._for_handler and self.steps > 0:
-            if self._pending_error is not None:
-                error, self._pending_error = self._pending_error, None
-                raise error
-            if self._phase not in _APPLYING or not self._apply_next():
-                return None
-        return self._take_ready() if self.ready else None
-
-    def _apply_next(self) -> bool:
-        """Add the updates of the next step. Return False if there was nothing to do. Nothing is lost without a word."""
-        updates, count = None, self._feed.event_number
+        updates, update, waiting, count = None, None, 0, self._engine.count
         try:
-            updates = self._advance()
-            if updates is not None:
+            while not self.ready and not self._for_handler and self.steps > 0:
+                if self._pending_error is not None:
+                    error, self._pending_error = self._pending_error, None
+                    raise error  # noqa: TRY301 - the handler below lets it pass
+                updates = self._advance() if self._phase in _APPLYING else None
+                if updates is None:
+                    return None
                 self._incoming.extend(updates)
-            return updates is not None  # noqa: TRY300 - an exception here keeps the updates
+            if waiting := len(self.ready):
+                update = self.ready.popleft()
+            return update  # noqa: TRY300 - an exception here puts it back
         except AccumulatorError:
             raise
-        except BaseException:
-            if updates and not self._incoming:
-                self._incoming.extend(updates)
-            elif updates is None and (self._coalescer is not None or self._chunk or self._feed.event_number != count):
-                self._feed.note_interrupt()
+        except BaseException as error:
+            if error is not self._error:
+                self._recover(updates, update, waiting, count)
             raise
 
-    def _take_ready(self) -> U:
-        update, waiting = None, len(self.ready)
-        try:
-            update = self.ready.popleft()
-            return update  # noqa: RET504, TRY300 - an exception here puts it back
-        except BaseException:
-            if update is None and len(self.ready) < waiting:
-                self._feed.note_interrupt()
-            self.put_back(update)
-            raise
+    def _recover(self, updates: list[U] | None, update: U | None, waiting: int, count: int) -> None:
+        """Keep what was made before an exception, and say so if something is lost.
+
+        Args:
+            updates: the last ones that were made.
+            update: the one that is taken from those that are ready.
+            waiting: how many were ready before.
+            count: how many events there were before.
+
+        """
+        self.put_back(update)
+        if updates and not self._incoming:
+            self._incoming.extend(updates)
+        elif update is None and (
+            len(self.ready) < waiting
+            or self._coalescer is not None
+            or self._chunk
+            or (self._engine.count != count and not self._incoming)
+        ):
+            self._feed.note_interrupt()
 
     def put_back(self, update: U | None) -> None:
         """Put back an update, if there is one, that an exception kept from being handed out."""
         if update is not None:
             self.ready.appendleft(update)
 
-    def recover(self, update: U | None, count: int) -> None:
-        """Put back an update, if there is one. If not, say that one is lost if there are more than `count` events."""
-        if update is None and self._feed.event_number != count:
-            self._feed.note_interrupt()
+    def recover(self, update: U | None, error: BaseException) -> None:
+        """Put back an update of the fast path, or say that one may be lost: if the call had returned already."""
         self.put_back(update)
+        if update is None and error.__traceback__ is not None and error.__traceback__.tb_next is None:
+            self._feed.note_interrupt()
 
     def note_broken_read(self) -> None:
         """Note that an exception broke off a read, whose item may be lost."""
@@ -370,9 +376,10 @@ class Reading(Generic[U]):
         return piece
 
     def _parse(self, piece: bytes) -> None:
+        feed = self._feed
         self.steps -= len(piece) // _BYTES_IN_A_STEP + 1
-        self._feed.push(piece)
-        if self._feed.pending:
+        feed.push(piece)
+        if feed.pending:
             self.event_came = True
 
     def _end(self) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 from accumulator._errors import note_failure
 from accumulator._streams.deadlines import check_clock
 from accumulator._streams.hooks import Callback, acall, call
-from accumulator._streams.readers import FAST, Readers
+from accumulator._streams.readers import Readers
 from accumulator._streams.reading import STEPS_IN_A_TURN, Reading
 from accumulator._streams.timed_reads import NOT_YET, TimedReads, in_asyncio, is_cancellation
 from accumulator._streams.turns import Turns
@@ -103,43 +103,41 @@ class UpdateStream(Closing, Generic[A, U]):
             cast("BaseAccumulator[U]", accumulator), one_body=source.one_body, handler=handler, coalescer=coalescer
         )
         self._ready, self._next_fast_update = self._reading.ready, self._reading.next_fast_update
-        self._engine = cast("BaseAccumulator[U]", accumulator)._engine  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - for its count alone
         self._readers = Readers(get_ident)
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> U:
-        readers = self._readers
         # The fast path takes most events; they need nothing else of this class.
         fast = self._next_fast_update
-        if fast is not None and not self._ready and not readers.level:
-            update, count = None, self._engine.count
+        if fast is not None and not self._ready:
+            update = None
             try:
-                readers.level = FAST
+                self._next_fast_update = None  # nobody may take a step meanwhile
                 update = fast()
-                readers.level = 0
+                self._next_fast_update = fast
                 if update is not None:
                     return update
-            except BaseException:
-                readers.level = 0
-                self._reading.recover(update, count)
+            except BaseException as error:
+                self._next_fast_update = fast
+                self._reading.recover(update, error)
                 raise
         return self._next_alone()
 
     def _next_alone(self) -> U:
         """Return the next update, unless another reader's step is under way."""
-        update, level = None, self._readers.level
-        self._readers.enter()
+        update, level, fast = None, self._readers.level, self._next_fast_update
+        self._readers.enter(in_fast_step=fast is None and self._reading.next_fast_update is not None)
         try:
-            self._readers.level = level + 1
+            self._readers.level, self._next_fast_update = level + 1, None
             update = self._next()
-            self._readers.level = level
+            self._readers.level, self._next_fast_update = level, fast
             if update is None:
                 raise StopIteration  # noqa: TRY301 - an exception here puts the update back
             return update  # noqa: TRY300 - as above
         except BaseException:
-            self._readers.level = level
+            self._readers.level, self._next_fast_update = level, fast
             self._reading.put_back(update)
             raise
 
@@ -202,15 +200,15 @@ class UpdateStream(Closing, Generic[A, U]):
         An error that ended the stream is raised by each later call too.
 
         """
-        level = self._readers.level
-        self._readers.enter()
+        level, fast = self._readers.level, self._next_fast_update
+        self._readers.enter(in_fast_step=fast is None and self._reading.next_fast_update is not None)
         try:
-            self._readers.level = level + 1
+            self._readers.level, self._next_fast_update = level + 1, None
             with self._reading.draining():
                 while self._next() is not None:
                     pass
         finally:
-            self._readers.level = level
+            self._readers.level, self._next_fast_update = level, fast
         self._reading.raise_error()
         return self.accumulator
 
@@ -257,7 +255,6 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
             turns=True,
         )
         self._ready, self._next_fast_update = self._reading.ready, self._reading.next_fast_update
-        self._engine = cast("BaseAccumulator[U]", accumulator)._engine  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - for its count alone
         self._turns = Turns(check_clock(clock))
         self._readers = Readers(current_task)
         self._reads = TimedReads(source, self._readers)
@@ -268,12 +265,12 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
     async def __anext__(self) -> U:
         fast = self._next_fast_update
         if fast is not None and not self._ready and not self._readers.level:
-            update, count = None, self._engine.count
+            update = None
             try:
                 if (update := fast()) is not None:
                     return update
-            except BaseException:
-                self._reading.recover(update, count)
+            except BaseException as error:
+                self._reading.recover(update, error)
                 raise
         return await self._next_alone()
 
