@@ -20,12 +20,21 @@ import pytest
 import accumulator
 from accumulator import (
     Accumulator,
+    MergeError,
     RunStepUpdated,
+    SSEParser,
     ToolCallDelta,
     TruncatedError,
     aaccumulate,
     accumulate,
 )
+from accumulator._engine.engine import Engine
+from accumulator._engine.fast_path import Template, TextTemplate
+from accumulator._engine.feed import Feed
+from accumulator._engine.resource import Resource
+from accumulator._fold.nodes import Entry, Keyed, Object, mend
+from accumulator._streams.reading import Reading
+from accumulator._streams.streams import UpdateStream
 from tests.wire import (
     DONE,
     calls_json,
@@ -83,17 +92,15 @@ class Bang(Exception):  # noqa: N818 - as a signal handler may raise it
     """The same, as an `Exception`."""
 
 
-def last_line(error: BaseException) -> int:
-    """Return the line of the library where an exception came, if that is in `feed` itself; else a high number."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return next(
-        (frame.lineno or 0 for frame in reversed(frames) if frame.name != "trace" and frame.name == "feed"), 10**6
-    )
+def last_line(error: BaseException, name: str) -> int:
+    """Return the line where an exception came, if that is in a method itself; else a high number."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name not in {"trace", "raising"}]
+    return (frames[-1].lineno or 0) if frames[-1].name == name else 10**6
 
 
-def lines_before_try() -> int:
-    """Return the line of the `try` in `feed`: what comes there or before, comes before the chunk is taken."""
-    lines, first = inspect.getsourcelines(Accumulator.feed)
+def lines_before_try(name: str) -> int:
+    """Return the line of the `try` in a method: what comes there or before, comes before its argument is taken."""
+    lines, first = inspect.getsourcelines(cast("Callable[[], object]", getattr(Accumulator, name)))
     return first + next(number for number, line in enumerate(lines) if line.strip() == "try:")
 
 
@@ -135,19 +142,6 @@ def drain(chunks: list[bytes]) -> tuple[Accumulator, list[object] | None]:
     return stream.accumulator, None
 
 
-def handled(chunks: list[bytes]) -> tuple[Accumulator, list[object]]:
-    """Read a stream with a handler, merging what comes fast."""
-    updates: list[object] = []
-    stream = accumulate(chunks, handler=updates.append, min_interval=0.001)
-    try:
-        read_on(stream.until_done)
-    except TruncatedError:
-        updates.append(TruncatedError(""))
-    except (Boom, Bang):
-        raise AssertionError from None
-    return stream.accumulator, updates
-
-
 def fed(chunks: list[bytes]) -> tuple[Accumulator, list[object]]:
     """Feed chunks. Whether a chunk that was interrupted was taken, the number of events tells."""
     run, updates = Accumulator(), list[object]()
@@ -155,8 +149,22 @@ def fed(chunks: list[bytes]) -> tuple[Accumulator, list[object]]:
         try:
             updates += run.feed(chunk)
         except (Boom, Bang) as error:
-            if last_line(error) <= lines_before_try():  # it did not take the chunk
+            if last_line(error, "feed") <= lines_before_try("feed"):  # it did not take the chunk
                 updates += run.feed(chunk)
+    updates += cast("list[object]", read_on(lambda: run.feed(b"")))
+    updates += cast("list[object]", read_on(run.end))
+    return run, updates
+
+
+def applied(chunks: list[bytes]) -> tuple[Accumulator, list[object]]:
+    """Apply framed events. Where an exception came before an event was taken, apply it again."""
+    run, updates = Accumulator(), list[object]()
+    for sent in SSEParser().feed(b"".join(chunks)):
+        try:
+            updates += run.apply(sent.event, sent.data)
+        except (Boom, Bang) as error:
+            if last_line(error, "apply") <= lines_before_try("apply"):
+                updates += run.apply(sent.event, sent.data)
     updates += cast("list[object]", read_on(lambda: run.feed(b"")))
     updates += cast("list[object]", read_on(run.end))
     return run, updates
@@ -190,7 +198,7 @@ def awaited(chunks: list[bytes]) -> tuple[Accumulator, list[object]]:
     return stream.accumulator, updates
 
 
-MODES = {"loop": loop, "drain": drain, "fed": fed, "awaited": awaited}
+MODES = {"loop": loop, "drain": drain, "fed": fed, "applied": applied, "awaited": awaited}
 
 
 def check(run: Accumulator, updates: list[object] | None) -> str:
@@ -256,6 +264,105 @@ def test_an_exception_at_any_line_loses_and_doubles_nothing_in_silence(mode: str
         at += step
     assert said["whole"] > 0
     assert said["told"] > 0
+
+
+def raise_once(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, at: int, *, after: bool) -> None:
+    """Let the call with this number of a method raise, before or after it does its work."""
+    method = getattr(owner, name)
+    calls = 0
+
+    def raising(*given: object, **named: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == at and not after:
+            raise Boom
+        result = method(*given, **named)
+        if calls == at:
+            raise Boom
+        return result
+
+    monkeypatch.setattr(owner, name, raising)
+
+
+PLACES: list[tuple[type, str, int]] = [
+    (SSEParser, "push", 2),
+    (TextTemplate, "commit", 3),
+    (Template, "update", 3),
+    (Resource, "apply", 4),
+    (Resource, "build_updates", 4),
+    (Engine, "apply", 4),
+    (Engine, "end_body", 1),
+    (Feed, "push", 2),
+    (Feed, "push_event", 1),
+    (Feed, "step", 9),
+    (Feed, "end", 1),
+    (Reading, "_advance", 9),
+    (Reading, "next_call", 2),
+    (Reading, "push", 2),
+    (UpdateStream, "_do_next", 2),
+]
+"""Methods, and which call of theirs raises."""
+
+
+@pytest.mark.parametrize("after", [0, 1])
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: f"{place[0].__name__}.{place[1]}")
+@pytest.mark.parametrize("mode", MODES)
+def test_an_exception_in_a_step_of_the_library_loses_and_doubles_nothing_in_silence(
+    monkeypatch: pytest.MonkeyPatch, mode: str, place: tuple[type, str, int], after: int
+) -> None:
+    owner, name, at = place
+    raise_once(monkeypatch, owner, name, at, after=bool(after))
+    try:
+        run, updates = MODES[mode](CHUNKS)
+    except Boom:
+        return  # not begun
+    check(run, updates)
+
+
+def test_a_source_that_ends_hands_out_what_was_interrupted() -> None:
+    run = Accumulator()
+    run.feed(created())
+    run._engine.note_interrupt()
+    assert ["Problem", "BodyEnded"] == [type(update).__name__ for update in run._own.end()]
+    with pytest.raises(MergeError, match="interrupted at"):
+        strict_and_interrupted().feed(b"")
+
+
+def strict_and_interrupted() -> Accumulator:
+    run = Accumulator(strict=True)
+    run._engine.note_interrupt()
+    return run
+
+
+def test_what_was_made_before_an_exception_is_kept_or_said_to_be_lost() -> None:
+    stream = accumulate([DATA])
+    reading, update = stream._reading, next(stream)
+    reading._recover([update], None, 0, 0)
+    reading.recover(update, Boom())
+    assert [update, update] == list(reading.ready)
+    try:
+        raise Boom  # noqa: TRY301 - its traceback is what counts
+    except Boom as error:
+        reading.recover(None, error)
+    assert told(stream.accumulator)
+
+
+def test_a_list_is_whole_again_after_a_change_was_broken_off() -> None:
+    keyed = Keyed()
+    entries = [Entry(0), Entry(0), Entry(None)]
+    keyed.arrivals.extend(entries)  # as if the rest of `add` had not run
+    mend_list(keyed)
+    assert [0, 1, None] == [entry.index for entry in keyed.ordered()]
+    assert {0: entries[0], 1: entries[1]} == keyed.entries
+    assert [entries[2]] == keyed.open_unindexed.fitting("", ())
+    keyed._order.discard(Entry(7))
+    assert entries == keyed.ordered()
+
+
+def mend_list(keyed: Keyed) -> None:
+    root = Object()
+    root.fields["x"] = keyed
+    mend(root)
 
 
 def interrupted_by_a_signal(random: Random, seconds: float) -> str:

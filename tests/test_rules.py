@@ -1772,3 +1772,22 @@ def test_after_a_checkpoint_each_call_that_an_ending_lacks_is_reported_once() ->
     updates = run.feed(last)
     assert updates == other.feed(last)
     assert ["call_3", "call_5"] == [json.loads(each.raw)["id"] for each in updates if isinstance(each, Problem)]
+
+
+def test_a_new_call_may_take_the_index_that_one_before_it_in_the_same_delta_leaves() -> None:
+    run = folded(
+        whole(call("call_i", "i", ""), call("call_e", "e", "")),
+        delta("step_1", spoken(5, "call_i", "i", "1"), spoken(0, "call_n", "n", "2"), fragment(5, "3")),
+    )
+    assert ["call_n", "call_e", "call_i"] == [each["id"] for each in calls_json(run)]
+    assert ["2", "", "13"] == [each["function"]["arguments"] for each in calls_json(run)]  # type: ignore[index]
+    assert [] == faults(run)
+
+
+def test_a_call_may_take_the_index_that_another_call_leaves_in_the_same_delta() -> None:
+    run = folded(
+        whole(call("call_i", "i", ""), call("call_e", "e", "")),
+        delta("step_1", spoken(5, "call_i", "i", "1"), spoken(0, "call_e", "e", "2"), fragment(1, "new")),
+    )
+    assert ["call_e", None, "call_i"] == [each.get("id") for each in calls_json(run)]
+    assert [] == faults(run)

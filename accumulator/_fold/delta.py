@@ -93,6 +93,7 @@ class _Plan:
         self._opened: list[tuple[JSONObject, str | None, Path]] = []  # of each entry: its JSON, dropped key and path
         self._ids: list[tuple[Keyed, str, Entry]] = []
         self._moved: list[tuple[Keyed, Entry, int]] = []  # entries whose index was assumed, with the one that is named
+        self._placed: list[tuple[Keyed, Entry, int | None]] = []  # both, in order; the index of those that move
         self._indexes: dict[int, int] = {}  # the planned indexes of entries that move, by their identity
         self._heard: list[tuple[Entry, bool]] = []  # entries that only whole objects gave; whether this names their id
         self._repeating = False  # whether such an entry is merged, with its id: it may come whole once more
@@ -151,10 +152,11 @@ class _Plan:
         return changes
 
     def _commit_entries(self) -> None:
-        for keyed, entry in self._entries:
-            keyed.add(entry)
-        for keyed, entry, index in self._moved:
-            keyed.move(entry, index)
+        for keyed, entry, index in self._placed:
+            if index is None:
+                keyed.add(entry)
+            else:
+                keyed.move(entry, index)
         for entry, named in self._heard:
             entry.whole = False
             entry.assumed = entry.assumed and not named
@@ -353,8 +355,10 @@ class _Plan:
         was = self._indexes.get(id(entry), cast("int", entry.index))
         if was == index:
             return
-        other = self._new.get((id(keyed), index)) or keyed.entries.get(index)
+        place = (id(keyed), index)
+        other = self._new[place] if place in self._new else keyed.entries.get(index)
         self._moved.append((keyed, entry, index))
+        self._placed.append((keyed, entry, index))
         self._new[id(keyed), was], self._new[id(keyed), index] = other, entry
         self._indexes[id(entry)], self._indexes[id(other)] = index, was
         self._changes.replaced = True  # the index names another entry now
@@ -374,6 +378,7 @@ class _Plan:
         if index is not None:
             self._new[id(keyed), index] = entry
         self._entries.append((keyed, entry))
+        self._placed.append((keyed, entry, None))
         self._opened.append((delta, schema.dropped, path))
         return entry, True
 
