@@ -351,6 +351,14 @@ def path_keys(path: Path) -> list[str | int]:
     return keys[::-1]
 
 
+def value_at(payload: Json, keys: Iterable[str]) -> tuple[Json, Path]:
+    """Return the value at keys of a payload, None where there is none, and the path to it."""
+    path: Path = None
+    for key in keys:
+        payload, path = payload.get(key) if isinstance(payload, dict) else None, (path, key)
+    return payload, path
+
+
 def json_type(value: object) -> str:
     """Return how a message names the JSON type of a value, such as "a text" or "an object"."""
     if value is None:

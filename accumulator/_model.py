@@ -118,7 +118,8 @@ class Model(metaclass=_Slotted):
             if name != "_json":
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
             self._json = json = self._read_json()
-            self._read_json = dict(json).copy  # for another thread that is here too; nothing else is kept alive
+            # For another thread that is here too. It keeps nothing but the JSON alive.
+            self._read_json = cast("dict[str, object]", json).copy
             return json
 
     _names: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from accumulator import Accumulator, accumulate
+from accumulator import Accumulator, RunStepUpdated, accumulate
 from tests import wire
 
 if TYPE_CHECKING:
@@ -46,6 +46,12 @@ def _in_progress(count: int) -> Iterable[bytes]:
         yield wire.step_event("in_progress", "step_1", wire.call(f"call_{number}", "f", ""))
 
 
+def _in_progress_read(count: int) -> Iterable[bytes]:
+    yield from _calls(count)
+    for number in range(count):
+        yield wire.event("thread.run.step.in_progress", {"id": "step_1", "x": number})
+
+
 def _in_progress_new(count: int) -> Iterable[bytes]:
     yield from _calls(count)
     for number in range(count):
@@ -56,6 +62,23 @@ def _completed(count: int) -> Iterable[bytes]:
     yield from _calls(count)
     for number in range(count):
         yield wire.completed("step_1", [wire.call(f"call_{number}", "f", "")])
+
+
+def _other_type(life: str) -> Callable[[int], Iterable[bytes]]:
+    def make(count: int) -> Iterable[bytes]:
+        yield from _calls(count)
+        for _ in range(count):
+            yield wire.step_event(life, "step_1", {"type": "code_interpreter", "code_interpreter": {"input": "1"}})
+
+    return make
+
+
+def _moved(count: int) -> Iterable[bytes]:
+    calls = [wire.call(f"call_{number}", "f", "") for number in range(count)]
+    yield wire.step_event("completed", "step_1", *calls)
+    for number in range(count):
+        yield wire.delta("step_1", wire.function(2 * count + number, id=f"call_{number}"))
+        yield wire.step_event("in_progress", "step_1", wire.call(f"new_{number}", "f", ""))
 
 
 def _text_and_keys(count: int) -> Iterable[bytes]:
@@ -89,6 +112,10 @@ FAMILIES: dict[str, tuple[Callable[[int], Iterable[bytes]], tuple[str, ...]]] = 
     "calls, in_progress with one": (_in_progress, ("feed", "loop", "drain")),
     "calls, in_progress with a new one": (_in_progress_new, ("feed", "loop", "drain")),
     "calls, completed with one": (_completed, ("feed", "loop", "drain")),
+    "calls, in_progress of another type": (_other_type("in_progress"), ("loop", "drain")),
+    "calls, completed of another type": (_other_type("completed"), ("loop", "drain")),
+    "calls that move, and new ones": (_moved, ("loop", "drain")),
+    "calls, each update read": (_in_progress_read, ("updates",)),
     "fragments and fields in turn": (_text_and_keys, ("feed", "loop")),
     "entries without an index, each read": (_without_index, ("read",)),
     "descending indexes, each read": (_descending, ("read",)),
@@ -109,8 +136,9 @@ def run(mode: str, data: bytes, events: list[bytes]) -> object:
             accumulator.feed(event)
             accumulator.run_step("step_1")
         return accumulator
-    for _ in accumulate([data], into=accumulator):
-        pass
+    for update in accumulate([data], into=accumulator):
+        if mode == "updates" and isinstance(update, RunStepUpdated):
+            assert update.run_step.status is None or update.run_step.status == "in_progress"
     return accumulator
 
 

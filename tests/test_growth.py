@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import json
 import pickle
 import sys
@@ -14,7 +15,8 @@ import pytest
 
 from accumulator import Accumulator, LimitError, Limits, RunStep, RunStepUpdated, ToolCallDone, accumulate
 from accumulator._fold import history
-from accumulator._fold.nodes import Object, Text
+from accumulator._fold.nodes import Object
+from accumulator._fold.texts import Text
 from accumulator._json import join_surrogates
 from benches import hostile
 from tests.wire import (
@@ -589,3 +591,59 @@ def test_a_model_that_two_threads_read_first_has_one_value() -> None:
     assert 2 == len(calls)
     assert {"id": "step_1"} == model.to_dict()
     assert not hasattr(model, "other")
+
+
+def test_a_moment_in_which_nothing_changed_is_that_of_the_update_before() -> None:
+    run = folded(created())
+    again = event("thread.run.step.in_progress", {"id": "step_1"})
+    kept = run.feed(again)
+    history = run._engine.resources["steps"]["step_1"]._history
+    moment = history.open()
+    run.feed(again * 100)
+    assert moment is history.open()
+    assert [RunStepUpdated] == list(map(type, kept))
+
+
+def test_what_an_update_built_is_shared_by_the_next_ones() -> None:
+    run = folded(created(), delta("step_1", opening(0, "call_1", "f"), opening(1, "call_2", "g")))
+    read: list[object] = []
+    for number in range(3):
+        [update] = run.feed(field(number))
+        assert isinstance(update, RunStepUpdated)
+        read.append(update.run_step.tool_calls[0]._json)
+    assert read[0] is read[1]
+    assert read[1] is read[2]
+
+
+def test_what_was_built_of_a_state_that_has_changed_meanwhile_is_not_shared() -> None:
+    run = folded(created(), delta("step_1", opening(0, "call_1", "f")))
+    [update] = run.feed(field(1))
+    history = run._engine.resources["steps"]["step_1"]._history
+    assert isinstance(update, RunStepUpdated)
+    update.run_step.to_dict()
+    built = history.built
+    assert built is not None
+    moment = built[0]
+    run.feed(delta("step_1", fragment(0, "{}")) + field(2))
+    moment.note_text(Text())
+    history.built = built  # as if another thread had read it just then
+    run.feed(field(3))
+    assert step("step_1", call("call_1", "f", "{}"), x=3) == step_json(run)
+
+
+def test_an_end_without_stack_for_the_last_block_leaves_it() -> None:
+    last = event("thread.run.step.delta", delta_payload("step_1", function(0, arguments="b", x=nested("y"))))
+    run = folded(created(), delta("step_1", function(0, id="call_1", arguments="a")))
+    run.feed(last[:-2])
+
+    def deep(levels: int) -> None:
+        if levels:
+            deep(levels - 1)
+        else:
+            run.end()
+
+    with pytest.raises(RecursionError):
+        deep(sys.getrecursionlimit() - len(inspect.stack(0)) - 60)
+    run.end()
+    assert [] == faults(run)
+    assert "ab" == calls_json(run)[0]["function"]["arguments"]  # type: ignore[index]

@@ -45,7 +45,8 @@ from accumulator._assistants.protocol import MESSAGES as MESSAGE_TYPE
 from accumulator._assistants.protocol import RUN_STEPS
 from accumulator._engine.fast_path import NewEntry, ResentId, TextTemplate
 from accumulator._fold.delta import fold_delta
-from accumulator._fold.nodes import Keyed, Object, Text, snapshot_object
+from accumulator._fold.nodes import Keyed, Object, snapshot_object
+from accumulator._fold.texts import Text
 from tests.strategies import (
     DONE,
     KINDS,
@@ -462,7 +463,7 @@ def as_delta(node: Node) -> Json:
         return {key: as_delta(value) for key, value in node.fields.items()}
     if isinstance(node, Keyed):
         entries: list[Json] = []
-        for entry in node.ordered():
+        for entry in node.order:
             fields = as_delta(entry)
             assert isinstance(fields, dict)
             entries.append({"index": entry.index, **fields})

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from accumulator import Accumulator, BodyEnded, LimitError, Limits, MergeError, accumulate
 from accumulator._engine.limits import RESOURCE_SIZE, VALUE_SIZE
-from accumulator._fold.nodes import Text, size_of
+from accumulator._fold.nodes import size_of
+from accumulator._fold.texts import Text
 from accumulator._json import bound_values, count_values
 from tests.wire import (
     DONE,

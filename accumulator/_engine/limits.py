@@ -88,12 +88,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         max_total_size: size of everything that is held: the characters of texts and keys, 64 for each JSON value, 1,024
             for each step and message. 128 MiB by default, which is less than 1 GiB of memory. An event counts as if all
             of it were kept, until the limit is reached and what is held is measured.
-        max_open: steps and messages that have not ended. 10,000 by default. An event about another one is left out.
+        max_open: steps and messages that have not ended. 10,000 by default. While so many are open, an event about
+            a new one is left out, even if it would end it.
         max_list_entries: entries of one list, such as the tool calls of a step. 100,000 by default.
         max_problems: problems that are kept. 10,000 by default. Those after it, and those whose text has no room in
             `max_total_size`, are only counted.
         max_name_length: characters of the name of an event. 4,096 by default.
-        max_id_length: characters of an id, at any place in an event. 4,096 by default.
+        max_id_length: characters of an id, at any place in an event about a step, a message or a run. 4,096 by default.
 
     """
 
@@ -216,14 +217,6 @@ def _count_new(known: list[Entry | None], sent: list[Json], schema: Schema, role
             name = id_key(ident) if name is None and not is_empty(ident) else name
         new.add(("position", position) if name is None else name)
     return len(new)
-
-
-def increment(payload: Json, keys: tuple[str, ...]) -> tuple[Json, Path]:
-    """Return the value at keys of a payload, None where there is none, and the path to it."""
-    path: Path = None
-    for key in keys:
-        payload, path = payload.get(key) if isinstance(payload, dict) else None, (path, key)
-    return payload, path
 
 
 def over(limit: str, maximum: int, what: str, path: Path = None) -> LimitError:

@@ -29,7 +29,7 @@ from accumulator._fold.nodes import (
 )
 from accumulator._fold.policy import WrongShape, usable_index
 from accumulator._fold.whole import fold_ending, fold_repeat
-from accumulator._json import Json, JSONObject, Path, json_type
+from accumulator._json import Json, JSONObject, Path, json_type, value_at
 
 if TYPE_CHECKING:
     from accumulator._fold.changes import Change, Changes, Growth
@@ -160,7 +160,7 @@ class Resource(Generic[U]):
         if parts is None:
             return []
         parts.open_unindexed = OpenUnindexed()
-        finished = sorted(self._undone, key=parts.place)
+        finished = sorted(self._undone, key=parts.order.place)
         for entry in finished:
             entry.done = True
         self._undone = {}
@@ -230,10 +230,7 @@ def part_id(entry: Entry) -> Json:
 
 def _at(payload: JSONObject, keys: tuple[str, ...]) -> tuple[JSONObject, Path]:
     """Return the object at keys of a payload, and the path to it."""
-    value: Json = payload
-    path: Path = None
-    for key in keys:
-        value, path = value.get(key) if isinstance(value, dict) else None, (path, key)
+    value, path = value_at(payload, keys)
     if not isinstance(value, dict):
         raise WrongShape(path, f"expected an object, got {json_type(value)}")
     return value, path

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
-from accumulator._fold.nodes import Entry, Keyed, Object, Text, entry_type, snapshot
+from accumulator._fold.nodes import Entry, Keyed, Object, entry_type, snapshot
+from accumulator._fold.texts import Text
 from accumulator._json import Json, JSONObject, Path, dump_json, same_json
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ index: an entry of a list has no usable `index`.
 conflict: a field that keeps its first value, such as `id`, `name` or `type`, got another one.
 contradiction: an ending's content differs from what was folded before it.
 late: a delta has a value for a field that an ending has settled.
-interrupted: an exception, such as a `KeyboardInterrupt`, broke a step off. What the step had read may be missing.
+interrupted: an exception, such as a `KeyboardInterrupt`, broke the work on an event off. Text or updates of the last
+    events may be missing.
 """
 
 _SHOWN = 80

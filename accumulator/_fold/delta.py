@@ -30,7 +30,6 @@ from accumulator._fold.nodes import (
     Node,
     Object,
     OpenUnindexed,
-    Text,
     build_fields,
     decide_keep_first,
     entry_type,
@@ -39,6 +38,7 @@ from accumulator._fold.nodes import (
     snapshot,
 )
 from accumulator._fold.policy import Schema, WrongShape, check, usable_index
+from accumulator._fold.texts import Text
 from accumulator._json import Json, JSONObject, Path, dump_json, json_type, same_json
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ class _Plan:
         self._conflicts: dict[tuple[int, str], Object] = {}
         # Entries without an index, with their types: those that only later events may continue, and those set aside.
         self._continuable: list[tuple[OpenUnindexed, Entry, str]] = []
+        self._regrouped: list[tuple[Keyed, Entry]] = []  # entries that get an id or a type
         self._set_aside: list[tuple[OpenUnindexed, Entry, str]] = []
         # What has a stale snapshot after the commit.
         self._touched: list[Object] = []
@@ -123,9 +124,9 @@ class _Plan:
         for keyed, _ in self._entries:
             moment.note_list(keyed)
         for keyed, entry, index in self._moved:
-            moment.note_place(entry)
-            if index in keyed.entries:
-                moment.note_place(keyed.entries[index])
+            moment.touch(keyed)
+            for each in keyed.moving(entry, index):
+                moment.note_order(each)
         for target in self._touched:
             moment.touch(target)
         for keyed, entry in self._stale:
@@ -164,6 +165,8 @@ class _Plan:
             keyed.ids[ident] = entry
         for unindexed, entry, kind in self._continuable:
             unindexed.put(entry, kind)
+        for keyed, entry in self._regrouped:
+            keyed.groups.refresh(entry)
 
     def _growth(self) -> Growth | None:
         """Return the one thing that the plan does in one part, None if it does more or less."""
@@ -326,11 +329,14 @@ class _Plan:
     def _register(self, keyed: Keyed, entry: Entry, delta: JSONObject, *, created: bool) -> None:
         """Plan to register an entry under its id and, if it may be continued, under its type."""
         ident, kind = delta.get("id"), entry_type(delta)
-        if not is_empty(ident) and (created or is_empty(self._node(entry, "id"))):
+        named_now = not is_empty(ident) and (created or is_empty(self._node(entry, "id")))
+        typed_now = kind != "" and not created and not self._node(entry, "type")
+        if named_now:
             self._register_id(keyed, id_key(ident), entry)
-        typed_now = kind and not created and not self._node(entry, "type") and not entry.done and entry.position is None
-        if entry.index is None and (created or typed_now):
+        if entry.index is None and (created or (typed_now and not entry.done and entry.position is None)):
             self._continuable.append((keyed.open_unindexed, entry, kind))
+        if not created and (named_now or typed_now):
+            self._regrouped.append((keyed, entry))
 
     def _merge_entry(self, keyed: Keyed, entry: Entry, delta: JSONObject, schema: Schema, path: Path) -> None:
         """Plan the merge of a delta into an entry that exists."""

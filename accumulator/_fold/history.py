@@ -3,8 +3,9 @@
 An update about an object that was sent again has the object as it was after its event. A snapshot for each such update
 would cost the whole object each time, though few are read. So the update gets a `Moment`. While somebody holds it, each
 change of the object notes there what was before: once for each field, text, list and entry. Reading a moment goes
-through the notes of it and of all later moments, and builds the object anew. It changes nothing, and shares with the
-current snapshots what has not changed since.
+through the notes of it and of all later moments, and builds what has changed since anew. The rest is shared with the
+current snapshots. Any thread may read a moment, so reading changes no builder. What it built of the current state waits
+in the history, and the thread that folds keeps it as snapshots before the next change.
 
 A moment refers to later ones, never to earlier ones. So what nobody can read any more is freed.
 """
@@ -14,10 +15,11 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
 
-from accumulator._fold.nodes import Entry, Keyed, Node, Object, Text
+from accumulator._fold.nodes import Entry, Keyed, Node, Object
+from accumulator._fold.texts import Text
 
 if TYPE_CHECKING:
-    from accumulator._fold.nodes import TextMark
+    from accumulator._fold.texts import TextMark
     from accumulator._json import Json, JSONObject
 
 _K = TypeVar("_K")
@@ -25,8 +27,8 @@ _V = TypeVar("_V")
 
 _ABSENT: Final = object()
 
-_Place: TypeAlias = tuple[tuple[bool, int], "int | None"]
-"""The `order` and `position` of an entry."""
+Built: TypeAlias = "list[tuple[Object | Keyed, object]]"
+"""Builders with the JSON of their current state."""
 
 
 class Notes:
@@ -36,19 +38,19 @@ class Notes:
         fields: the nodes of the fields that changed, by name.
         texts: the marks of the texts that grew.
         lists: how many entries the lists had.
-        places: the places of the entries that moved.
+        orders: the orders of the entries that moved.
         touched: all objects and lists in which something changed.
 
     """
 
-    __slots__ = ("fields", "lists", "places", "texts", "touched")
+    __slots__ = ("fields", "lists", "orders", "texts", "touched")
 
     def __init__(self) -> None:
         """Start with none."""
         self.fields: dict[int, dict[str, object]] = {}
         self.texts: dict[int, TextMark] = {}
         self.lists: dict[int, int] = {}
-        self.places: dict[int, _Place] = {}
+        self.orders: dict[int, tuple[bool, int]] = {}
         self.touched: set[int] = set()
 
     def add_later(self, later: Notes) -> None:
@@ -57,7 +59,7 @@ class Notes:
             _add_missing(self.fields.setdefault(owner, {}), fields)
         _add_missing(self.texts, later.texts)
         _add_missing(self.lists, later.lists)
-        _add_missing(self.places, later.places)
+        _add_missing(self.orders, later.orders)
         self.touched |= later.touched
 
 
@@ -65,15 +67,16 @@ class Moment:
     """An object as it was after one event, with notes of the changes since. A note is made before its change.
 
     Attributes:
-        notes: the notes, up to the next moment.
-        later: the next moment of the same object that somebody asked for, None if this is the last.
+        notes: what was before each change between this moment and the next.
+        later: the next moment of the same object, None if this is the last.
 
     """
 
-    __slots__ = ("__weakref__", "_builders", "later", "notes")
+    __slots__ = ("__weakref__", "_builders", "_history", "later", "notes")
 
-    def __init__(self) -> None:
+    def __init__(self, history: History) -> None:
         """Start with nothing changed."""
+        self._history = history
         self.later: Moment | None = None
         self.notes = Notes()
         self._builders: list[object] = []  # kept, so that their identities stay theirs
@@ -100,22 +103,25 @@ class Moment:
         self.touch(keyed)
         self.notes.lists.setdefault(id(keyed), len(keyed.arrivals))
 
-    def note_place(self, entry: Entry) -> None:
-        """Note that an entry gets another place in its list."""
-        if id(entry) not in self.notes.places:
+    def note_order(self, entry: Entry) -> None:
+        """Note that an entry may get another place in its list."""
+        if id(entry) not in self.notes.orders:
             self._builders.append(entry)
-            self.notes.places[id(entry)] = entry.order, entry.position
+            self.notes.orders[id(entry)] = entry.order
 
     def read(self, root: Object) -> JSONObject:
         """Return the object as it was; `root` is its builder.
 
-        The cost is linear in the object, and in the notes since then. Another thread than the one that folds may read
-        it: if a change comes between, the object is built again.
+        The cost is linear in what changed since the last snapshot, and in the notes since then. If a change comes
+        between, from another thread, the object is built again.
         """
         while True:
             before = self._gather()
-            json = _Past(before).build_object(root)
+            past = _Past(before)
+            json = past.build_object(root)
             if _size(before) == _size(self._gather()):
+                if not _size(before):
+                    self._history.built = self, past.built
                 return json
 
     def _gather(self) -> Notes:
@@ -128,21 +134,34 @@ class Moment:
 
 
 class History:
-    """The moments of one object that somebody holds."""
+    """The moments of one object that somebody holds.
 
-    __slots__ = ("_last",)
+    Attributes:
+        built: what was last built of a state that was the current one, and the moment of that state.
+
+    """
+
+    __slots__ = ("_last", "built")
 
     def __init__(self) -> None:
         """Start with none."""
+        self.built: tuple[Moment, Built] | None = None
         self._last: weakref.ref[Moment] | None = None
 
     def open(self) -> Moment | None:
         """Return the moment that the next change is noted in; None if nobody could read it."""
+        if self.built is not None:
+            (moment, built), self.built = self.built, None
+            if moment.later is None and not _size(moment.notes):
+                _keep_snapshots(built)
         return None if self._last is None else self._last()
 
     def now(self) -> Moment:
         """Return the moment of the current state."""
-        moment, last = Moment(), self.open()
+        last = self.open()
+        if last is not None and not _size(last.notes):
+            return last
+        moment = Moment(self)
         if last is not None:
             last.later = moment
         self._last = weakref.ref(moment)
@@ -154,13 +173,16 @@ class _Past:
 
     def __init__(self, notes: Notes) -> None:
         self._notes = notes
+        self.built: Built = []
 
     def build_object(self, node: Object) -> JSONObject:
         snap = node.snap
         if snap is not None and id(node) not in self._notes.touched:
             return snap
         fields = {**node.fields, **self._notes.fields.get(id(node), {})}
-        return {key: self._build(cast("Node", value)) for key, value in fields.items() if value is not _ABSENT}
+        json = {key: self._build(cast("Node", value)) for key, value in fields.items() if value is not _ABSENT}
+        self.built.append((node, json))
+        return json
 
     def _build(self, node: Node) -> Json:
         if isinstance(node, Text):
@@ -174,13 +196,19 @@ class _Past:
 
     def _build_list(self, keyed: Keyed) -> list[Json]:
         count = self._notes.lists.get(id(keyed))
-        entries = sorted(keyed.arrivals[:count], key=lambda entry: self._place(entry)[0])
-        positions = {entry: position for entry in entries if (position := self._place(entry)[1]) is not None}
-        in_order = iter(sorted(positions, key=positions.__getitem__))
-        return [self.build_object(next(in_order) if entry in positions else entry) for entry in entries]
+        orders = self._notes.orders
+        entries = sorted(keyed.arrivals[:count], key=lambda entry: orders.get(id(entry), entry.order))
+        json: list[Json] = list(map(self.build_object, entries))
+        self.built.append((keyed, json))
+        return json
 
-    def _place(self, entry: Entry) -> _Place:
-        return self._notes.places.get(id(entry), (entry.order, entry.position))
+
+def _keep_snapshots(built: Built) -> None:
+    for node, json in built:
+        if isinstance(node, Keyed):
+            node.keep_snapshot(cast("list[Json]", json))
+        else:
+            node.snap = cast("JSONObject", json)
 
 
 def _add_missing(notes: dict[_K, _V], later: dict[_K, _V]) -> None:
@@ -190,4 +218,4 @@ def _add_missing(notes: dict[_K, _V], later: dict[_K, _V]) -> None:
 
 def _size(notes: Notes) -> int:
     fields = sum(map(len, notes.fields.values()))
-    return fields + len(notes.texts) + len(notes.lists) + len(notes.places) + len(notes.touched)
+    return fields + len(notes.texts) + len(notes.lists) + len(notes.orders) + len(notes.touched)

@@ -16,15 +16,15 @@ A missing type, on either side, fits every type.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 from accumulator._fold.nodes import Entry, Keyed, entry_type, id_key, is_empty
 from accumulator._fold.policy import usable_index
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
+    from accumulator._fold.nodes import Group
     from accumulator._fold.policy import Schema
     from accumulator._json import JSONObject
 
@@ -77,62 +77,54 @@ def pair(keyed: Keyed, sent: list[JSONObject], key: str | None, *, ending: bool)
             entry = keyed.entries.get(index)
         if entry is not None and id(entry) in taken:
             entry = None
-        taken.add(id(entry))
+        if entry is not None:
+            taken.add(id(entry))
         found.append(entry)
     if None not in found:
         return found
-    if ending and len(keyed.arrivals) <= len(sent) and not any(found) and _fit_in_order(keyed.ordered(), sent):
-        return [*keyed.ordered(), *found[len(keyed.arrivals) :]]
-    everyone, unnamed = _Rest(keyed.ordered, taken), _Rest(keyed.without_id, taken)
+    if ending and len(keyed.arrivals) <= len(sent) and not any(found) and _fit_in_order(keyed.order, sent):
+        return [*keyed.order, *found[len(keyed.arrivals) :]]
+    rest = _Rest(keyed, taken)
     for position, item in enumerate(sent):
         if found[position] is None and (ending or usable_index(item, key) is None):
-            rest = everyone if ending or is_empty(item.get("id")) else unnamed
-            found[position] = rest.take(entry_type(item))
+            unnamed = not ending and not is_empty(item.get("id"))
+            found[position] = rest.take(entry_type(item), unnamed=unnamed)
     return found
 
 
-def _fit_in_order(entries: Collection[Entry], sent: list[JSONObject]) -> bool:
+def _fit_in_order(entries: Iterable[Entry], sent: list[JSONObject]) -> bool:
     """Tell whether the types agree in order, as in most lists. This costs less than `_Rest`."""
     pairs = zip(map(entry_type, entries), map(entry_type, sent), strict=False)
     return all(known == kind or not known or not kind for known, kind in pairs)
 
 
 class _Rest:
-    """The entries that are not paired yet, to be taken in order by type. Each is looked at once."""
+    """The entries that are not paired yet, to be taken in order by type. A take costs the entries that it skips."""
 
-    def __init__(self, entries: Callable[[], Iterable[Entry]], taken: set[int]) -> None:
-        """Start with what `entries` returns, without those whose identity is in `taken`."""
-        self._entries = entries
-        self._left: Iterator[tuple[int, Entry]] | None = None
+    def __init__(self, keyed: Keyed, taken: set[int]) -> None:
+        """Start with all entries of a list but those whose identity is in `taken`."""
+        self._keyed = keyed
         self._taken = taken
-        self._passed: dict[str | None, deque[tuple[int, Entry]]] = {}  # by type; None for all
+        self._next: dict[Group, int] = {}  # the place in each group up to which all are taken
 
-    def take(self, kind: str) -> Entry | None:
-        """Take the first entry that a type fits."""
-        entry = self._take_passed(kind) or self._look_on(kind)
-        if entry is not None:
-            self._taken.add(id(entry))
+    def take(self, kind: str, *, unnamed: bool) -> Entry | None:
+        """Take the first entry that a type fits, or the first of those without an id."""
+        kinds = (kind, "") if kind else (None,)
+        groups = [(each, no_id) for each in kinds for no_id in ((True,) if unnamed else (True, False))]
+        if not kind and not unnamed:
+            groups = [(None, False)]
+        first = [entry for group in groups if (entry := self._first(group)) is not None]
+        if not first:
+            return None
+        entry = min(first, key=lambda each: each.order)
+        self._taken.add(id(entry))
         return entry
 
-    def _take_passed(self, kind: str) -> Entry | None:
-        queues = [self._passed.get(fitting) for fitting in ((kind, "") if kind else (None,))]
-        left = [queue for queue in queues if queue and self._skip_taken(queue)]
-        return min(left, key=lambda queue: queue[0][0]).popleft()[1] if left else None
-
-    def _look_on(self, kind: str) -> Entry | None:
-        if self._left is None:
-            self._left = enumerate(self._entries())
-        for rank, entry in self._left:
-            if id(entry) in self._taken:
-                continue
-            known = entry_type(entry)
-            if known == kind or not known or not kind:
-                return entry
-            for passed in (known, None):
-                self._passed.setdefault(passed, deque()).append((rank, entry))
-        return None
-
-    def _skip_taken(self, queue: deque[tuple[int, Entry]]) -> bool:
-        while queue and id(queue[0][1]) in self._taken:
-            queue.popleft()
-        return bool(queue)
+    def _first(self, group: Group) -> Entry | None:
+        """Return the first entry of a group that is not taken."""
+        entries = self._keyed.order if group == (None, False) else self._keyed.groups.of(group)
+        at = self._next.get(group, 0)
+        while at < len(entries) and id(entries[at]) in self._taken:
+            at += 1
+        self._next[group] = at
+        return entries[at] if at < len(entries) else None

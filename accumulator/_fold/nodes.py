@@ -17,7 +17,8 @@ from bisect import bisect_left
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, Union, cast
 
-from accumulator._json import Json, JSONObject, Path, dump_json, join_surrogates, same_json
+from accumulator._fold.texts import Text
+from accumulator._json import Json, JSONObject, Path, dump_json, same_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -28,86 +29,7 @@ Node: TypeAlias = Union["Text", "Object", "Keyed", "Json"]
 ListBuilder: TypeAlias = "Callable[[list[Json], Schema, Path], Node]"
 _AnObject = TypeVar("_AnObject", bound="Object")
 
-_BLOCK = 256
-"""Fragments that are joined at a time. Fewer would leave many small strings, each of which costs fifty bytes beside its
-text. More would leave many fragments unjoined."""
-
 _NO_NAMES: frozenset[str] = frozenset()
-
-
-class Text:
-    """A text in fragments. Appending costs the fragment. Reading joins them, and keeps the text until it grows.
-
-    Each method changes the fragments by one call of C code. So an interrupt leaves the text as it was, or complete.
-    """
-
-    __slots__ = ("_counted", "_joined", "_length", "_pieces")
-
-    def __init__(self, text: str = "") -> None:
-        """Start with a text."""
-        self._pieces: list[str] = [text] if text else []  # blocks, then the fragments since
-        self._joined = 0  # how many of them are blocks; no block ends in the first half of a surrogate pair
-        self._counted = 0  # how many blocks `_length` counts
-        self._length = 0
-
-    def __bool__(self) -> bool:
-        """Tell whether there is any text."""
-        return bool(self._pieces)
-
-    def append(self, fragment: str) -> None:
-        """Append a fragment; it must not be empty."""
-        pieces = self._pieces
-        pieces.append(fragment)
-        if len(pieces) - self._joined >= _BLOCK:
-            self._join()
-
-    def size(self, each: int) -> int:
-        """Return the number of characters, and `each` for every piece behind the first. It joins nothing."""
-        return sum(map(len, self._pieces)) + each * max(0, len(self._pieces) - 1)
-
-    def read(self) -> str:
-        """Return the whole text. Two halves of a surrogate pair, from two fragments, become one character."""
-        pieces = self._pieces
-        if len(pieces) == 1 == self._joined:
-            return pieces[0]
-        text = join_surrogates("".join(pieces))
-        self._counted = self._length = 0
-        pieces[:], self._joined = _as_blocks(text)
-        return text
-
-    def mark(self) -> TextMark:
-        """Return a mark of the text as it is now, for `read_at`. Costs what was appended since the last mark."""
-        if len(self._pieces) > self._joined:
-            self._join()
-        length = self._length + sum(map(len, self._pieces[self._counted : self._joined]))
-        self._counted, self._length = self._joined, length
-        return length, "".join(self._pieces[self._joined :])
-
-    def read_at(self, mark: TextMark | None) -> str:
-        """Return the text as it was at a mark, or as it is for None. Changes nothing."""
-        pieces = list(self._pieces)
-        text = pieces[0] if len(pieces) == 1 else join_surrogates("".join(pieces))
-        return text if mark is None or (len(text) == mark[0] and not mark[1]) else text[: mark[0]] + mark[1]
-
-    def _join(self) -> None:
-        """Join the fragments since the last block to a block."""
-        at = self._joined
-        self._pieces[at:], blocks = _as_blocks(join_surrogates("".join(self._pieces[at:])))
-        self._joined = at + blocks
-
-
-TextMark: TypeAlias = tuple[int, str]
-"""What `Text.mark` returns: how many characters the blocks have, and half a surrogate pair behind them, or ""."""
-
-
-def _as_blocks(text: str) -> tuple[list[str], int]:
-    """Return a text as pieces, and how many of them are blocks.
-
-    Half a surrogate pair at its end stays a fragment, because the other half may follow.
-    """
-    if "\ud800" <= text[-1:] <= "\udbff":
-        return ([text[:-1], text[-1]], 1) if len(text) > 1 else ([text], 0)
-    return ([text], 1) if text else ([], 0)
 
 
 class Object:
@@ -150,25 +72,31 @@ class Entry(Object):
         index: its index; None for an entry that was sent without a usable one.
         assumed: whether no event has named that index: a whole object listed the entry without one.
         whole: whether only whole objects gave it so far, and no delta that names its id.
-        order: what a list sorts it by: whether it has no index, and the index or when it arrived.
+        order: what its list is sorted by; see `Keyed.list_entries`.
+        arrived: how many entries of its list were there before it.
         position: its position in the last ending that listed entries; None if it was not listed, or before any.
         done: whether it has ended; only parts end.
         missed: whether it was reported that an ending does not list it.
 
     """
 
-    __slots__ = ("assumed", "done", "index", "missed", "order", "position", "whole")
+    __slots__ = ("arrived", "assumed", "done", "index", "missed", "order", "position", "whole")
 
     def __init__(self, index: int | None) -> None:
         """Start empty."""
         super().__init__()
         self.index = index
-        self.order = (index is None, index or 0)
+        self.arrived = 0
+        self.order = self.own_order()
         self.assumed = False
         self.whole = False
         self.position: int | None = None
         self.done = False
         self.missed = False
+
+    def own_order(self) -> tuple[bool, int]:
+        """Return the order that it has by itself: by index; behind those with one, by arrival."""
+        return (True, self.arrived) if self.index is None else (False, self.index)
 
 
 class OpenUnindexed:
@@ -214,7 +142,7 @@ class OpenUnindexed:
 
 
 class InOrder:
-    """Entries in the order of a list: by index, then those without one in order of arrival.
+    """Entries in the order of a list, see `Entry.order`.
 
     Adding an entry behind all others costs nothing but that. To find, add or remove another one costs a search and, in
     one call of C code, a move of those behind it.
@@ -247,19 +175,73 @@ class InOrder:
         keys.insert(at, key)
         self._entries.insert(at, entry)
 
-    def discard(self, entry: Entry) -> None:
-        """Remove an entry, if it is there."""
+    def discard(self, entry: Entry) -> bool:
+        """Remove an entry. Return False if it is not there."""
         at = self.place(entry)
-        if at < len(self._entries) and self._entries[at] is entry:
+        found = at < len(self._entries) and self._entries[at] is entry
+        if found:
             del self._keys[at], self._entries[at]
+        return found
+
+
+class Groups:
+    """The entries of a list by type, and by whether they have an id; `pair` finds the next one of a type in them.
+
+    They are made when they are first asked for, because few lists need them. From then on an entry is in its group, and
+    if it has no id, also in the one for any type.
+    """
+
+    __slots__ = ("_arrivals", "_groups", "_known", "_of")
+
+    def __init__(self, arrivals: list[Entry]) -> None:
+        """Start for a list, of which these are the entries; it may grow."""
+        self._arrivals = arrivals
+        self._known = 0  # how many of the arrivals are in groups
+        self._groups: dict[Group, InOrder] = {}
+        self._of: dict[Entry, Group] = {}
+
+    def of(self, group: Group) -> InOrder:
+        """Return the entries of a group, in order. Costs those that arrived since the last call."""
+        for entry in self._arrivals[self._known :]:
+            self.put(entry)
+        self._known = len(self._arrivals)
+        return self._groups.get(group) or InOrder()
+
+    def put(self, entry: Entry) -> None:
+        """Put an entry into the groups that it belongs to now."""
+        self._of[entry] = group = (entry_type(entry), is_empty(entry.fields.get("id")))
+        for each in _groups_of(group):
+            self._groups.setdefault(each, InOrder()).add(entry)
+
+    def take(self, entry: Entry) -> bool:
+        """Take an entry out of its groups. Return False if it is in none."""
+        group = self._of.pop(entry, None)
+        for each in () if group is None else _groups_of(group):
+            self._groups[each].discard(entry)
+        return group is not None
+
+    def refresh(self, entry: Entry) -> None:
+        """Put an entry whose type or id may have changed into its groups, if it was in some."""
+        if self.take(entry):
+            self.put(entry)
+
+
+Group: TypeAlias = tuple["str | None", bool]
+"""A type, None for any, and whether the entries have no id."""
+
+
+def _groups_of(group: Group) -> tuple[Group, ...]:
+    return (group, (None, True)) if group[1] else (group,)
 
 
 class Keyed:
-    """A list whose entries are found by index; `ordered` says in which order they stand.
+    """A list whose entries are found by index, and stand in an order.
 
     Attributes:
         entries: the entries by index.
         arrivals: all entries, in order of arrival.
+        order: all entries, in the order of the list.
+        groups: the entries by type and by whether they have an id.
         listed: the entries that the last ending lists, in its order.
         open_unindexed: the entries without an index that are open, see `OpenUnindexed`.
         ids: the first entry of each id; see `id_key`.
@@ -269,19 +251,17 @@ class Keyed:
 
     __slots__ = (
         "_last",
-        "_listed_in_order",
-        "_looked_at",
         "_lowest",
-        "_order",
         "_seen",
         "_shown",
         "_stale",
-        "_without_id",
         "arrivals",
         "entries",
+        "groups",
         "ids",
         "listed",
         "open_unindexed",
+        "order",
         "snap",
     )
 
@@ -289,29 +269,28 @@ class Keyed:
         """Start empty."""
         self.entries: dict[int, Entry] = {}
         self.arrivals: list[Entry] = []
+        self.order = InOrder()
+        self.groups = Groups(self.arrivals)
         self.listed: list[Entry] = []
         self.open_unindexed = OpenUnindexed()
         self.ids: dict[str, Entry] = {}
         self.snap: list[Json] | None = None
-        self._order = InOrder()
-        self._listed_in_order: list[Entry] = self.listed  # `listed`, in the order of the list
         self._last: list[Json] | None = None  # the previous snapshot, None if the order changed since
         self._stale: set[Entry] = set()  # entries that changed since then
         self._shown = 0  # how many entries had arrived by then
         self._seen = 0  # how many entries had arrived when the last ending came
-        self._without_id = InOrder()  # entries that had no id when they were looked at
-        self._looked_at = 0  # how many of the arrivals were looked at
         self._lowest = 0  # no index below is free
 
     def add(self, entry: Entry) -> None:
         """Add an entry, under its index if it has one."""
         self.snap = None
+        entry.arrived = len(self.arrivals)
         if entry.index is None:
-            entry.order = (True, len(self.arrivals))
+            entry.order = entry.own_order()
         else:
             self.entries[entry.index] = entry
         self.arrivals.append(entry)
-        self._order.add(entry)
+        self.order.add(entry)
 
     def lowest_free(self) -> int:
         """Return the lowest index that no entry has. The search goes on where the last one ended."""
@@ -320,23 +299,45 @@ class Keyed:
         return self._lowest
 
     def move(self, entry: Entry, index: int) -> None:
-        """Put an entry under the index that an event named. An entry that has it takes the old index in its place."""
-        was, other = cast("int", entry.index), self.entries.get(index)
-        self.invalidate_order()
-        self._without_id, self._looked_at, self._lowest = InOrder(), 0, 0
-        for each in (entry, other) if other is not None else (entry,):
-            self._order.discard(each)
-            del self.entries[cast("int", each.index)]
-        self._put(entry, index)
-        if other is not None:
-            self._put(other, was)
-        entry.assumed = False
-        self._listed_in_order = sorted(self.listed, key=self._order.place)
+        """Put an entry under the index that an event named. An entry that has it takes the old index in its place.
 
-    def _put(self, entry: Entry, index: int) -> None:
-        entry.index, entry.order = index, (False, index)
-        self.entries[index] = entry
-        self._order.add(entry)
+        Both stand where their indexes say from then on. If the last ending had put them elsewhere, so do all entries.
+        """
+        moved, was, other = self.moving(entry, index), cast("int", entry.index), self.entries.pop(index, None)
+        self.invalidate_order()
+        del self.entries[was]
+        self.entries[index], entry.index, entry.assumed = entry, index, False
+        if other is None:
+            self._lowest = min(self._lowest, was)
+        else:
+            self.entries[was], other.index = other, was
+        for each in moved:
+            self._unlist(each)
+        self._sort_in({each: each.own_order() for each in moved})
+
+    def moving(self, entry: Entry, index: int) -> list[Entry]:
+        """Return the entries that get another place when an entry is put under another index."""
+        other = self.entries.get(index)
+        moved = [entry] if other is None else [entry, other]
+        listed_elsewhere = any(each.order != each.own_order() for each in moved)
+        return [*moved, *self.listed] if listed_elsewhere else moved
+
+    def _unlist(self, entry: Entry) -> None:
+        """Note that the last ending does not list an entry."""
+        entry.position = None
+        if entry.index is None and not entry.done:
+            self.open_unindexed.put(entry, entry_type(entry))
+
+    def _sort_in(self, orders: Mapping[Entry, tuple[bool, int]]) -> None:
+        """Give entries other orders. They must be new, or be taken from each other."""
+        grouped = [entry for entry in orders if self.groups.take(entry)]
+        for entry in orders:
+            self.order.discard(entry)
+        for entry, order in orders.items():
+            entry.order = order
+            self.order.add(entry)
+        for entry in grouped:
+            self.groups.put(entry)
 
     def invalidate(self, entry: Entry) -> None:
         """Drop the snapshot of an entry that changed, and that of the list."""
@@ -352,50 +353,28 @@ class Keyed:
         if self.snap is None:
             added = self.arrivals[self._shown :]
             if self._last is None or 8 * len(added) > len(self._last):
-                snap: list[Json] = list(map(snapshot_object, self.ordered()))
+                snap: list[Json] = list(map(snapshot_object, self.order))
             else:
                 snap = self._last.copy()
-                for entry in sorted(added, key=self._order.place):
-                    snap.insert(self._order.place(entry), snapshot_object(entry))
+                for entry in sorted(added, key=self.order.place):
+                    snap.insert(self.order.place(entry), snapshot_object(entry))
                 for entry in self._stale:
-                    snap[self.place(entry)] = snapshot_object(entry)
-            shown, stale = len(self.arrivals), set[Entry]()
-            # In one statement, so that an interrupted read leaves the next one right.
-            self._last, self.snap, self._shown, self._stale = snap, snap, shown, stale
+                    snap[self.order.place(entry)] = snapshot_object(entry)
+            self.keep_snapshot(snap)
+            return snap
         return self.snap
 
-    def ordered(self) -> list[Entry]:
-        """Return the entries by index, then those without one.
-
-        The entries that the last ending lists are then put in the order of the ending, each into a place that one of
-        them had. All other entries keep their places.
-        """
-        entries = list(self._order)
-        if self.listed != self._listed_in_order:
-            for entry in self.listed:
-                entries[self.place(entry)] = entry
-        return entries
-
-    def place(self, entry: Entry) -> int:
-        """Return the place of an entry in `ordered`."""
-        return self._order.place(entry if entry.position is None else self._listed_in_order[entry.position])
-
-    def without_id(self) -> Iterator[Entry]:
-        """Yield the entries that have no id, in order. Costs what is yielded, and the entries since the last call."""
-        without = self._without_id
-        for entry in self.arrivals[self._looked_at :]:
-            without.add(entry)
-        self._looked_at = len(self.arrivals)
-        at = 0
-        while at < len(without):
-            if is_empty((entry := without[at]).fields.get("id")):
-                yield entry
-                at += 1
-            else:
-                without.discard(entry)
+    def keep_snapshot(self, snap: list[Json]) -> None:
+        """Keep a snapshot of the list as it is now."""
+        shown, stale = len(self.arrivals), set[Entry]()
+        # In one statement, so that an interrupted read leaves the next one right.
+        self._last, self.snap, self._shown, self._stale = snap, snap, shown, stale
 
     def list_entries(self, listed: list[Entry]) -> list[Entry]:
         """Note which entries an ending lists, in its order. Return those that no ending has failed to list before.
+
+        By itself an entry stands where its index says, or behind all those with one. The entries that the last ending
+        lists stand in the order of the ending, each in a place that one of them has by itself.
 
         The cost grows with the entries that it lists, that the ending before listed, and that came since.
         """
@@ -403,41 +382,50 @@ class Keyed:
         self.invalidate_order()
         for entry in before:
             entry.position = None
-        for position, entry in enumerate(listed):
-            entry.position = position
+        self.listed, self._seen = listed, len(self.arrivals)
+        self._place_listed(before)
+        for entry in listed:
             self.open_unindexed.take(entry)
-        self.listed, self._listed_in_order = listed, sorted(listed, key=self._order.place)
-        self._seen = len(self.arrivals)
         for entry in before:
-            if entry.position is None and entry.index is None and not entry.done:
-                self.open_unindexed.put(entry, entry_type(entry))
+            if entry.position is None:
+                self._unlist(entry)
         missing = [entry for entry in candidates if entry.position is None and not entry.missed]
-        return sorted(missing, key=self._order.place)
+        return sorted(missing, key=self.order.place)
+
+    def _place_listed(self, before: Iterable[Entry]) -> None:
+        """Put the listed entries into their order, and those that were listed before back into their own places."""
+        for position, entry in enumerate(self.listed):
+            entry.position = position
+        orders = {entry: entry.own_order() for entry in before}
+        orders |= zip(self.listed, sorted(entry.own_order() for entry in self.listed), strict=True)
+        self._sort_in({entry: order for entry, order in orders.items() if entry.order != order})
 
     def rebuild(self) -> None:
-        """Rebuild all that follows from the entries, after an exception may have broken a change off."""
-        arrivals, ids = list(dict.fromkeys(self.arrivals)), self.ids
-        Keyed.__init__(self)
-        for entry in arrivals:
-            if entry.index is not None and entry.index in self.entries:
-                entry.index = self.lowest_free()
-            entry.order = (entry.index is None, entry.index or 0)
-            self.add(entry)
+        """Rebuild all that follows from the entries, after an exception may have broken a change off.
+
+        It is built beside the old state, so that another exception takes nothing away.
+        """
+        fresh = Keyed()
+        for entry in dict.fromkeys(self.arrivals):
+            if entry.index is not None and entry.index in fresh.entries:
+                entry.index = fresh.lowest_free()
+            entry.order = entry.own_order()
+            fresh.add(entry)
             if entry.index is None and entry.position is None and not entry.done:
-                self.open_unindexed.put(entry, entry_type(entry))
-        known = set(arrivals)
-        self.ids.update((ident, entry) for ident, entry in ids.items() if entry in known)
-        for entry in arrivals:
-            self.register(entry)
-        self.restore_listed()
+                fresh.open_unindexed.put(entry, entry_type(entry))
+        known = set(fresh.arrivals)
+        fresh.ids.update((ident, entry) for ident, entry in self.ids.items() if entry in known)
+        for entry in fresh.arrivals:
+            fresh.register(entry)
+        fresh.restore_listed()
+        for name in self.__slots__:
+            setattr(self, name, getattr(fresh, name))
 
     def restore_listed(self) -> None:
         """Restore which entries the last ending lists, and which were there, from the entries."""
         listed = [entry for entry in self.arrivals if entry.position is not None]
-        listed.sort(key=lambda entry: cast("int", entry.position))
-        for position, entry in enumerate(listed):
-            entry.position = position
-        self.listed, self._listed_in_order = listed, sorted(listed, key=self._order.place)
+        self.listed = sorted(listed, key=lambda entry: cast("int", entry.position))
+        self._place_listed(())
         # The last ending listed or missed all that was there: what is neither came since.
         came = (place for place, each in enumerate(self.arrivals) if each.position is None and not each.missed)
         self._seen = next(came, len(self.arrivals))
@@ -448,12 +436,18 @@ class Keyed:
         if not is_empty(ident):
             self.ids.setdefault(id_key(ident), entry)
 
+    def refresh(self, entry: Entry) -> None:
+        """Find an entry by the type and id that it has now."""
+        self.open_unindexed.refresh(entry)
+        self.groups.refresh(entry)
+
     def register_anew(self, entries: list[Entry], before: list[Node]) -> None:
         """Register entries whose ids were `before`. They take their ids from all others; the first of them keeps it."""
         for entry, ident in zip(entries, before, strict=True):
             if not is_empty(ident) and self.ids.get(id_key(ident)) is entry:
                 del self.ids[id_key(ident)]
         for entry in reversed(entries):
+            self.groups.refresh(entry)
             ident = entry.fields.get("id")
             if not is_empty(ident):
                 self.ids[id_key(ident)] = entry
@@ -616,7 +610,7 @@ def as_delta(node: Node, schema: Schema) -> Json:
         return _fields_as_delta(node, schema)
     if isinstance(node, Keyed):
         key = schema.dropped
-        entries = [(entry.index, _fields_as_delta(entry, schema)) for entry in node.ordered()]
+        entries = [(entry.index, _fields_as_delta(entry, schema)) for entry in node.order]
         return [fields if key is None else {key: index, **fields} for index, fields in entries]
     return node
 

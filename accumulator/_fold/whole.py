@@ -27,7 +27,6 @@ from accumulator._fold.nodes import (
     Keyed,
     Node,
     Object,
-    Text,
     build,
     decide_keep_first,
     has_content,
@@ -35,6 +34,7 @@ from accumulator._fold.nodes import (
     snapshot,
 )
 from accumulator._fold.policy import Schema, check, fits, usable_index
+from accumulator._fold.texts import Text
 from accumulator._json import Json, JSONObject, Path, dump_json, same_json
 
 if TYPE_CHECKING:
@@ -87,8 +87,8 @@ def fold_ending(
 ) -> Changes:
     """Merge an ending: set top-level fields; in the fields that the schema names, replace each value that it has.
 
-    The cost is linear in the object as sent and, where something was folded that it lacks, in that; what the endings
-    before it lacked does not count again. The parameters are those of `fold_repeat`, without `keep`.
+    The cost is linear in the object as sent, and in what was folded since the last ending. The parameters are those of
+    `fold_repeat`, without `keep`.
     """
     merge = _Merge(parts, moment)
     check(sent, schema, None, merge.misfit)
@@ -228,7 +228,7 @@ class _Merge:
                 continue
             changed |= self.fill(entry, _without(item, schema.dropped), schema, here) or created
             keyed.register(entry)
-            keyed.open_unindexed.refresh(entry)
+            keyed.refresh(entry)
             if created and schema is self._parts:
                 self.changes.parts.append(Change(entry, created, item, here))
         if changed:
@@ -287,7 +287,7 @@ class _Merge:
                 self.changes.parts.append(Change(entry, created, item, (path, position)))
         if self._moment is not None:
             for entry in (*keyed.listed, *listed):
-                self._moment.note_place(entry)
+                self._moment.note_order(entry)
         keyed.register_anew(listed, ids)
         for entry in keyed.list_entries(listed):
             entry.missed = True

@@ -14,7 +14,8 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-from accumulator._fold.nodes import Entry, Keyed, Text, snapshot_object
+from accumulator._fold.nodes import Entry, Keyed, snapshot_object
+from accumulator._fold.texts import Text
 from benches.verdicts import compare
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def rebuilt(calls: int, reads: int) -> list[Json]:
     last: list[Json] = []
     for number in range(reads):
         grow(keyed, number)
-        last = [snapshot_object(entry) for entry in keyed.ordered()]
+        last = [snapshot_object(entry) for entry in keyed.order]
     return last
 
 
