@@ -198,6 +198,11 @@ class SSEParser:
             return frame
         return held if any(not line.startswith(b":") for line in BytesIO(_with_lf(held))) else None
 
+    @property
+    def unfinished(self) -> bytes:
+        """The bytes of the unfinished block that are kept."""
+        return bytes(self._held)
+
     def state(self) -> dict[str, object]:
         """Return the state of the parser as JSON values, for `from_state`.
 

@@ -237,6 +237,39 @@ def test_a_step_within_the_fast_path_is_refused() -> None:
     assert UPDATES == list(stream)
 
 
+def test_a_step_that_ends_while_another_reader_begins_locks_nothing() -> None:
+    waits, may_go_on = threading.Event(), threading.Event()
+
+    def source() -> Iterator[bytes]:
+        yield FIRST_EVENTS[0]
+        waits.set()
+        assert may_go_on.wait(PATIENCE)
+        yield b"".join([*FIRST_EVENTS[1:], DONE])
+
+    stream = accumulate(source())
+    next(stream)
+    first = threading.Thread(target=lambda: next(stream))
+    first.start()
+    assert waits.wait(PATIENCE)
+    current_runner = stream._readers._current_runner
+
+    def let_the_first_end() -> object:
+        stream._readers._current_runner = current_runner
+        may_go_on.set()
+        first.join(PATIENCE)
+        return current_runner()
+
+    stream._readers._current_runner = let_the_first_end
+    with suppress(RuntimeError):  # it may be refused, as the first reader's step was under way when it began
+        next(stream)
+    assert 0 == stream._readers.level
+    assert stream._next_fast_update is not None
+    third = threading.Thread(target=stream.until_done)
+    third.start()
+    third.join(PATIENCE)
+    assert "requires_action" == stream.accumulator.outcome
+
+
 def test_a_reader_may_change_between_two_steps() -> None:
     stream = accumulate([FIRST])
     first = InThread(lambda: next(stream)).result()

@@ -57,8 +57,9 @@ class BaseAccumulator(Generic[U]):
             TypeError: `chunk` is not bytes.
 
         After a `MergeError` or a `LimitError`, `error.updates` holds the updates of this call so far. The rest of the
-        chunk waits; `feed(b"")` continues with it. So it does after any other exception, such as a `KeyboardInterrupt`,
-        that came when the chunk was taken; what it may have lost is an `interrupted` problem.
+        chunk waits; `feed(b"")` continues with it. After any other exception, such as a `KeyboardInterrupt`, call
+        `feed(b"")` too: what was taken of the chunk still waits. If something may be lost, there is an `interrupted`
+        problem.
 
         """
         taken = False
@@ -69,7 +70,7 @@ class BaseAccumulator(Generic[U]):
         except (AccumulatorError, TypeError):
             raise
         except BaseException:
-            if not taken:
+            if not (taken or self._engine.interrupted):
                 self._engine.note_interrupt()
             raise
 
@@ -91,7 +92,7 @@ class BaseAccumulator(Generic[U]):
         except AccumulatorError:
             raise
         except BaseException:
-            if not taken:
+            if not (taken or self._engine.interrupted):
                 self._engine.note_interrupt()
             raise
 
@@ -121,7 +122,8 @@ class BaseAccumulator(Generic[U]):
             attach(error, updates, self)
             raise
         except BaseException:
-            if updates or self._engine.count != count:  # nobody gets what was made of these events
+            lost = updates or self._engine.count != count  # nobody gets what was made of these events
+            if lost and not self._engine.interrupted:
                 self._engine.note_interrupt()
             raise
 

@@ -143,8 +143,8 @@ class BodyEnded(msgspec.Struct, frozen=True, gc=False):
         event_number: the number of events in all bodies so far; 0 before any.
         outcome: how the body ended, such as "completed", "requires_action", "error" or "truncated".
         open: ids of the objects that have not ended, or that have a part that has not: for Assistants, of run steps and
-            then of messages, each in order of first sight. A sequence that equals the tuple of them; `tuple(open)` is
-            that. The first read of it costs what is open, the update itself does not.
+            then of messages, each in order of first sight. A sequence that compares like a tuple; write
+            `tuple(ended.open)` to encode it as JSON. The ids are collected and sorted when it is first read.
 
     """
 

@@ -24,7 +24,8 @@ from accumulator._engine.engine import Engine, name_of
 from accumulator._engine.feed import Feed, text_frame
 from accumulator._engine.limits import DEFAULT_LIMITS, Limits
 from accumulator._errors import CheckpointError
-from accumulator._fold.nodes import Entry, Keyed, Node, Object, Text, entry_type, snapshot
+from accumulator._fold.nodes import Entry, Keyed, Node, Object, entry_type, snapshot
+from accumulator._fold.texts import Text
 from accumulator._json import MAX_DEPTH, Json, JSONObject, dump_json, parse_json, plain_json, text_of
 from accumulator._sse import Frame, SSEParser
 
@@ -107,6 +108,7 @@ class Checkpoint(msgspec.Struct):
     limits: dict[str, int | None] = {}
     problem_count: _Count | None = None
     runs: SavedRuns | None = None
+    interrupted: list[object] = []
 
     @property
     def all_limits(self) -> Limits:
@@ -114,7 +116,7 @@ class Checkpoint(msgspec.Struct):
         return Limits(max_event_size=self.max_event_size, **self.limits)
 
 
-_NEW: Final = ("limits", "problem_count", "runs")
+_NEW: Final = ("interrupted", "limits", "problem_count", "runs")
 """The keys that the first checkpoints do not have. They are written only if they do not follow from others."""
 
 
@@ -142,6 +144,7 @@ def save(engine: Engine[U], feed: Feed[U], *, strict: bool) -> bytes:
         limits={name: limit for name, limit in limits.items() if limit != default[name]},
         runs=None if (runs := _save_runs(engine, feed)) == _usual_runs(engine.run, feed.body is engine.body) else runs,
         problem_count=None if engine.problem_count == len(engine.problems) else engine.problem_count,
+        interrupted=list(engine.interrupted),
     )
     plain = cast("dict[str, object]", msgspec.to_builtins(checkpoint))
     said = {key: value for key, value in plain.items() if key not in _NEW or value}
@@ -183,8 +186,15 @@ def load(data: bytes | bytearray | memoryview) -> tuple[Checkpoint, object]:
 def restore(checkpoint: Checkpoint, state: object, engine: Engine[U], feed: Feed[U]) -> None:
     """Bring a new engine and its new feed to the state of a checkpoint, or raise `CheckpointError`."""
     kinds = engine.protocol.resources
-    problems = GenericAlias(list, (engine.protocol.problem_type,))
-    lists = msgspec.defstruct("Lists", [*((kind.name, list[SavedResource]) for kind in kinds), ("problems", problems)])
+    problem = engine.protocol.problem_type
+    lists = msgspec.defstruct(
+        "Lists",
+        [
+            *((kind.name, list[SavedResource]) for kind in kinds),
+            ("problems", GenericAlias(list, (problem,))),
+            ("interrupted", GenericAlias(list, (GenericAlias(tuple, (problem, str)),)), []),
+        ],
+    )
     try:
         saved = msgspec.structs.asdict(msgspec.convert(state, lists))
         for kind in kinds:
@@ -204,6 +214,7 @@ def restore(checkpoint: Checkpoint, state: object, engine: Engine[U], feed: Feed
     except (TypeError, ValueError, msgspec.MsgspecError, RecursionError) as exc:
         raise _no_state(exc) from exc
     engine.problems = cast("list[U]", saved["problems"])
+    engine.interrupted.extend(cast("list[tuple[U, str]]", saved["interrupted"]))
     engine.problem_count = len(engine.problems) if checkpoint.problem_count is None else checkpoint.problem_count
     engine.count, engine.run = checkpoint.count, cast("JSONObject | None", checkpoint.run)
     for ident, run in runs.by_id.items():

@@ -20,7 +20,6 @@ from accumulator._engine.limits import (
     VALUE_SIZE,
     Bounds,
     Limits,
-    increment,
     over,
 )
 from accumulator._engine.protocol import Event, Protocol, Report, ResourceType, U
@@ -45,6 +44,7 @@ from accumulator._json import (
     printable,
     render_path,
     text_of,
+    value_at,
 )
 from accumulator._sse import DEFAULT_NAME
 
@@ -75,7 +75,7 @@ class Engine(Generic[U]):
         openers: an upper bound of how deep the event in hand is nested.
         reported: the first problem of the last event, with a sentence about it; None if the event had no problem.
         touched: whether the event in hand may have changed something.
-        interrupted: the problems of steps that were broken off, to be handed out, each as in `reported`.
+        interrupted: the problems about exceptions that broke the work off, to be handed out, each as in `reported`.
         limits: the limits, and `bounds` the same as numbers.
         size: an upper bound of the size of all that is held, and of what came and waits; see `limits`.
         exact: whether `size` leaves out what waits. Then no event goes the fast path, and each is checked by itself.
@@ -154,8 +154,6 @@ class Engine(Generic[U]):
         self.count += 1
         self.reported = None
         name, data, _, _ = frame
-        if torn:
-            self.openers = count_openers(data)
         if len(data) > self.bounds.short:
             try:
                 self.bounds.check_values(data)
@@ -287,7 +285,7 @@ class Engine(Generic[U]):
         if len(data) > bounds.short:
             bounds.check_ids(payload)
         if self.entries + self.count + len(data) > bounds.entries:
-            sent, path = increment(payload, resource.type.delta_path if event.role == "delta" else ())
+            sent, path = value_at(payload, resource.type.delta_path if event.role == "delta" else ())
             bounds.check_lists(resource.root, sent, resource.type.schema, path, event.role)
         self._require_room(data, RESOURCE_SIZE if new else 0)
 
@@ -327,7 +325,10 @@ class Engine(Generic[U]):
     # Interrupts.
 
     def note_interrupt(self) -> None:
-        """Report that an exception broke a step off in which something may have changed, and make all state whole."""
+        """Report that an exception broke the work on an event off, and make all state whole.
+
+        Text and updates of the events at hand may be lost. Costs what is folded.
+        """
         for known in self.resources.values():
             for resource in known.values():
                 resource.mend()
@@ -335,13 +336,13 @@ class Engine(Generic[U]):
         self._open = {each: None for known in self.resources.values() for each in known.values() if each.is_open}
         self._turns = [self._turn(each) for each in self._open]
         before, self.reported = self.reported, None
-        message = "expected to finish a step, an exception broke it off: what the step had read may be missing"
+        message = "expected to fold what was read, an exception broke that off: text or updates may be missing"
         self._report(Report(self.count, "interrupted", "$", "", message, None, None))
         self.interrupted.append(cast("tuple[U, str]", self.reported))
         self.reported = before
 
     def take_interrupted(self) -> list[U]:
-        """Return a problem of a step that was broken off, to be handed out."""
+        """Return the next problem about an exception that broke the work off, to be handed out."""
         self.reported = self.interrupted.popleft()
         return [self.reported[0]]
 

@@ -32,7 +32,8 @@ import msgspec
 
 from accumulator._engine.protocol import Event, Fragment, U
 from accumulator._fold.changes import Growth, ListGrowth, TextGrowth
-from accumulator._fold.nodes import Entry, Keyed, Text
+from accumulator._fold.nodes import Entry, Keyed
+from accumulator._fold.texts import Text
 from accumulator._json import JSONObject, path_keys
 
 if TYPE_CHECKING:

@@ -60,7 +60,7 @@ class Feed(Generic[U]):
         return self._engine.count
 
     def note_interrupt(self) -> None:
-        """Report that an exception broke a step off, see `Engine.note_interrupt`; the problem is handed out next."""
+        """Report that an exception broke the work off, see `Engine.note_interrupt`; the problem is handed out next."""
         self._engine.note_interrupt()
 
     @property
@@ -283,7 +283,8 @@ class Feed(Generic[U]):
     def end(self) -> list[U]:
         """End the source: apply a last block that lacks its blank line, and end the body unless it has ended.
 
-        If that block raises, the body has not ended. The next call ends it.
+        If that block raises, the body has not ended. The next call ends it. `RecursionError` leaves the block as it is:
+        the stack is too small for it.
         """
         return self._end(broken=False)
 
@@ -293,6 +294,7 @@ class Feed(Generic[U]):
 
     def _end(self, *, broken: bool) -> list[U]:
         updates: list[U] = []
+        self._engine.require_stack(self.parser.unfinished)
         while self._engine.interrupted:
             updates += self._raise_if_strict(self._engine.take_interrupted())
         foreign, rest = self.parser.foreign, self.parser.rest()

@@ -205,14 +205,8 @@ class Reading(Generic[U]):
         if update is not None:
             self.ready.appendleft(update)
 
-    def recover(self, update: U | None, error: BaseException) -> None:
-        """Put back an update of the fast path, or say that one may be lost: if the call had returned already."""
-        self.put_back(update)
-        if update is None and error.__traceback__ is not None and error.__traceback__.tb_next is None:
-            self._feed.note_interrupt()
-
-    def note_broken_read(self) -> None:
-        """Note that an exception broke off a read, whose item may be lost."""
+    def note_interrupt(self) -> None:
+        """Report that an exception broke off a read or a call of the handler, so that something may be lost."""
         self._feed.note_interrupt()
 
     def next_call(self) -> Callable[[], object] | None:

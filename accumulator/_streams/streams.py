@@ -119,16 +119,16 @@ class UpdateStream(Closing, Generic[A, U]):
                 self._next_fast_update = fast
                 if update is not None:
                     return update
-            except BaseException as error:
+            except BaseException:
                 self._next_fast_update = fast
-                self._reading.recover(update, error)
+                self._reading.put_back(update)
                 raise
         return self._next_alone()
 
     def _next_alone(self) -> U:
         """Return the next update, unless another reader's step is under way."""
+        self._enter()
         update, level, fast = None, self._readers.level, self._next_fast_update
-        self._readers.enter(in_fast_step=fast is None and self._reading.next_fast_update is not None)
         try:
             self._readers.level, self._next_fast_update = level + 1, None
             update = self._next()
@@ -140,6 +140,11 @@ class UpdateStream(Closing, Generic[A, U]):
             self._readers.level, self._next_fast_update = level, fast
             self._reading.put_back(update)
             raise
+
+    def _enter(self) -> None:
+        """Begin a step. Read what it changes only after this: the step of another reader may end meanwhile."""
+        in_fast_step = self._next_fast_update is None and self._reading.next_fast_update is not None
+        self._readers.enter(in_fast_step=in_fast_step)
 
     def _next(self) -> U | None:
         reading, update = self._reading, None
@@ -153,16 +158,21 @@ class UpdateStream(Closing, Generic[A, U]):
 
     def _do_next(self) -> bool:
         """Call the handler or read the source, whichever is due. Return False if neither is."""
-        reading = self._reading
-        if (handler_call := reading.next_call()) is not None:
-            try:
+        reading, handler_call = self._reading, None
+        try:
+            if (handler_call := reading.next_call()) is not None:
                 call(handler_call)
-            except Exception as error:  # noqa: BLE001 - the reading raises it again
-                reading.break_off(error)
-        elif reading.wants_read:
-            self._read()
-        else:
+                return True
+        except Exception as error:  # noqa: BLE001 - the reading raises it again
+            reading.break_off(error)
+            return True
+        except BaseException:
+            if handler_call is not None:  # how much of it was done is not known
+                reading.note_interrupt()
+            raise
+        if not reading.wants_read:
             return False
+        self._read()
         return True
 
     def _read(self) -> None:
@@ -179,7 +189,7 @@ class UpdateStream(Closing, Generic[A, U]):
             done = True
         finally:
             if not done:
-                self._reading.note_broken_read()
+                self._reading.note_interrupt()
 
     def until_done(self) -> A:
         """Read to the end and return the accumulator. A loop over the stream may have read a part before.
@@ -200,8 +210,8 @@ class UpdateStream(Closing, Generic[A, U]):
         An error that ended the stream is raised by each later call too.
 
         """
+        self._enter()
         level, fast = self._readers.level, self._next_fast_update
-        self._readers.enter(in_fast_step=fast is None and self._reading.next_fast_update is not None)
         try:
             self._readers.level, self._next_fast_update = level + 1, None
             with self._reading.draining():
@@ -269,15 +279,15 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
             try:
                 if (update := fast()) is not None:
                     return update
-            except BaseException as error:
-                self._reading.recover(update, error)
+            except BaseException:
+                self._reading.put_back(update)
                 raise
         return await self._next_alone()
 
     async def _next_alone(self) -> U:
         """Return the next update, unless another reader's step is under way."""
-        update, level = None, self._readers.level
         self._readers.enter()
+        update, level = None, self._readers.level
         try:
             self._readers.level = level + 1
             update = await self._next()
@@ -302,20 +312,26 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
 
     async def _do_next(self) -> bool:
         """Call the handler, give a turn or read the source, whichever is due. Return False if none is."""
-        reading = self._reading
-        if (handler_call := reading.next_call()) is not None:
-            try:
+        reading, handler_call = self._reading, None
+        try:
+            if (handler_call := reading.next_call()) is not None:
                 await acall(handler_call)
-            except Exception as error:  # noqa: BLE001 - as in the sync loop
-                reading.break_off(error)
-        elif reading.steps <= 0:
+                return True
+        except Exception as error:  # noqa: BLE001 - the reading raises it again
+            reading.break_off(error)
+            return True
+        except BaseException as error:
+            if handler_call is not None and not is_cancellation(error):  # as in the sync loop
+                reading.note_interrupt()
+            raise
+        if reading.steps <= 0:
             if self._turns.due:
                 await self._turns.give()
             reading.steps = STEPS_IN_A_TURN
-        elif reading.wants_read:
-            await self._read()
-        else:
+            return True
+        if not reading.wants_read:
             return False
+        await self._read()
         return True
 
     async def _read(self) -> None:
@@ -336,7 +352,7 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
             done = True
         except BaseException as error:
             if not done and (item is not NOT_YET or not is_cancellation(error)):
-                self._reading.note_broken_read()
+                self._reading.note_interrupt()
             raise
 
     def _check_deadlines(self, deadlines: Deadlines) -> None:
@@ -353,8 +369,8 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
         the cause, and `RuntimeError` at the first read if there are deadlines and no asyncio. A handler may return a
         coroutine.
         """
-        level = self._readers.level
         self._readers.enter()
+        level = self._readers.level
         try:
             self._readers.level = level + 1
             with self._reading.draining():

@@ -12,6 +12,7 @@ from accumulator._streams.hooks import Callback, acall, call
 from accumulator._streams.reading import Reading
 from accumulator._streams.sources import BYTES_LIKE, AsyncSource, Source
 from accumulator._streams.streams import AsyncClosing, Closing
+from accumulator._streams.timed_reads import is_cancellation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,6 +89,10 @@ class _Tapping(Generic[U]):
         """End the folding because the handler raised."""
         self._reading.break_off(error)
 
+    def note_interrupt(self) -> None:
+        """Report that an exception broke off a read or a call of the handler, so that something may be lost."""
+        self._reading.note_interrupt()
+
     def release(self) -> bytes | None:
         """Return the current chunk, or None at the end; raise the exception of the source if it raised."""
         current, self._current = self._current, None
@@ -137,24 +142,42 @@ class ByteTap(Closing, Generic[A, U]):
         tapping = self._tapping
         if tapping.wants_read:
             self._read()
-        while (handler_call := tapping.next_call()) is not None:
-            try:
-                call(handler_call)
-            except Exception as error:  # noqa: BLE001 - after any error the chunk is still passed on
-                tapping.handler_failed(error)
+        while self._call_handler():
+            pass
         if (chunk := tapping.release()) is None:
             raise StopIteration
         return chunk
 
     def _read(self) -> None:
+        done = False
         try:
-            chunk = next(self._source)
-        except StopIteration:
-            self._tapping.end()
-        except Exception as error:  # noqa: BLE001 - `release` raises it, after the calls of the handler
-            self._tapping.fail(error)
-        else:
-            self._tapping.push(chunk)
+            try:
+                chunk = next(self._source)
+            except StopIteration:
+                self._tapping.end()
+            except Exception as error:  # noqa: BLE001 - `release` raises it, after the calls of the handler
+                self._tapping.fail(error)
+            else:
+                self._tapping.push(chunk)
+            done = True
+        finally:
+            if not done:
+                self._tapping.note_interrupt()
+
+    def _call_handler(self) -> bool:
+        """Fold up to the next call of the handler and make it. Return False if the current chunk needs no more."""
+        handler_call = None
+        try:
+            if (handler_call := self._tapping.next_call()) is not None:
+                call(handler_call)
+        except Exception as error:  # noqa: BLE001 - after any error the chunk is still passed on
+            self._tapping.handler_failed(error)
+            return True
+        except BaseException:
+            if handler_call is not None:  # how much of it was done is not known
+                self._tapping.note_interrupt()
+            raise
+        return handler_call is not None
 
     def close(self) -> None:
         """Close the source, end the iteration and abandon an open body. Closing again does nothing."""
@@ -188,24 +211,42 @@ class AsyncByteTap(AsyncClosing, Generic[A, U]):
         tapping = self._tapping
         if tapping.wants_read:
             await self._read()
-        while (handler_call := tapping.next_call()) is not None:
-            try:
-                await acall(handler_call)
-            except Exception as error:  # noqa: BLE001 - as in the sync loop
-                tapping.handler_failed(error)
+        while await self._call_handler():
+            pass
         if (chunk := tapping.release()) is None:
             raise StopAsyncIteration
         return chunk
 
     async def _read(self) -> None:
+        chunk, done = None, False
         try:
-            chunk = await anext(self._source)
-        except StopAsyncIteration:
-            self._tapping.end()
+            try:
+                chunk = await anext(self._source)
+            except StopAsyncIteration:
+                self._tapping.end()
+            except Exception as error:  # noqa: BLE001 - as in the sync loop
+                self._tapping.fail(error)
+            else:
+                self._tapping.push(chunk)
+            done = True
+        except BaseException as error:
+            if not done and (chunk is not None or not is_cancellation(error)):
+                self._tapping.note_interrupt()
+            raise
+
+    async def _call_handler(self) -> bool:
+        handler_call = None
+        try:
+            if (handler_call := self._tapping.next_call()) is not None:
+                await acall(handler_call)
         except Exception as error:  # noqa: BLE001 - as in the sync loop
-            self._tapping.fail(error)
-        else:
-            self._tapping.push(chunk)
+            self._tapping.handler_failed(error)
+            return True
+        except BaseException as error:
+            if handler_call is not None and not is_cancellation(error):  # as in the sync loop
+                self._tapping.note_interrupt()
+            raise
+        return handler_call is not None
 
     async def aclose(self) -> None:
         """Close the source, end the iteration and abandon an open body. Closing again does nothing."""
