@@ -149,6 +149,10 @@ class _SourceBase:
         else:
             self.refused = False  # `read_item` reports the misuse
 
+    def _see_end(self) -> None:
+        """Refuse the response, because its body ended before it began like an event stream."""
+        self.refused = True
+
     def _see_failure(self, error: Exception) -> None:
         """Take the response for an event stream that broke, and keep the exception."""
         self._failure, self.refused = error, False
@@ -198,7 +202,7 @@ class Source(_SourceBase):
             try:
                 item = self._read()
             except StopIteration:
-                self.refused = True
+                self._see_end()
             except Exception as error:  # noqa: BLE001 - a later step raises it
                 self._see_failure(error)
             else:
@@ -257,7 +261,7 @@ class AsyncSource(_SourceBase):
             try:
                 item = await self._read()
             except StopAsyncIteration:
-                self.refused = True
+                self._see_end()
             except Exception as error:  # noqa: BLE001 - as in the sync loop
                 self._see_failure(error)
             else:
