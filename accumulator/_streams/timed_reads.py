@@ -29,7 +29,8 @@ class TimedReads:
         self._source = source
         self._readers = readers
         self._task: asyncio.Task[object] | None = None
-        self._reads_directly = False  # whether the reader's task reads
+        # While the reader's task reads: the task, and how many of its cancellations were not taken back before.
+        self._direct: tuple[asyncio.Task[object], int] | None = None
         self._stop: _Stop | None = None
 
     def next(self, seconds: float | None) -> Awaitable[object]:
@@ -84,7 +85,8 @@ class TimedReads:
             deadlines.add(deadlines.clock() - began)
 
     async def _next_directly(self) -> object:
-        self._reads_directly = True
+        reader = cast("asyncio.Task[object] | None", self._readers.runner)
+        self._direct = None if reader is None else (reader, reader.cancelling())
         try:
             item = await anext(self._source)
         except BaseException as error:
@@ -92,7 +94,7 @@ class TimedReads:
                 raise StopAsyncIteration from None
             raise
         finally:
-            self._reads_directly = False
+            self._direct = None
         if self._stop is not None:
             self._stop.take_back(None)
         return item
@@ -102,7 +104,7 @@ class TimedReads:
 
         A read that the current task makes itself goes on: it is the read that called this.
         """
-        self._stop = _Stop(self._readers.runner if self._reads_directly else None)
+        self._stop = _Stop(self._direct)
         if self._stop.ended is not None:
             await _wait(self._stop.ended)
         else:
@@ -133,16 +135,21 @@ class _Stop:
 
     """
 
-    def __init__(self, reader: object) -> None:
-        """Cancel a task. Do nothing if it is the current one, or not known, or no task."""
+    def __init__(self, direct: tuple[asyncio.Task[object], int] | None) -> None:
+        """Cancel the reader's task, unless it is the current one.
+
+        Args:
+            direct: the task, and how many of its cancellations were not taken back before the read; None if no task
+                of asyncio reads itself.
+
+        """
         import asyncio
 
         self.ended: asyncio.Future[None] | None = None
-        if isinstance(reader, asyncio.Task) and reader is not asyncio.current_task():
+        if direct is not None and direct[0] is not asyncio.current_task():
             self.ended = asyncio.get_running_loop().create_future()
-            self._reader = cast("asyncio.Task[object]", reader)
-            self._cancelling = reader.cancelling()
-            reader.cancel()
+            self._reader, self._cancelling = direct
+            self._reader.cancel()
 
     def take_back(self, error: BaseException | None) -> bool:
         """End the read with its error, or None. Return whether the error is the cancellation that was made here."""
