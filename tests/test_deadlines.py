@@ -187,6 +187,41 @@ def test_the_time_of_the_handler_and_of_the_caller_does_not_count() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_deadline_ends_a_body_whose_reads_never_wait(name: Name) -> None:
+    async def main() -> None:
+        clock = Clock()
+        comments = [(0.25, COMMENT)] * 1_000
+        source = Slow(clock, (0, FIRST_EVENTS[0]), *comments)
+        updates, error = await taken_of(with_deadline(source, name, 1, clock=clock))
+        assert f"did not come within 1.0 seconds ({name})" in cut_by(error)
+        assert (list(accumulate(FIRST_EVENTS[:1])), 1.0) == (updates, clock.now)
+
+    asyncio.run(main())
+
+
+def test_what_a_read_gave_before_its_time_was_seen_to_be_up_is_folded() -> None:
+    async def main() -> None:
+        clock, may_go_on = Clock(), asyncio.Event()
+
+        async def chunks() -> AsyncGenerator[bytes]:
+            yield b"".join(FIRST_EVENTS[:5])
+            clock.now += 1  # a held delta is due, and the time of the read is up
+            await may_go_on.wait()
+            yield b"".join([*FIRST_EVENTS[5:], DONE])
+
+        updates: list[Update] = []
+        async for update in aaccumulate(chunks(), idle_timeout=1, min_interval=SOON, clock=clock):
+            updates.append(update)
+            if clock.now:
+                may_go_on.set()
+                for _ in range(5):
+                    await asyncio.tasks.sleep(0)
+        assert UPDATES[-1] == updates[-1]
+
+    asyncio.run(main())
+
+
 # ---- What a source does when its read is cancelled.
 
 

@@ -64,12 +64,14 @@ class TimedReads:
     async def next_in_time(self, seconds: float | None, deadlines: Deadlines) -> object:
         """Return what `next` returns. Raise the error of the deadline that passes while this waits.
 
-        The read is cancelled then, as if the caller was. An item that it returns all the same is returned. Call it only
-        if an asyncio task runs.
+        The read is cancelled then, as if the caller was. An item that it returns all the same is returned. If the time
+        is up already, nothing is read: a read that never waits would not notice. Call it only if an asyncio task runs.
         """
         import asyncio
 
         name, left = deadlines.next()
+        if not left:
+            return await self._expire(name, deadlines)
         began = deadlines.clock()
         timeout = asyncio.timeout(left)
         try:
@@ -78,11 +80,16 @@ class TimedReads:
         except Exception:
             if not timeout.expired():
                 raise
-            if self._task is not None and self._task.exception() is None:  # a read that swallowed the cancellation
-                return await self.next(None)
-            raise deadlines.expire(name) from None
+            return await self._expire(name, deadlines)
         finally:
             deadlines.add(deadlines.clock() - began)
+
+    async def _expire(self, name: str, deadlines: Deadlines) -> object:
+        """Cancel the read that has a task. Return its item if it has one all the same, else raise the error."""
+        await self._cancel()
+        if self._task is not None and self._task.exception() is None:
+            return await self.next(None)
+        raise deadlines.expire(name) from None
 
     async def _next_directly(self) -> object:
         reader = cast("asyncio.Task[object] | None", self._readers.runner)
