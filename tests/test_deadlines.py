@@ -135,10 +135,11 @@ class Slow:
         raise AssertionError("unreachable")
 
 
-def test_comments_and_halves_of_events_are_no_events() -> None:
+@pytest.mark.parametrize("empty", [COMMENT, b"data:\n\n", b"data\n\n", b"id: 1\n\n", b"event: message\ndata\n\n"])
+def test_comments_empty_events_and_halves_of_events_are_no_events(empty: bytes) -> None:
     async def main() -> None:
         clock = Clock()
-        reads = [(0.5, FIRST_EVENTS[0]), (0.25, COMMENT), (0.5, COMMENT), (0.25, FIRST_EVENTS[1][:20])]
+        reads = [(0.5, FIRST_EVENTS[0]), (0.25, empty), (0.5, empty), (0.25, FIRST_EVENTS[1][:20]), *[(0.25, b"x")] * 9]
         updates, error = await taken_of(aaccumulate(Slow(clock, *reads), idle_timeout=1, clock=clock))
         assert "an event did not come within 1.0 seconds (idle_timeout)" == cut_by(error)
         assert (["RunUpdated", "Problem", "BodyEnded"], 1.5) == ([type(each).__name__ for each in updates], clock.now)

@@ -86,7 +86,6 @@ class Reading(Generic[U]):
     Attributes:
         ready: updates to hand out before anything else is applied or read.
         steps: the steps before the caller looks at the clock. With 0 or less, no event is applied.
-        event_came: whether the source completed an event. The caller sets it back.
         next_fast_update: applies the next event if the fast path takes it, and returns the update; otherwise returns
             None. Call it only while `ready` is empty. It is None with a handler or a coalescer.
 
@@ -113,7 +112,6 @@ class Reading(Generic[U]):
         """
         self.ready: deque[U] = deque()
         self.steps = STEPS_IN_A_TURN if turns else sys.maxsize
-        self.event_came = False
         self._accumulator = accumulator
         self._engine = accumulator._engine  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - for its count
         self._feed = accumulator._new_feed(one_body=one_body)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - made for this class
@@ -267,7 +265,6 @@ class Reading(Generic[U]):
             return
         if not isinstance(event, bytes):
             self._feed.push_event(*event)
-            self.event_came = True
             return
         if len(event) > _SLICE_SIZE:
             self._chunk, self._parsed = event, 0
@@ -376,11 +373,8 @@ class Reading(Generic[U]):
         return piece
 
     def _parse(self, piece: bytes) -> None:
-        feed = self._feed
         self.steps -= len(piece) // _BYTES_IN_A_STEP + 1
-        feed.push(piece)
-        if feed.pending:
-            self.event_came = True
+        self._feed.push(piece)
 
     def _end(self) -> None:
         self._chunk = b""

@@ -342,9 +342,7 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
     def _check_deadlines(self, deadlines: Deadlines) -> None:
         if not in_asyncio():
             raise RuntimeError("idle_timeout and total_timeout need asyncio: use the deadlines of your event loop")
-        if self._reading.event_came:
-            self._reading.event_came = False
-            deadlines.event_came()
+        deadlines.count_events(self._reading.event_number)
 
     async def until_done(self) -> A:
         """Read to the end and return the accumulator. This is the async version of `UpdateStream.until_done`.
