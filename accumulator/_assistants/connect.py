@@ -75,7 +75,8 @@ def connect(  # noqa: PLR0913 - the request's three, and accumulate's keywords
         limits: the limits of a new accumulator, as in `accumulate`.
         **kwargs: further arguments of the client's `stream` method: `json`, `headers`, `timeout`, ... Unless `headers`
             has `Accept-Encoding`, the server is asked not to compress. An answer in gzip or deflate is unpacked in
-            bounded memory all the same; any other compression is unpacked by the client, with the memory that it takes.
+            bounded memory all the same; any other coding is unpacked by the client, with the memory that it takes. An
+            answer with more than one content coding is not read: that is a `TruncatedError`.
 
     Raises:
         ResponseError: the status is not 2xx, or the content type is not that of an event stream. A response of type

@@ -28,7 +28,8 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from accumulator._streams.head import read_headers
-from accumulator._streams.unpack import Unpacker, make_unpackers, unpack
+from accumulator._streams.turns import give_turn
+from accumulator._streams.unpack import Unpacker, make_unpacker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -58,7 +59,7 @@ class Openers(NamedTuple):
 _NO_OPENERS = Openers()
 
 
-class _Packed(Protocol):
+class _RawResponse(Protocol):
     """A response of httpx or httpx2."""
 
     def iter_raw(self) -> object:
@@ -104,46 +105,52 @@ def _probe_iter_bytes(given: object) -> Openers:
 
 
 def _unpacked(given: object, iter_bytes: Callable[[], object]) -> Iterator[object]:
-    """Iterate over the bytes of a response that has `iter_bytes`, without the codings that `unpack` knows."""
-    owner, unpackers = _find_packed(given)
-    if not unpackers:
+    """Iterate over the bytes of a response that has `iter_bytes`, without the coding, if `unpack` knows it."""
+    owner, unpacker = _find_coding(given)
+    if unpacker is None:
         return iter(cast("Iterable[object]", iter_bytes()))
-    packed = cast("Generator[bytes]", cast("_Packed", owner).iter_raw())
+    raw = cast("Generator[bytes]", cast("_RawResponse", owner).iter_raw())
 
     def pieces() -> Iterator[bytes]:
-        with closing(packed):
-            for chunk in packed:
-                yield from unpack(chunk, unpackers)
+        with closing(raw):
+            for chunk in raw:
+                yield from filter(None, unpacker.unpack(chunk))
 
     return pieces()
 
 
 def _aunpacked(given: object, aiter_bytes: Callable[[], object]) -> AsyncIterator[object]:
-    """Iterate over the bytes of a response. This is the async version of `_unpacked`."""
-    owner, unpackers = _find_packed(given)
-    if not unpackers:
+    """Iterate over the bytes of a response. This is the async version of `_unpacked`.
+
+    While the body unpacks to nothing, the event loop gets turns, so that other tasks run and a deadline can pass.
+    """
+    owner, unpacker = _find_coding(given)
+    if unpacker is None:
         return aiter(cast("AsyncIterable[object]", aiter_bytes()))
-    packed = cast("AsyncGenerator[bytes]", cast("_Packed", owner).aiter_raw())
+    raw = cast("AsyncGenerator[bytes]", cast("_RawResponse", owner).aiter_raw())
 
     async def pieces() -> AsyncIterator[bytes]:
-        async with aclosing(packed):
-            async for chunk in packed:
-                for piece in unpack(chunk, unpackers):
-                    yield piece
+        async with aclosing(raw):
+            async for chunk in raw:
+                for piece in unpacker.unpack(chunk):
+                    if piece:
+                        yield piece
+                    else:
+                        await give_turn()
 
     return pieces()
 
 
-def _find_packed(given: object) -> tuple[object, list[Unpacker] | None]:
-    """Return the response of httpx or httpx2 that a response is or holds, and the unpackers of its body.
+def _find_coding(given: object) -> tuple[object, Unpacker | None]:
+    """Return the response of httpx or httpx2 that a response is or holds, and the unpacker of its body.
 
-    There are none if there is no such response, if its body is not packed, or not only as `unpack` knows, and if the
-    body was read already.
+    There is no unpacker if there is no such response, if its body has no coding, or one that `unpack` does not know,
+    and if the body was read already.
     """
     owner: object = getattr(given, "http_response", given)  # of a response of openai-python
     if not hasattr(owner, "aiter_raw") or getattr(owner, "is_stream_consumed", False):
         return owner, None
-    return owner, make_unpackers(read_headers(owner).get("content-encoding", ""))
+    return owner, make_unpacker(read_headers(owner).get("content-encoding", ""))
 
 
 def _probe_iter_content(given: object) -> Openers:

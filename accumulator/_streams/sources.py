@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from accumulator._sse import DEFAULT_NAME
 from accumulator._streams.head import REFUSED_BODY_SECONDS, REFUSED_BODY_SIZE, begins_like_events, read_head
 from accumulator._streams.openers import BYTES_LIKE, find_method, find_openers, make_misuse, type_name
+from accumulator._streams.turns import in_asyncio
 
 if TYPE_CHECKING:
     from accumulator._errors import ResponseError
@@ -328,14 +329,12 @@ def _plain_inner(data: object) -> object:
 
 
 def _time_limit(seconds: float) -> AbstractAsyncContextManager[object]:
-    """Return a context that raises `TimeoutError` after so many seconds, or never if no asyncio task runs."""
+    """Return a context that raises `TimeoutError` after so many seconds, or never without asyncio."""
+    if not in_asyncio():
+        return nullcontext()
     import asyncio
 
-    try:
-        in_task = asyncio.current_task() is not None
-    except RuntimeError:  # no event loop runs, as under trio
-        in_task = False
-    return asyncio.timeout(seconds) if in_task else nullcontext()
+    return asyncio.timeout(seconds)
 
 
 async def _await_if_needed(call: Callable[[], object]) -> None:

@@ -15,8 +15,8 @@ from accumulator._streams.deadlines import check_clock
 from accumulator._streams.hooks import Callback, acall, call
 from accumulator._streams.readers import Readers
 from accumulator._streams.reading import STEPS_IN_A_TURN, Reading
-from accumulator._streams.timed_reads import NOT_YET, TimedReads, in_asyncio, is_cancellation
-from accumulator._streams.turns import Turns
+from accumulator._streams.timed_reads import NOT_YET, TimedReads, is_cancellation
+from accumulator._streams.turns import Turns, in_asyncio
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
+from accumulator._streams.turns import in_asyncio
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Coroutine
@@ -180,16 +182,6 @@ async def _wait(future: asyncio.Future[_T]) -> None:
             cancelled = error
     if cancelled is not None:
         raise cancelled
-
-
-def in_asyncio() -> bool:
-    """Return whether an asyncio task runs."""
-    import asyncio
-
-    try:
-        return asyncio.current_task() is not None
-    except RuntimeError:  # no event loop runs
-        return False
 
 
 def _start(source: AsyncSource) -> asyncio.Task[object]:
