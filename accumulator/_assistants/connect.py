@@ -123,7 +123,8 @@ async def aconnect(  # noqa: PLR0913 - as connect
     """Send a request with an async client and yield the stream of its response: the async version of `connect`.
 
     Under asyncio the body of a refused response is read for a second at most.
-    `idle_timeout` and `total_timeout` are those of `aaccumulate`. They begin with the body of the response.
+    `idle_timeout` and `total_timeout` are those of `aaccumulate`. They begin with the body of the response. If one
+    passes while entering the block waits for the first bytes, the block is entered and the first step raises.
     """
     if not hasattr(client, "aclose"):
         raise TypeError(f"aconnect() takes an async client, got {type(client).__name__}: use connect()")
@@ -141,7 +142,7 @@ async def aconnect(  # noqa: PLR0913 - as connect
             clock=clock,
         ) as stream,
     ):
-        await source.look()
+        await source.look(deadlines)
         if source.refused:
             await stream.until_done()
         yield stream

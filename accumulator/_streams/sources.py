@@ -19,6 +19,7 @@ from accumulator._streams.turns import in_asyncio
 
 if TYPE_CHECKING:
     from accumulator._errors import ResponseError
+    from accumulator._streams.deadlines import Deadlines
 
 _READERS = {"connect": "accumulate", "aconnect": "aaccumulate"}
 """For each function that sends a request itself, the function that takes the bytes of a response."""
@@ -60,6 +61,11 @@ class _SourceBase:
         self.one_body: bool = origin.one_body or self._head.is_response
         self.refused: bool | None = self._head.refused
         self.passes_refused = False
+
+    @property
+    def has_read_ahead(self) -> bool:
+        """Whether `look` has read the next item, or the exception that the next step raises."""
+        return bool(self._read_ahead) or self._failure is not None
 
     def refusal(self, start: bytes) -> ResponseError:
         """Make the error of a refused response. `start` is what was handed out of its body."""
@@ -188,8 +194,26 @@ class AsyncSource(_SourceBase):
         self._open = opener
         self._items: AsyncIterator[object] | None = None
 
-    async def look(self) -> None:
-        """Decide whether the response is refused. This is the async version of `Source.look`."""
+    async def look(self, deadlines: Deadlines | None = None) -> None:
+        """Decide whether the response is refused. This is the async version of `Source.look`.
+
+        The deadlines need asyncio. The error of one that passes is raised as an exception of the source is.
+        """
+        if deadlines is None or self.refused is not None or not in_asyncio():
+            return await self._look()
+        import asyncio
+
+        name, left = deadlines.next()
+        began, timeout = deadlines.clock(), asyncio.timeout(left)
+        with suppress(TimeoutError):
+            async with timeout:
+                await self._look()
+        deadlines.add(deadlines.clock() - began)
+        if timeout.expired() and (self.refused is None or self._failure is not None):
+            self._see_failure(deadlines.expire(name))
+        return None
+
+    async def _look(self) -> None:
         while self.refused is None:
             try:
                 item = await self._read()
@@ -202,7 +226,7 @@ class AsyncSource(_SourceBase):
 
     async def __anext__(self) -> object:
         """Return the next item. An exception of the source propagates."""
-        await self.look()
+        await self._look()
         if self.refused and not self.passes_refused:
             raise self.refusal(await self._start_of_body())
         return await self._next()

@@ -68,9 +68,14 @@ class TimedReads:
 
         The read is cancelled then, as if the caller was. An item that it returns all the same is returned. If the time
         is up already, nothing is read: a read that never waits would not notice. Call it only if an asyncio task runs.
+
+        The deadlines do not count for what was read ahead, and for the body of a refused response: it is read for a
+        second at most, and the caller has to know its status.
         """
         import asyncio
 
+        if self._source.refused or self._source.has_read_ahead:
+            return await self.next(seconds)
         name, left = deadlines.next()
         if not left:
             return await self._expire(name, deadlines)
