@@ -275,8 +275,8 @@ def _final_run_steps(accumulator: Accumulator, reading: Reading[Update]) -> list
     if reading.truncated:
         message = "expected the stream to end in done, an error or a final status, it was cut before"
         last = accumulator.problems[-1:]
-        if last and last[0].kind == "undecodable" and last[0].event_number == reading.event_number:
-            message += f"; its last event: {last[0].message}"
+        if last and last[0].kind == "undecodable" and last[0].event_number == reading.last_event:
+            message += f"; at its end: {last[0].message}"
         error = TruncatedError(message)
     elif (json := reading.body.error) is not None:
         message = printable(str(json.get("message"))[:_LONGEST_MESSAGE])

@@ -115,6 +115,7 @@ class Reading(Generic[U]):
         self._accumulator = accumulator
         self._engine = accumulator._engine  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - for its count
         self._feed = accumulator._new_feed(one_body=one_body)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - made for this class
+        self._events_before = 0  # the number of events when the first item came, or the end
         self._one_body = one_body
         self._handler = handler
         self._coalescer = coalescer
@@ -139,6 +140,11 @@ class Reading(Generic[U]):
     def event_number(self) -> int:
         """The number of events in all bodies so far."""
         return self._feed.event_number
+
+    @property
+    def last_event(self) -> int | None:
+        """The number of the last event, None if this source has had none."""
+        return self._feed.event_number if self._feed.event_number > self._events_before else None
 
     @property
     def wants_read(self) -> bool:
@@ -258,6 +264,7 @@ class Reading(Generic[U]):
 
     def push(self, item: object) -> None:
         """Store an item of the source. If it is neither bytes nor an event, end the reading with a `TypeError`."""
+        self._count_before()
         try:
             event = read_item(item)
         except TypeError as error:
@@ -273,6 +280,7 @@ class Reading(Generic[U]):
 
     def end(self, *, failed: bool = False) -> None:
         """End the reading because the source ended, or because it `failed` and the caller raises the error itself."""
+        self._count_before()
         if self._phase is Phase.READING:
             self._phase = Phase.SOURCE_FAILED if failed else Phase.SOURCE_ENDED
 
@@ -363,6 +371,10 @@ class Reading(Generic[U]):
                 self._error = None  # the outcome was known before the source raised: nothing is missing
             self._end()
         return updates
+
+    def _count_before(self) -> None:
+        if not self._feed.used:
+            self._events_before = self._feed.event_number
 
     def _next_slice(self) -> bytes:
         """Return the next slice of the chunk."""
