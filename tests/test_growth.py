@@ -8,6 +8,7 @@ import pickle
 import sys
 import time
 import tracemalloc
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -16,6 +17,7 @@ from accumulator import Accumulator, LimitError, Limits, RunStep, RunStepUpdated
 from accumulator._fold import history
 from accumulator._fold.nodes import Object, Text
 from accumulator._json import join_surrogates
+from accumulator._streams.sources import make_async_source, make_source
 from benches import hostile
 from tests.wire import (
     DONE,
@@ -39,7 +41,7 @@ from tests.wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from types import FrameType
 
     from accumulator import BodyEnded
@@ -589,3 +591,36 @@ def test_a_model_that_two_threads_read_first_has_one_value() -> None:
     assert 2 == len(calls)
     assert {"id": "step_1"} == model.to_dict()
     assert not hasattr(model, "other")
+
+
+def test_a_chunk_takes_the_source_two_calls() -> None:
+    """Its own, and that of the iterator over what was passed."""
+
+    def calls(chunks: int) -> int:
+        source = make_source(iter([b"x"] * (chunks + 1)), "accumulate", "aaccumulate")
+        next(source)  # opens it
+        return calls_made(lambda: [next(source) for _ in range(chunks)])
+
+    assert 3 * 100 >= calls(200) - calls(100)
+
+
+def test_a_chunk_takes_the_async_source_few_calls() -> None:
+    async def chunked(count: int) -> AsyncIterator[bytes]:
+        for _ in range(count):
+            yield b"x"
+
+    def calls(chunks: int) -> int:
+        async def read() -> None:
+            source = make_async_source(chunked(chunks + 1), "aaccumulate", "accumulate")
+            await anext(source)
+            for _ in range(chunks):
+                await anext(source)
+
+        def run() -> None:
+            with suppress(StopIteration):
+                read().send(None)
+
+        return calls_made(run)
+
+    calls(1)  # the first of a type asks the abstract classes, which then remember it
+    assert 4 * 100 >= calls(200) - calls(100)

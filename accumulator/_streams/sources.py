@@ -149,10 +149,13 @@ class Source(_SourceBase):
 
     def __next__(self) -> object:
         """Return the next item. An exception of the source propagates."""
-        self.look()
-        if self.refused and not self.passes_refused:
-            raise self.refusal(self._start_of_body())
-        return self._next()
+        if self.refused is not False:
+            self.look()
+            if self.refused and not self.passes_refused:
+                raise self.refusal(self._start_of_body())
+        if self._items is None or self._read_ahead or self._failure is not None:
+            return self._next()
+        return next(self._items)
 
     def close(self) -> None:
         """Close the iterator over the source, then the source. A failure of the first does not prevent the second."""
@@ -226,10 +229,13 @@ class AsyncSource(_SourceBase):
 
     async def __anext__(self) -> object:
         """Return the next item. An exception of the source propagates."""
-        await self._look()
-        if self.refused and not self.passes_refused:
-            raise self.refusal(await self._start_of_body())
-        return await self._next()
+        if self.refused is not False:
+            await self._look()
+            if self.refused and not self.passes_refused:
+                raise self.refusal(await self._start_of_body())
+        if self._items is None or self._read_ahead or self._failure is not None:
+            return await self._next()
+        return await anext(self._items)
 
     async def aclose(self) -> None:
         """Close the iterator over the source, then the source. A failure of the first does not prevent the second."""
