@@ -70,7 +70,7 @@ def connect(  # noqa: PLR0913 - the request's three, and accumulate's keywords
         into: the accumulator that receives the events, as in `accumulate`.
         handler: a callable of one update, as in `accumulate`.
         min_interval: the least number of seconds between two deltas of one part, as in `accumulate`.
-        clock: the clock that measures the interval, as in `accumulate`.
+        clock: the clock that measures `min_interval`, as in `accumulate`.
         strict: whether a problem raises `MergeError`, as in `accumulate`.
         limits: the limits of a new accumulator, as in `accumulate`.
         **kwargs: further arguments of the client's `stream` method: `json`, `headers`, `timeout`, ... Unless `headers`
@@ -123,8 +123,9 @@ async def aconnect(  # noqa: PLR0913 - as connect
     """Send a request with an async client and yield the stream of its response: the async version of `connect`.
 
     Under asyncio the body of a refused response is read for a second at most.
-    `idle_timeout` and `total_timeout` are those of `aaccumulate`. They begin with the body of the response. If one
-    passes while entering the block waits for the first bytes, the block is entered and the first step raises.
+    `idle_timeout`, `total_timeout` and `clock` are those of `aaccumulate`. The two deadlines begin with the body of the
+    response. If one passes while entering the block waits for the first bytes, the block is entered and the first step
+    raises.
     """
     if not hasattr(client, "aclose"):
         raise TypeError(f"aconnect() takes an async client, got {type(client).__name__}: use connect()")
