@@ -345,7 +345,7 @@ def test_a_deadline_passes_while_the_content_type_is_undecided(name: Name, start
 def test_the_wait_while_the_content_type_is_undecided_counts() -> None:
     async def main() -> None:
         clock = Clock()
-        source = Slow(clock, (0.5, b"\n"), (0.25, FIRST_EVENTS[0]), (0.5, FIRST_EVENTS[1]))
+        source = Slow(clock, (0.5, b"\n"), (0.25, FIRST_EVENTS[0]), (0.5, FIRST_EVENTS[1]), (0.25, FIRST_EVENTS[2]))
         async with aconnect(Client(source), "POST", "/", total_timeout=1, clock=clock) as stream:
             updates, error = await taken_of(stream)
         assert "the end did not come within 1.0 seconds (total_timeout)" == cut_by(error)
