@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Literal, cast
 
 import httpx
 import pytest
 
-from accumulator import BodyEnded, TruncatedError, aaccumulate, accumulate, aconnect, connect
+from accumulator import BodyEnded, ResponseError, TruncatedError, aaccumulate, accumulate, aconnect, connect
 from tests.bodies import DONE, FIRST, FIRST_EVENTS, STEP_AFTER_FIRST
 from tests.loopback import PATIENCE, Loopback
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, Callable
-    from contextlib import AbstractContextManager
+    from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Coroutine
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     from accumulator import AsyncRunStream, Update
     from tests.loopback import Exchange
@@ -135,10 +135,11 @@ class Slow:
         raise AssertionError("unreachable")
 
 
-def test_comments_and_halves_of_events_are_no_events() -> None:
+@pytest.mark.parametrize("empty", [COMMENT, b"data:\n\n", b"data\n\n", b"id: 1\n\n", b"event: message\ndata\n\n"])
+def test_comments_empty_events_and_halves_of_events_are_no_events(empty: bytes) -> None:
     async def main() -> None:
         clock = Clock()
-        reads = [(0.5, FIRST_EVENTS[0]), (0.25, COMMENT), (0.5, COMMENT), (0.25, FIRST_EVENTS[1][:20])]
+        reads = [(0.5, FIRST_EVENTS[0]), (0.25, empty), (0.5, empty), (0.25, FIRST_EVENTS[1][:20]), *[(0.25, b"x")] * 9]
         updates, error = await taken_of(aaccumulate(Slow(clock, *reads), idle_timeout=1, clock=clock))
         assert "an event did not come within 1.0 seconds (idle_timeout)" == cut_by(error)
         assert (["RunUpdated", "Problem", "BodyEnded"], 1.5) == ([type(each).__name__ for each in updates], clock.now)
@@ -183,6 +184,41 @@ def test_the_time_of_the_handler_and_of_the_caller_does_not_count() -> None:
         for expected in UPDATES:
             assert expected == await anext(stream)
             clock.now += 100
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_deadline_ends_a_body_whose_reads_never_wait(name: Name) -> None:
+    async def main() -> None:
+        clock = Clock()
+        comments = [(0.25, COMMENT)] * 1_000
+        source = Slow(clock, (0, FIRST_EVENTS[0]), *comments)
+        updates, error = await taken_of(with_deadline(source, name, 1, clock=clock))
+        assert f"did not come within 1.0 seconds ({name})" in cut_by(error)
+        assert (list(accumulate(FIRST_EVENTS[:1])), 1.0) == (updates, clock.now)
+
+    asyncio.run(main())
+
+
+def test_what_a_read_gave_before_its_time_was_seen_to_be_up_is_folded() -> None:
+    async def main() -> None:
+        clock, may_go_on = Clock(), asyncio.Event()
+
+        async def chunks() -> AsyncGenerator[bytes]:
+            yield b"".join(FIRST_EVENTS[:5])
+            clock.now += 1  # a held delta is due, and the time of the read is up
+            await may_go_on.wait()
+            yield b"".join([*FIRST_EVENTS[5:], DONE])
+
+        updates: list[Update] = []
+        async for update in aaccumulate(chunks(), idle_timeout=1, min_interval=SOON, clock=clock):
+            updates.append(update)
+            if clock.now:
+                may_go_on.set()
+                for _ in range(5):
+                    await asyncio.tasks.sleep(0)
+        assert UPDATES[-1] == updates[-1]
 
     asyncio.run(main())
 
@@ -268,6 +304,114 @@ def test_a_deadline_closes_the_connection(min_interval: float | None) -> None:
 
     with Loopback(silent) as server:
         asyncio.run(main(server))
+
+
+# ---- A response that only its body tells to be an event stream, or that is refused.
+
+
+class Client:
+    """An async client whose response has the given head, and this body."""
+
+    def __init__(self, body: AsyncIterable[bytes], *, status: int = 200, kind: str = "text/plain") -> None:
+        self.response = httpx.Response(status, headers={"Content-Type": kind}, content=body)
+
+    @asynccontextmanager
+    async def stream(self, *_: object, **__: object) -> AsyncGenerator[httpx.Response]:
+        yield self.response
+
+    async def aclose(self) -> None:
+        """Mark the client as async."""
+
+
+def connected(client: Client, name: Name, **keywords: object) -> AbstractAsyncContextManager[AsyncRunStream]:
+    enter = cast("Callable[..., AbstractAsyncContextManager[AsyncRunStream]]", aconnect)
+    return enter(client, "POST", "/", **{name: SOON}, **keywords)
+
+
+@pytest.mark.parametrize("start", [(), (b"\r\n",), (b"ev",)])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_deadline_passes_while_the_content_type_is_undecided(name: Name, start: tuple[bytes, ...]) -> None:
+    async def main() -> None:
+        ended: list[str] = []
+        async with connected(Client(falls_silent(*start, ended=ended)), name) as stream:
+            assert ["cancelled"] == ended
+            _, error = await taken_of(stream)
+        assert f"did not come within 0.001 seconds ({name})" in cut_by(error)
+        assert "truncated" == stream.accumulator.outcome
+
+    asyncio.run(main())
+
+
+def test_the_wait_while_the_content_type_is_undecided_counts() -> None:
+    async def main() -> None:
+        clock = Clock()
+        source = Slow(clock, (0.5, b"\n"), (0.25, FIRST_EVENTS[0]), (0.5, FIRST_EVENTS[1]), (0.25, FIRST_EVENTS[2]))
+        async with aconnect(Client(source), "POST", "/", total_timeout=1, clock=clock) as stream:
+            updates, error = await taken_of(stream)
+        assert "the end did not come within 1.0 seconds (total_timeout)" == cut_by(error)
+        assert (list(accumulate(FIRST_EVENTS[:2])), 1.25) == (updates, clock.now)
+
+    asyncio.run(main())
+
+
+def test_what_decides_although_the_deadline_passed_is_folded() -> None:
+    async def late() -> AsyncGenerator[bytes]:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        yield FIRST
+
+    async def main() -> None:
+        async with connected(Client(late()), "idle_timeout") as stream:
+            assert (UPDATES, None) == await taken_of(stream)
+
+    asyncio.run(main())
+
+
+def test_what_a_read_raises_when_its_deadline_passed_while_undecided_is_not_the_cause() -> None:
+    async def raising() -> AsyncGenerator[bytes]:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise OSError("gone")
+        yield b""
+
+    async def main() -> None:
+        async with connected(Client(raising()), "idle_timeout") as stream:
+            assert "an event did not come within 0.001 seconds (idle_timeout)" == cut_by((await taken_of(stream))[1])
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_refused_response_that_falls_silent_is_refused_whatever_the_deadline(
+    name: Name, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("accumulator._streams.sources.REFUSED_BODY_SECONDS", 10 * SOON)
+
+    async def main() -> None:
+        with pytest.raises(ResponseError) as caught:
+            await connected(Client(falls_silent(b"busy"), status=503), name).__aenter__()
+        assert (503, "busy") == (caught.value.status, caught.value.body)
+
+    asyncio.run(main())
+
+
+def test_without_asyncio_no_deadline_passes_while_the_content_type_is_undecided() -> None:
+    async def chunks() -> AsyncGenerator[bytes]:
+        yield FIRST
+
+    block = connected(Client(chunks()), "idle_timeout")
+    with pytest.raises(StopIteration) as entered:
+        _send(block.__aenter__())
+    stream = cast("AsyncRunStream", entered.value.value)
+    with pytest.raises(RuntimeError, match="idle_timeout and total_timeout need asyncio"):
+        stream.until_done().send(None)
+    with pytest.raises(StopIteration):
+        _send(block.__aexit__(None, None, None))
+
+
+def _send(waited_for: Awaitable[object]) -> None:
+    cast("Coroutine[None, None, object]", waited_for).send(None)
 
 
 # ---- What cannot be a deadline, and where there is none.

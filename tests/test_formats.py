@@ -286,8 +286,9 @@ def test_strict_raises_for_it_and_ends_then() -> None:
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        (JSON_ERROR, f"; its last event: {GOT}a JSON object with an error"),
-        (bodies.FIRST_EVENTS[0] + b"event: x", "; its last event: expected a whole event, got the beginning of one"),
+        # "at its end", not "its last event": a page or a JSON error is no event.
+        (JSON_ERROR, f"; at its end: {GOT}a JSON object with an error"),
+        (bodies.FIRST_EVENTS[0] + b"event: x", "; at its end: expected a whole event, got the beginning of one"),
         (bodies.FIRST_EVENTS[0], ""),
         (b"data: {\n\n" + bodies.FIRST_EVENTS[0], ""),
         (b"", ""),
@@ -299,6 +300,22 @@ def test_the_error_of_a_body_that_was_cut_says_what_came(body: bytes, told: str)
     assert f"expected the stream to end in done, an error or a final status, it was cut before{told}" == str(
         caught.value
     )
+
+
+@pytest.mark.parametrize("made_before", [False, True])
+@pytest.mark.parametrize("body", [[], [bodies.FIRST_EVENTS[0]], [b":\n\n"]])
+def test_the_error_of_a_body_that_was_cut_does_not_name_what_another_body_had(
+    body: list[bytes],
+    made_before: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    run = Accumulator()
+    first = accumulate([bodies.FIRST_EVENTS[0] + b"data: {\n\n"], into=run)
+    second = accumulate(body, into=run) if made_before else None
+    with pytest.raises(TruncatedError, match="expected JSON text"):
+        first.final_run_steps()
+    with pytest.raises(TruncatedError) as caught:
+        (second or accumulate(body, into=run)).final_run_steps()
+    assert "expected the stream to end in done, an error or a final status, it was cut before" == str(caught.value)
 
 
 # ---- A page as the data of an event.

@@ -9,6 +9,7 @@ import pickle
 import sys
 import time
 import tracemalloc
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -18,6 +19,7 @@ from accumulator._fold import history
 from accumulator._fold.nodes import Object
 from accumulator._fold.texts import Text
 from accumulator._json import join_surrogates
+from accumulator._streams.sources import make_async_source, make_source
 from benches import hostile
 from tests.wire import (
     DONE,
@@ -41,7 +43,7 @@ from tests.wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from types import FrameType
 
     from accumulator import BodyEnded
@@ -647,3 +649,34 @@ def test_an_end_without_stack_for_the_last_block_leaves_it() -> None:
     run.end()
     assert [] == faults(run)
     assert "ab" == calls_json(run)[0]["function"]["arguments"]  # type: ignore[index]
+def test_a_chunk_takes_the_source_two_calls() -> None:
+    """Its own, and that of the iterator over what was passed."""
+
+    def calls(chunks: int) -> int:
+        source = make_source(iter([b"x"] * (chunks + 1)), "accumulate", "aaccumulate")
+        next(source)  # opens it
+        return calls_made(lambda: [next(source) for _ in range(chunks)])
+
+    assert 3 * 100 >= calls(200) - calls(100)
+
+
+def test_a_chunk_takes_the_async_source_few_calls() -> None:
+    async def chunked(count: int) -> AsyncIterator[bytes]:
+        for _ in range(count):
+            yield b"x"
+
+    def calls(chunks: int) -> int:
+        async def read() -> None:
+            source = make_async_source(chunked(chunks + 1), "aaccumulate", "accumulate")
+            await anext(source)
+            for _ in range(chunks):
+                await anext(source)
+
+        def run() -> None:
+            with suppress(StopIteration):
+                read().send(None)
+
+        return calls_made(run)
+
+    calls(1)  # the first of a type asks the abstract classes, which then remember it
+    assert 4 * 100 >= calls(200) - calls(100)

@@ -384,6 +384,41 @@ def test_a_cancellation_of_the_reader_is_not_swallowed_by_a_close() -> None:
     asyncio.run(main())
 
 
+def test_a_close_behind_a_cancellation_of_the_reader_does_not_swallow_it() -> None:
+    async def main() -> None:
+        source = Gated()
+        stream = aaccumulate(source)
+        reader = asyncio.create_task(rest(stream))
+        await source.waits.wait()
+        reader.cancel()
+        await stream.aclose()
+        with pytest.raises(asyncio.CancelledError):
+            await reader
+        assert (1, 1) == (source.closed, reader.cancelling())
+
+    asyncio.run(main())
+
+
+def test_a_cancellation_from_before_the_read_stays_when_a_close_ends_the_read() -> None:
+    async def main() -> None:
+        source = Gated()
+        stream = aaccumulate(source)
+
+        async def read() -> list[Update]:
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            return await rest(stream)
+
+        reader = asyncio.create_task(read())
+        await asyncio.tasks.sleep(0)
+        reader.cancel()
+        await source.waits.wait()
+        await stream.aclose()
+        assert (UPDATES[:1], 1) == (await reader, reader.cancelling())
+
+    asyncio.run(main())
+
+
 def test_a_closing_that_is_cancelled_waits_for_the_read_and_closes_the_source() -> None:
     async def main() -> None:
         may_end, closed = asyncio.Event(), list[str]()

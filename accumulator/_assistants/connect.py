@@ -70,12 +70,13 @@ def connect(  # noqa: PLR0913 - the request's three, and accumulate's keywords
         into: the accumulator that receives the events, as in `accumulate`.
         handler: a callable of one update, as in `accumulate`.
         min_interval: the least number of seconds between two deltas of one part, as in `accumulate`.
-        clock: the clock that measures the interval, as in `accumulate`.
+        clock: the clock that measures `min_interval`, as in `accumulate`.
         strict: whether a problem raises `MergeError`, as in `accumulate`.
         limits: the limits of a new accumulator, as in `accumulate`.
         **kwargs: further arguments of the client's `stream` method: `json`, `headers`, `timeout`, ... Unless `headers`
             has `Accept-Encoding`, the server is asked not to compress. An answer in gzip or deflate is unpacked in
-            bounded memory all the same; any other compression is unpacked by the client, with the memory that it takes.
+            bounded memory all the same; any other coding is unpacked by the client, with the memory that it takes. An
+            answer with more than one content coding is not read: that is a `TruncatedError`.
 
     Raises:
         ResponseError: the status is not 2xx, or the content type is not that of an event stream. A response of type
@@ -122,7 +123,9 @@ async def aconnect(  # noqa: PLR0913 - as connect
     """Send a request with an async client and yield the stream of its response: the async version of `connect`.
 
     Under asyncio the body of a refused response is read for a second at most.
-    `idle_timeout` and `total_timeout` are those of `aaccumulate`. They begin with the body of the response.
+    `idle_timeout`, `total_timeout` and `clock` are those of `aaccumulate`. The two deadlines begin with the body of the
+    response. If one passes while entering the block waits for the first bytes, the block is entered and the first step
+    raises.
     """
     if not hasattr(client, "aclose"):
         raise TypeError(f"aconnect() takes an async client, got {type(client).__name__}: use connect()")
@@ -140,7 +143,7 @@ async def aconnect(  # noqa: PLR0913 - as connect
             clock=clock,
         ) as stream,
     ):
-        await source.look()
+        await source.look(deadlines)
         if source.refused:
             await stream.until_done()
         yield stream

@@ -69,7 +69,7 @@ def accumulate(  # noqa: PLR0913 - all but the source are keywords
             lost. Any other update, and a delta without a usable index, is handed out at once, after all held deltas.
             While the source is silent, held deltas wait for its next event or its end; in `aaccumulate` they do not. In
             the loop the accumulator may be ahead of the delta.
-        clock: the clock that measures all times: a callable that returns seconds and never goes back.
+        clock: the clock that measures `min_interval`: a callable that returns seconds and never goes back.
         strict: whether a problem raises `MergeError`; for a new accumulator.
         limits: the limits of a new accumulator.
 
@@ -118,10 +118,12 @@ def aaccumulate(  # noqa: PLR0913 - as accumulate
     - `idle_timeout` is the most seconds to wait for the next event, `total_timeout` the most to wait in all. If one
       passes, the read is cancelled and the body ends. If it was cut, `TruncatedError` is raised; its cause is a
       `TimeoutError` that names the deadline. Time counts only while the loop waits for the source, not in the handler
-      or in the caller's code. Comments and unfinished events are no events; the read timeout of a client counts any
-      bytes, also those. Both need asyncio: without it, as under trio, the first read raises `RuntimeError`. A sync
-      read cannot be cancelled, so `accumulate` has neither: set the read timeout of the client, such as
-      `httpx.Timeout(10, read=60)`.
+      or in the caller's code. Comments, empty events and unfinished ones do not count as events; the read timeout of
+      a client counts any bytes, comments too. Both need asyncio: without it, as under trio, the first read raises
+      `RuntimeError`. A sync read cannot be cancelled, so `accumulate` has neither: set the read timeout of the
+      client, such as `httpx.Timeout(10, read=60)`.
+    - `clock` measures `min_interval`, the two deadlines and the turns of the event loop. The wait for one chunk is cut
+      off by the clock of the event loop.
     """
     hooks, coalescer = check_handler(handler), make_coalescer(min_interval, clock, ASSISTANTS.fragment)
     deadlines = make_deadlines(idle_timeout, total_timeout, clock)
@@ -275,8 +277,8 @@ def _final_run_steps(accumulator: Accumulator, reading: Reading[Update]) -> list
     if reading.truncated:
         message = "expected the stream to end in done, an error or a final status, it was cut before"
         last = accumulator.problems[-1:]
-        if last and last[0].kind == "undecodable" and last[0].event_number == reading.event_number:
-            message += f"; its last event: {last[0].message}"
+        if last and last[0].kind == "undecodable" and last[0].event_number == reading.last_event:
+            message += f"; at its end: {last[0].message}"
         error = TruncatedError(message)
     elif (json := reading.body.error) is not None:
         message = printable(str(json.get("message"))[:_LONGEST_MESSAGE])

@@ -344,15 +344,16 @@ class _Plan:
         if not entry.whole and not entry.assumed:
             self.merge_object(entry, delta, schema, path, schema.dropped)
             return
-        ident, outer = delta.get("id"), self._repeating
-        named = not is_empty(ident) and ident == self._node(entry, "id")
+        ident, known, outer = delta.get("id"), self._node(entry, "id"), self._repeating
+        repeated = not is_empty(ident) and ident == known
+        named = repeated or (not is_empty(ident) and is_empty(known))
         if named and entry.assumed and (index := usable_index(delta, schema.entry_key)) is not None:
             self._plan_move(keyed, entry, index)
         if named or entry.whole:
             self._heard.append((entry, named))
         else:
             self._uncertain = self._uncertain or not is_empty(ident)
-        self._repeating = outer or (named and entry.whole)
+        self._repeating = outer or (repeated and entry.whole)
         self.merge_object(entry, delta, schema, path, schema.dropped)
         self._repeating = outer
 

@@ -1,4 +1,4 @@
-"""How long an async loop waits for its source, and the check of every number of seconds that a user gives.
+"""The deadlines of an async loop, and the checks of the seconds and clocks that a user gives.
 
 Time counts only while the loop waits for the source. What the handler and the caller's own code take does not count.
 """
@@ -29,6 +29,7 @@ class Deadlines:
         self.passed: TimeoutError | None = None
         self._limits = limits
         self._waited = dict.fromkeys(limits, 0.0)
+        self._events = 0
 
     def next(self) -> tuple[str, float]:
         """Return the name of the deadline that passes first, and the seconds until then, 0 or more."""
@@ -40,10 +41,11 @@ class Deadlines:
         for name in self._waited:
             self._waited[name] += seconds
 
-    def event_came(self) -> None:
-        """Begin the wait for the next event."""
-        if _IDLE in self._waited:
+    def count_events(self, number: int) -> None:
+        """Begin the wait for the next event if the number of events so far has changed."""
+        if number != self._events and _IDLE in self._waited:
             self._waited[_IDLE] = 0.0
+        self._events = number
 
     def expire(self, name: str) -> TimeoutError:
         """Return the error of a deadline that passed."""

@@ -35,7 +35,7 @@ _STARTS = (b"event:", b"data:", b"id:", b"retry:", b":")
 """What the first line of an event stream that is not blank begins with: a field or a comment."""
 
 _MOST_BLANK = 2_048
-"""The blank lines, in bytes, before the first other line of a body that begins like an event stream."""
+"""The most bytes of blank lines at the start of a body that still counts as an event stream."""
 
 _REQUEST_ID_HEADERS = ("x-request-id", "apim-request-id", "x-ms-request-id")
 
@@ -63,8 +63,8 @@ class Head(NamedTuple):
 
         Args:
             body: the start of its body.
-            way_on: the call that folds such a body all the same. It is named for a 2xx response only: any other body
-                is about an error.
+            way_on: the call that folds such a body all the same. The message names it for a 2xx response only; the body
+                of any other status describes an error, not a run.
 
         """
         got = f"status {self.status}, content type {self.content_type or 'none'}"

@@ -36,7 +36,9 @@ class Readers:
     def enter(self, *, in_fast_step: bool = False) -> None:
         """Begin a step: the caller adds 1 to `level`, and takes it back at the end, also after an exception.
 
-        With `in_fast_step` a step of the fast path may be under way. It calls no handler, so no step is within it.
+        Args:
+            in_fast_step: whether a step has taken the fast path for itself. At level 0 that is a step of the fast path.
+                It calls no handler, so a step that begins meanwhile is another reader's.
 
         Raises:
             RuntimeError: another runner's step is under way, or the runner is not known and any step is.

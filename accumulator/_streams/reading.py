@@ -86,7 +86,6 @@ class Reading(Generic[U]):
     Attributes:
         ready: updates to hand out before anything else is applied or read.
         steps: the steps before the caller looks at the clock. With 0 or less, no event is applied.
-        event_came: whether the source completed an event. The caller sets it back.
         next_fast_update: applies the next event if the fast path takes it, and returns the update; otherwise returns
             None. Call it only while `ready` is empty. It is None with a handler or a coalescer.
 
@@ -113,10 +112,10 @@ class Reading(Generic[U]):
         """
         self.ready: deque[U] = deque()
         self.steps = STEPS_IN_A_TURN if turns else sys.maxsize
-        self.event_came = False
         self._accumulator = accumulator
         self._engine = accumulator._engine  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - for its count
         self._feed = accumulator._new_feed(one_body=one_body)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - made for this class
+        self._events_before = 0  # the number of events when the first item came, or the end
         self._one_body = one_body
         self._handler = handler
         self._coalescer = coalescer
@@ -141,6 +140,11 @@ class Reading(Generic[U]):
     def event_number(self) -> int:
         """The number of events in all bodies so far."""
         return self._feed.event_number
+
+    @property
+    def last_event(self) -> int | None:
+        """The number of the last event, None if this source has had none."""
+        return self._feed.event_number if self._feed.event_number > self._events_before else None
 
     @property
     def wants_read(self) -> bool:
@@ -254,6 +258,7 @@ class Reading(Generic[U]):
 
     def push(self, item: object) -> None:
         """Store an item of the source. If it is neither bytes nor an event, end the reading with a `TypeError`."""
+        self._count_before()
         try:
             event = read_item(item)
         except TypeError as error:
@@ -261,7 +266,6 @@ class Reading(Generic[U]):
             return
         if not isinstance(event, bytes):
             self._feed.push_event(*event)
-            self.event_came = True
             return
         if len(event) > _SLICE_SIZE:
             self._chunk, self._parsed = event, 0
@@ -270,6 +274,7 @@ class Reading(Generic[U]):
 
     def end(self, *, failed: bool = False) -> None:
         """End the reading because the source ended, or because it `failed` and the caller raises the error itself."""
+        self._count_before()
         if self._phase is Phase.READING:
             self._phase = Phase.SOURCE_FAILED if failed else Phase.SOURCE_ENDED
 
@@ -361,6 +366,10 @@ class Reading(Generic[U]):
             self._end()
         return updates
 
+    def _count_before(self) -> None:
+        if not self._feed.used:
+            self._events_before = self._feed.event_number
+
     def _next_slice(self) -> bytes:
         """Return the next slice of the chunk."""
         start, self._parsed = self._parsed, self._parsed + _SLICE_SIZE
@@ -370,11 +379,8 @@ class Reading(Generic[U]):
         return piece
 
     def _parse(self, piece: bytes) -> None:
-        feed = self._feed
         self.steps -= len(piece) // _BYTES_IN_A_STEP + 1
-        feed.push(piece)
-        if feed.pending:
-            self.event_came = True
+        self._feed.push(piece)
 
     def _end(self) -> None:
         self._chunk = b""

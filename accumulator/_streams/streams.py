@@ -15,8 +15,8 @@ from accumulator._streams.deadlines import check_clock
 from accumulator._streams.hooks import Callback, acall, call
 from accumulator._streams.readers import Readers
 from accumulator._streams.reading import STEPS_IN_A_TURN, Reading
-from accumulator._streams.timed_reads import NOT_YET, TimedReads, in_asyncio, is_cancellation
-from accumulator._streams.turns import Turns
+from accumulator._streams.timed_reads import NOT_YET, TimedReads, is_cancellation
+from accumulator._streams.turns import Turns, in_asyncio
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -358,9 +358,7 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
     def _check_deadlines(self, deadlines: Deadlines) -> None:
         if not in_asyncio():
             raise RuntimeError("idle_timeout and total_timeout need asyncio: use the deadlines of your event loop")
-        if self._reading.event_came:
-            self._reading.event_came = False
-            deadlines.event_came()
+        deadlines.count_events(self._reading.event_number)
 
     async def until_done(self) -> A:
         """Read to the end and return the accumulator. This is the async version of `UpdateStream.until_done`.

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 
 from accumulator._streams.hooks import Callback, acall, call
+from accumulator._streams.openers import BYTES_LIKE
 from accumulator._streams.reading import Reading
-from accumulator._streams.sources import BYTES_LIKE, AsyncSource, Source
 from accumulator._streams.streams import AsyncClosing, Closing
 from accumulator._streams.timed_reads import is_cancellation
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from accumulator._engine.accumulator import BaseAccumulator
+    from accumulator._streams.sources import AsyncSource, Source
 
 A = TypeVar("A")
 """A `BaseAccumulator[U]`, as in `streams`."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
+from accumulator._streams.turns import in_asyncio
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Coroutine
@@ -29,7 +31,8 @@ class TimedReads:
         self._source = source
         self._readers = readers
         self._task: asyncio.Task[object] | None = None
-        self._reads_directly = False  # whether the reader's task reads
+        # While the reader's task reads: the task, and how many of its cancellations were not taken back before.
+        self._direct: tuple[asyncio.Task[object], int] | None = None
         self._stop: _Stop | None = None
 
     def next(self, seconds: float | None) -> Awaitable[object]:
@@ -63,12 +66,19 @@ class TimedReads:
     async def next_in_time(self, seconds: float | None, deadlines: Deadlines) -> object:
         """Return what `next` returns. Raise the error of the deadline that passes while this waits.
 
-        The read is cancelled then, as if the caller was. An item that it returns all the same is returned. Call it only
-        if an asyncio task runs.
+        The read is cancelled then, as if the caller was. An item that it returns all the same is returned. If the time
+        is up already, nothing is read: a read that never waits would not notice. Call it only if an asyncio task runs.
+
+        The deadlines do not count for what was read ahead, and for the body of a refused response: it is read for a
+        second at most, and the caller has to know its status.
         """
         import asyncio
 
+        if self._source.refused or self._source.has_read_ahead:
+            return await self.next(seconds)
         name, left = deadlines.next()
+        if not left:
+            return await self._expire(name, deadlines)
         began = deadlines.clock()
         timeout = asyncio.timeout(left)
         try:
@@ -77,14 +87,20 @@ class TimedReads:
         except Exception:
             if not timeout.expired():
                 raise
-            if self._task is not None and self._task.exception() is None:  # a read that swallowed the cancellation
-                return await self.next(None)
-            raise deadlines.expire(name) from None
+            return await self._expire(name, deadlines)
         finally:
             deadlines.add(deadlines.clock() - began)
 
+    async def _expire(self, name: str, deadlines: Deadlines) -> object:
+        """Cancel the read that has a task. Return its item if it has one all the same, else raise the error."""
+        await self._cancel()
+        if self._task is not None and self._task.exception() is None:
+            return await self.next(None)
+        raise deadlines.expire(name) from None
+
     async def _next_directly(self) -> object:
-        self._reads_directly = True
+        reader = cast("asyncio.Task[object] | None", self._readers.runner)
+        self._direct = None if reader is None else (reader, reader.cancelling())
         try:
             item = await anext(self._source)
         except BaseException as error:
@@ -92,7 +108,7 @@ class TimedReads:
                 raise StopAsyncIteration from None
             raise
         finally:
-            self._reads_directly = False
+            self._direct = None
         if self._stop is not None:
             self._stop.take_back(None)
         return item
@@ -102,7 +118,7 @@ class TimedReads:
 
         A read that the current task makes itself goes on: it is the read that called this.
         """
-        self._stop = _Stop(self._readers.runner if self._reads_directly else None)
+        self._stop = _Stop(self._direct)
         if self._stop.ended is not None:
             await _wait(self._stop.ended)
         else:
@@ -133,16 +149,21 @@ class _Stop:
 
     """
 
-    def __init__(self, reader: object) -> None:
-        """Cancel a task. Do nothing if it is the current one, or not known, or no task."""
+    def __init__(self, direct: tuple[asyncio.Task[object], int] | None) -> None:
+        """Cancel the reader's task, unless it is the current one.
+
+        Args:
+            direct: the task, and how many of its cancellations were not taken back before the read; None if no task
+                of asyncio reads itself.
+
+        """
         import asyncio
 
         self.ended: asyncio.Future[None] | None = None
-        if isinstance(reader, asyncio.Task) and reader is not asyncio.current_task():
+        if direct is not None and direct[0] is not asyncio.current_task():
             self.ended = asyncio.get_running_loop().create_future()
-            self._reader = cast("asyncio.Task[object]", reader)
-            self._cancelling = reader.cancelling()
-            reader.cancel()
+            self._reader, self._cancelling = direct
+            self._reader.cancel()
 
     def take_back(self, error: BaseException | None) -> bool:
         """End the read with its error, or None. Return whether the error is the cancellation that was made here."""
@@ -166,16 +187,6 @@ async def _wait(future: asyncio.Future[_T]) -> None:
             cancelled = error
     if cancelled is not None:
         raise cancelled
-
-
-def in_asyncio() -> bool:
-    """Return whether an asyncio task runs."""
-    import asyncio
-
-    try:
-        return asyncio.current_task() is not None
-    except RuntimeError:  # no event loop runs
-        return False
 
 
 def _start(source: AsyncSource) -> asyncio.Task[object]:

@@ -8,13 +8,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from accumulator._streams.timed_reads import in_asyncio
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SECONDS = 0.002
-"""The time between two looks at whether the loop had a turn. A task waits for twice this, and for the steps between."""
+"""The seconds after which a stream with work looks whether the loop had a turn since the last look.
+
+If not, it gives one. So another task waits for about two such periods at most.
+"""
+
+
+def in_asyncio() -> bool:
+    """Return whether an asyncio task runs."""
+    import asyncio
+
+    try:
+        return asyncio.current_task() is not None
+    except RuntimeError:  # no event loop runs
+        return False
+
+
+async def give_turn() -> None:
+    """Give the asyncio loop a turn. Without asyncio do nothing."""
+    if in_asyncio():
+        import asyncio
+
+        await asyncio.sleep(0)
 
 
 class Turns:

@@ -1,8 +1,9 @@
-"""Unpack the body of a response piece by piece, in bounded memory.
+"""Unpack the content coding of a response piece by piece, with bounded memory and bounded work.
 
-httpx unpacks each chunk at once and as a whole: 64 kB of gzip may be 64 MB, and 1 kB that was packed twice may be 1 GB.
-Here a piece has at most `PIECE_SIZE` bytes, for any number of packings. That works for gzip and deflate, which are in
-the standard library.
+httpx unpacks each chunk at once and as a whole: 64 kB of gzip may be 64 MB. Here a piece has at most `PIECE_SIZE`
+bytes, and `_INPUT_SIZE` bytes of the body are taken at a time. If they unpack to nothing, an empty piece stands for
+them, so that the caller has control again. A body has at most one coding: with two, few bytes of the body may be much
+work for the second that gives nothing. The codings are gzip and deflate, which are in the standard library.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
 PIECE_SIZE = 65_536
 """The most bytes of one piece: what a client reads from a connection at once."""
 
-_MOST_CODINGS = 5
-"""The most packings of one body. curl and urllib3 allow as many; real servers use one."""
+_INPUT_SIZE = 4_096
+"""The bytes of a body that are taken at a time. The worst, empty members of gzip, take less than a millisecond."""
+
+_MOST_CODINGS = 1
+"""The most content codings of one body. Real servers use one."""
 
 _GZIP, _ZLIB, _RAW = zlib.MAX_WBITS | 16, zlib.MAX_WBITS, -zlib.MAX_WBITS
 """What `zlib` calls the three formats."""
@@ -29,7 +33,7 @@ _ZLIB_HEADER_SIZE = 2
 
 
 class Unpacker:
-    """Unpacks one coding of a body."""
+    """Unpacks a body of one coding."""
 
     def __init__(self, coding: str) -> None:
         """Start with no bytes."""
@@ -38,12 +42,21 @@ class Unpacker:
         self._stream = zlib.decompressobj(_GZIP)
 
     def unpack(self, data: bytes) -> Iterator[bytes]:
-        """Yield what the next bytes of the body unpack to, as soon as they tell it.
+        """Yield what the next bytes of the body unpack to, as soon as they tell it. A piece may be empty.
 
         Raises:
             zlib.error: the bytes are not of this coding.
 
         """
+        for at in range(0, max(len(data), 1), _INPUT_SIZE):
+            empty = True
+            for piece in self._pieces(data[at : at + _INPUT_SIZE]):
+                empty = False
+                yield piece
+            if empty:
+                yield b""
+
+    def _pieces(self, data: bytes) -> Iterator[bytes]:
         if self._format is None:
             self._start = data = self._start + data
             if len(data) < _ZLIB_HEADER_SIZE:
@@ -51,14 +64,25 @@ class Unpacker:
             self._format, self._start = _deflate_format(data), b""
             self._stream = zlib.decompressobj(self._format)
         full = False
-        while data or full:
-            if self._stream.eof:  # gzip allows several members (RFC 1952, section 2.2)
-                self._stream = zlib.decompressobj(self._format)
+        while (data := self._begin_member(data)) or full:
             piece = self._stream.decompress(data, PIECE_SIZE)
             full = len(piece) == PIECE_SIZE
             data = self._stream.unused_data or self._stream.unconsumed_tail
             if piece:
                 yield piece
+
+    def _begin_member(self, data: bytes) -> bytes:
+        """Return the bytes to unpack. Behind the end of a member begin the next one, if the bytes hold its start.
+
+        gzip allows several members (RFC 1952, section 2.2), and zeros behind each, with which some writers fill a
+        block. What follows the end of deflate is dropped, as clients do.
+        """
+        if not self._stream.eof:
+            return data
+        data = data.lstrip(b"\0") if self._format == _GZIP else b""
+        if data:
+            self._stream = zlib.decompressobj(_GZIP)
+        return data
 
 
 def _deflate_format(start: bytes) -> int:
@@ -67,26 +91,15 @@ def _deflate_format(start: bytes) -> int:
     return _ZLIB if has_header else _RAW
 
 
-def make_unpackers(content_encoding: str) -> list[Unpacker] | None:
-    """Return an unpacker for each coding of a body, in the order of their use; None if one of them is not known here.
+def make_unpacker(content_encoding: str) -> Unpacker | None:
+    """Return an unpacker for the coding of a body; None if it has none, or one that is not known here.
 
     Raises:
-        ValueError: there are more codings than 5.
+        ValueError: there are more codings than 1.
 
     """
     names = [name.strip().lower() for name in content_encoding.split(",")]
-    codings = [name for name in reversed(names) if name not in {"", "identity"}]
-    if not _CODINGS.issuperset(codings):
-        return None
+    codings = [name for name in names if name not in {"", "identity"}]
     if len(codings) > _MOST_CODINGS:
-        raise ValueError(f"expected a body that is packed at most {_MOST_CODINGS} times, got {len(codings)} times")
-    return [Unpacker(name) for name in codings]
-
-
-def unpack(data: bytes, unpackers: list[Unpacker]) -> Iterator[bytes]:
-    """Yield what the next bytes of a body unpack to."""
-    if not unpackers:
-        yield data
-        return
-    for piece in unpackers[0].unpack(data):
-        yield from unpack(piece, unpackers[1:])
+        raise ValueError(f"expected at most {_MOST_CODINGS} content coding, got {len(codings)}")
+    return Unpacker(codings[0]) if codings and codings[0] in _CODINGS else None
