@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import tomllib
-import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,14 +23,14 @@ import accumulator
 from accumulator import Problem
 from accumulator._cli.commands import commands, run
 from tests import bodies
-from tests.conftest import real_recordings
+from tests.conftest import ROOT, real_recordings
+from tests.unprintable import ESCAPED, HOSTILE, hostile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import click
 
-ROOT = Path(__file__).resolve().parent.parent
 COMMAND = [sys.executable, "-m", "accumulator"]
 NO_CLICK = "import sys; sys.modules['click'] = None; from accumulator._cli.main import main; main()"
 # Outputs are buffered and encoded as they are where nobody asked for anything else.
@@ -445,16 +444,7 @@ def test_whatever_the_input_there_is_a_status_and_printable_text(junk: bytes, at
 
 # ---- What a terminal gets to see.
 
-HOSTILE = "\x00\x07\x1b[2J\x7f\x9b31m\u00ad\u061c\u200b\u202e\u2028\u2029\u2066\ufeff\U000e0041"
-ESCAPED = (
-    "\\u0000\\u0007\\u001b[2J\\u007f\\u009b31m\\u00ad\\u061c\\u200b\\u202e\\u2028\\u2029\\u2066\\ufeff\\udb40\\udc41"
-)
 READABLE = "é 日本 \U0001f3d4 \u0301"
-
-
-def hostile(text: str) -> list[str]:
-    """Return the characters that a terminal may act on."""
-    return [character for character in text if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}]
 
 
 def test_no_control_character_of_a_stream_gets_out_raw() -> None:

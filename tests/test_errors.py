@@ -6,7 +6,6 @@ import copy
 import json
 import pickle
 import traceback
-import unicodedata
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,17 +28,17 @@ from accumulator import (
 )
 from accumulator._assistants.protocol import Assistants
 from accumulator._engine.protocol import Event
+from tests import unprintable
+from tests.unprintable import hostile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from accumulator import Update
 
-HOSTILE = "\n\r\x00\x07\x1b[2J\x7f\x9b31m\u00ad\u061c\u200b\u202e\u2028\u2029\u2066\ufeff\ud83d\U000e0041"
-ESCAPED = (
-    "\\u000a\\u000d\\u0000\\u0007\\u001b[2J\\u007f\\u009b31m\\u00ad\\u061c\\u200b\\u202e\\u2028\\u2029\\u2066\\ufeff"
-    "\\ud83d\\udb40\\udc41"
-)
+# Lines and a lone surrogate too, which the command cannot have in these places.
+HOSTILE = f"\n\r\ud83d{unprintable.HOSTILE}"
+ESCAPED = f"\\u000a\\u000d\\ud83d{unprintable.ESCAPED}"
 READABLE = "Zürich 日本 \U0001f3d4 \\"
 
 
@@ -115,10 +114,6 @@ def dumped(error: AccumulatorError) -> bytes:
 
 def checkpoint(version: str) -> bytes:
     return json.dumps({"format": "delta-accumulator checkpoint", "version": version}).encode()
-
-
-def hostile(text: str) -> list[str]:
-    return [character for character in text if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}]
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,18 @@ import re
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 import accumulator
 from accumulator._assistants import messages, run_steps, runs, updates
 from accumulator._assistants.protocol import EVENTS, MESSAGES, RUN_STEPS
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
+if TYPE_CHECKING:
+    from pathlib import Path
+
 PACKAGE = ROOT / "accumulator"
 
 # The layers, the lowest first. A part is a module or a package directly in `accumulator`. A module may import the parts

@@ -34,6 +34,7 @@ from accumulator import (
 from accumulator._streams.head import begins_like_events
 from accumulator._streams.sources import make_async_source, make_source
 from tests.bodies import DONE, FIRST, FIRST_EVENTS, SECOND, STEP_AFTER_FIRST, delta, step
+from tests.clock import Clock
 from tests.loopback import PATIENCE
 
 if TYPE_CHECKING:
@@ -770,16 +771,6 @@ def test_a_refused_body_is_read_only_at_its_start() -> None:
     with pytest.raises(ResponseError) as caught_async:
         read_async(lambda: AsyncEndless([], status=500))
     assert ("x" * 2_048, "x" * 2_048, [1_000] * 6) == (caught.value.body, caught_async.value.body, read)
-
-
-class Clock:
-    """A clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Dripping(AsyncAnswer):

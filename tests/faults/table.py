@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from tests.conftest import ROOT
 from tests.faults.clients import NAMES, Cell
 from tests.faults.server import BEFORE, WHOLE
 
@@ -180,6 +181,7 @@ ROWS: dict[str, tuple[str, ...]] = {
 }
 
 HEAD = "| the server | events folded | outcome | raised | its cause |\n|---|---|---|---|---|\n"
+README = ROOT / "README.md"
 START, END = "<!-- faults -->\n", "<!-- /faults -->\n"
 
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import tracemalloc
 from functools import cache
-from pathlib import Path
 
 import pytest
 
 from tests.faults import clients
 from tests.faults.clients import NAMES, Cell
 from tests.faults.server import BOMB_SIZE, ROUTES, bomb
-from tests.faults.table import FAULTS, ROWS, in_readme, put, render
-
-README = Path(__file__).resolve().parents[2] / "README.md"
+from tests.faults.table import FAULTS, README, ROWS, in_readme, put, render
 
 cell_of = cache(clients.cell_of)
 

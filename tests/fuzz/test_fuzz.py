@@ -6,21 +6,23 @@ import importlib.util
 import json
 import subprocess
 import sys
-from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 import pytest
 
 from accumulator import Accumulator, CheckpointError
 from accumulator._engine.fast_path import TextTemplate
 from accumulator._sse import Item, SSEParser
+from tests.conftest import ROOT
 from tests.fuzz.__main__ import CORPUS, MAX_SIZE, inputs
 from tests.fuzz.findings import Findings, failure, kind_of, shrink
 from tests.fuzz.seeds import seeds
 from tests.fuzz.targets import NAMES, TARGETS, BrokenWordError, _events, checkpoint, expect
 from tests.fuzz.worker import changed_json
 
-ROOT = Path(__file__).resolve().parents[2]
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize("target", TARGETS)
