@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 import accumulator
 from accumulator import Problem
 from accumulator._cli.commands import commands, run
-from tests import bodies
+from tests import bodies, wire
 from tests.conftest import ROOT, real_recordings
 from tests.unprintable import ESCAPED, HOSTILE, hostile
 
@@ -171,6 +171,32 @@ def test_a_problem_without_a_step_names_none() -> None:
     assert result.err.startswith(f"-: {BAD_LINE}")
     # 0 before: a `done` counted as an event that is known, so chunks of other APIs passed for a run without steps.
     assert (2, b"") == (result.status, result.out)
+
+
+def test_a_step_has_the_outcome_of_its_run() -> None:
+    def run_of(run_id: str, status: str) -> bytes:
+        return wire.run_event(status, id=run_id)
+
+    streams = [
+        run_of("run_a", "created") + wire.created("step_a", run_id="run_a") + run_of("run_a", "completed") + wire.DONE,
+        run_of("run_b", "created") + wire.step_event("failed", "step_b", run_id="run_b"),
+        run_of("run_b", "failed") + wire.DONE,
+        run_of("run_c", "created") + run_of("run_d", "created") + wire.created("step_d", run_id="run_d"),
+        run_of("run_d", "expired") + wire.created("step_c", run_id="run_c") + wire.created("step_x", run_id=None),
+        run_of("run_e", "created") + wire.created("step_e", run_id="run_e") + run_of("run_c", "completed") + wire.DONE,
+        wire.created("step_f", run_id="run_f"),
+    ]
+    expected = {
+        "step_a": "completed",
+        "step_b": "failed",
+        "step_d": "expired",
+        "step_c": "completed",
+        "step_x": "completed",
+        "step_e": "truncated",
+        "step_f": "truncated",
+    }
+    lines = cli("replay", "-", stdin=b"".join(streams)).lines
+    assert [*expected.items()] == [(each["step"]["id"], each["outcome"]) for each in lines]  # type: ignore[index]
 
 
 def test_the_outcome_of_an_error_comes_with_what_the_server_said() -> None:
