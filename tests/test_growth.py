@@ -420,6 +420,7 @@ def details(*entries: object) -> bytes:
 def test_an_event_that_is_left_out_opens_no_entry_without_an_index_for_later_fragments() -> None:
     left_out = details({"type": "a", "id": "x", "output": "lost?"}, {"type": "a", "output": []}, {"type": 1})
     run = folded(created(), details({"type": "a", "output": "A"}), left_out)
+    # Two entries of one delta are two, but for the id that both name.
     wrong = details({"type": "b", "id": "z", "x": {"y": 1}}, {"id": "z", "x": 1})
     run.feed(wrong + details({"type": "b", "output": "B"}) + details({"type": "a", "output": "C"}))
     assert [{"type": "a", "output": "AC"}, {"type": "b", "output": "B"}] == calls_json(run)

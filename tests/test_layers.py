@@ -249,6 +249,7 @@ def test_a_name_of_the_protocol_is_found(source: str, expected: set[str]) -> Non
 
 
 def test_importing_the_package_loads_no_client_and_no_event_loop() -> None:
+    # A name that loads all modules but that of `connect`: the import alone loads none.
     result = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", "import accumulator; accumulator.Accumulator"],
         cwd=ROOT,
