@@ -634,8 +634,9 @@ class AsyncAnswer(Answer):
 
     iter_bytes = None  # type: ignore[assignment]
 
-    def aiter_bytes(self) -> AsyncIterator[object]:
-        return chunked(*self._chunks)
+    async def aiter_bytes(self) -> AsyncIterator[object]:
+        for chunk in self._chunks:
+            yield chunk
 
 
 def test_closing_closes_the_response_where_its_holder_cannot_be_closed() -> None:
@@ -735,18 +736,10 @@ def test_a_refused_body_that_cannot_be_read_gives_what_it_has() -> None:
         yield b"No"
         raise OSError
 
-    async def abroken() -> AsyncIterator[object]:
-        yield b"No"
-        raise OSError
-
-    class AsyncBroken(AsyncAnswer):
-        def aiter_bytes(self) -> AsyncIterator[object]:
-            return abroken()
-
     with pytest.raises(ResponseError) as caught:
         accumulate(Answer(broken(), status=500)).until_done()
     with pytest.raises(ResponseError) as caught_async:
-        read_async(lambda: AsyncBroken([], status=500))
+        read_async(lambda: AsyncAnswer(broken(), status=500))
     assert ("No", "No") == (caught.value.body, caught_async.value.body)
 
 
@@ -758,18 +751,10 @@ def test_a_refused_body_is_read_only_at_its_start() -> None:
             read.append(1_000)
             yield b"x" * 1_000
 
-    async def aendless() -> AsyncIterator[object]:
-        for chunk in endless():
-            yield chunk
-
-    class AsyncEndless(AsyncAnswer):
-        def aiter_bytes(self) -> AsyncIterator[object]:
-            return aendless()
-
     with pytest.raises(ResponseError) as caught:
         accumulate(Answer(endless(), status=500)).until_done()
     with pytest.raises(ResponseError) as caught_async:
-        read_async(lambda: AsyncEndless([], status=500))
+        read_async(lambda: AsyncAnswer(endless(), status=500))
     assert ("x" * 2_048, "x" * 2_048, [1_000] * 6) == (caught.value.body, caught_async.value.body, read)
 
 
@@ -992,20 +977,12 @@ def test_a_source_that_breaks_before_its_body_decides_is_a_broken_source(before:
         yield from before
         raise OSError("gone")
 
-    async def abroken() -> AsyncIterator[object]:
-        for chunk in broken():
-            yield chunk
-
-    class AsyncBroken(AsyncAnswer):
-        def aiter_bytes(self) -> AsyncIterator[object]:
-            return abroken()
-
     stream = accumulate(Answer(broken(), headers={}))
     with pytest.raises(TruncatedError, match="OSError: gone"):
         stream.until_done()
     assert "truncated" == stream.accumulator.outcome
     with pytest.raises(TruncatedError, match="OSError: gone"):
-        read_async(lambda: AsyncBroken([], headers={}))
+        read_async(lambda: AsyncAnswer(broken(), headers={}))
 
 
 def test_text_in_place_of_bytes_is_misuse_whatever_the_content_type() -> None:
