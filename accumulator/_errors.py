@@ -70,6 +70,11 @@ def note_failure(error: BaseException, what: str, failure: Exception) -> None:
     error.add_note(printable(f"{what}: {failure!r}"))
 
 
+def join_told(*parts: object) -> str:
+    """Join what a server told about a failure, such as code and message, without what it left out."""
+    return ": ".join(str(part) for part in parts if part)
+
+
 class DecodeError(AccumulatorError):
     """`from_dict` or `from_json` got no JSON object, or `parse_arguments` found text that is not JSON.
 

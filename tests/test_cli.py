@@ -912,3 +912,19 @@ def test_the_reason_of_a_run_that_failed_is_told(fields: dict[str, object], reas
     stream = b"event: thread.run.failed\ndata: " + json.dumps({"id": "run_1", **fields}).encode() + b"\n\n"
     _, _, told = cli("replay", "-", stdin=stream)
     assert f"-: outcome {fields['status']}, 0 run steps{': ' if reason else ''}{reason}\n" == told
+
+
+LIMITED = {"code": "rate_limit_exceeded", "message": "Slow down."}
+FAILED = bodies.event("thread.run.failed", bodies.run("failed") | {"last_error": LIMITED}) + bodies.DONE
+
+
+@pytest.mark.parametrize(
+    ("later", "outcome"),
+    [
+        (BAD, "truncated"),
+        (bodies.event("thread.run.cancelled", {"id": "run_2", "status": "cancelled"}), "cancelled"),
+    ],
+)
+def test_the_reason_is_not_that_of_a_body_before(later: bytes, outcome: str) -> None:
+    result = cli("replay", "-", stdin=FAILED + later)
+    assert f"-: outcome {outcome}, 0 run steps" == result.err.splitlines()[-1]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from accumulator import Accumulator, BodyEnded, accumulate
-from tests.wire import DONE, completed, created, event, in_progress, run_event, step_event
+from tests.wire import DONE, completed, created, delta, event, fragment, in_progress, run_event, step_event
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -209,3 +209,62 @@ def test_the_command_gives_each_step_the_outcome_of_its_run(tmp_path: Path) -> N
         "step_f": "truncated",
     }
     assert expected == {line["step"]["id"]: line["outcome"] for line in lines}
+
+
+WAITS = created("step_a", run_id=A) + run_of(A, "in_progress") + run_of(A, "requires_action", ACTION) + DONE
+CUT_BODIES: dict[str, tuple[bytes, dict[str, str]]] = {
+    "a step of the run that waits, then cut": (WAITS + completed("step_a", run_id=A), {"step_a": "truncated"}),
+    "a delta of that run, then cut": (WAITS + delta("step_a", fragment(0, "{}")), {"step_a": "truncated"}),
+    "an error alone": (WAITS + event("error", {"message": "x"}), {"step_a": "error"}),
+    "a failure with an id that never began": (WAITS + run_of("made_up", "failed") + DONE, {"step_a": "failed"}),
+    "the same within one body": (
+        created("step_a", run_id=A) + run_of(A, "created") + run_of("made_up", "failed") + DONE,
+        {"step_a": "failed"},
+    ),
+    "a next body that names no id": (
+        WAITS + step_event("completed", "step_b", run_id=None) + run_of(None, "completed") + DONE,
+        {"step_a": "completed", "step_b": "completed"},
+    ),
+    "another run, then cut": (
+        WAITS + run_of(B, "created") + created("step_b", run_id=B),
+        {"step_a": "requires_action", "step_b": "truncated"},
+    ),
+    "a late step of a run that ended, in the body of another": (
+        created("step_a", run_id=A)
+        + run_of(A, "completed")
+        + DONE
+        + run_of(B, "created")
+        + completed("step_a", run_id=A)
+        + run_of(B, "failed")
+        + DONE,
+        {"step_a": "completed"},
+    ),
+    "ids and statuses that are no text": (
+        created("step_a", run_id=["x"])
+        + run_of(["x"], "created")
+        + run_of(A, "created")
+        + run_event(["x"], "created", id=A)
+        + run_event(["x"], "created", id=B),
+        {"step_a": "truncated"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("stream", "expected"), CUT_BODIES.values(), ids=CUT_BODIES)
+def test_the_command_gives_a_run_the_outcome_of_its_last_body(stream: bytes, expected: dict[str, str]) -> None:
+    from tests.test_cli import cli
+
+    lines = cli("replay", "-", stdin=stream).lines
+    assert expected == {cast("dict[str, object]", line["step"])["id"]: line["outcome"] for line in lines}
+
+
+def test_the_command_does_as_much_for_a_run_however_many_came_before() -> None:
+    from tests.test_cli import cli
+    from tests.test_growth import calls_made
+
+    def calls_for(count: int) -> int:
+        stream = b"".join(run_of(f"run_{number}", "completed") + DONE for number in range(count))
+        return calls_made(lambda: cli("replay", "-", stdin=stream))
+
+    fifty, hundred, two_hundred = map(calls_for, (50, 100, 200))
+    assert two_hundred - hundred < 2.1 * (hundred - fifty)
