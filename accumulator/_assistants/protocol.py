@@ -16,7 +16,7 @@ from accumulator._assistants.updates import Update
 from accumulator._engine.body import TRUNCATED
 from accumulator._engine.protocol import Event, Fragment, Protocol, Report, ResourceType, Role
 from accumulator._fold.policy import Policy, Schema
-from accumulator._formats import HTML, describe
+from accumulator._formats import HTML, is_html
 from accumulator._json import Json, JSONObject, dump_json, parse_json, text_of
 from accumulator._sse import DEFAULT_NAME
 
@@ -339,7 +339,7 @@ def _not_json(row: Row, name: str, text: str, message: str, *, torn: bool) -> Ev
     """
     if row.kind == "error":
         return Event("error", name, text)
-    is_page = text.lstrip()[:1] == "<" and describe(text) == HTML
+    is_page = text.lstrip()[:1] == "<" and is_html(text)
     if row.kind == "unknown" and not torn and not is_page and not text.lstrip().startswith(("{", DONE)):
         return Event("unknown", name)
     if row.kind == "done" or text.startswith(DONE):
