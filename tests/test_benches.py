@@ -176,7 +176,9 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="m
 @needs_proc
 def test_a_soak_folds_what_it_is_sent(capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 == live.live(3, 0.2, rate=200)
-    assert "3 of 3 streams folded what was sent: 45 run steps each\n" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "3 of 3 streams folded what was sent: 45 run steps each\n" in said
+    assert "; accumulators fed the same events without streams grew by " in said
 
 
 @needs_proc
@@ -205,7 +207,7 @@ def test_a_hostile_stream_folds_to_what_it_must(family: str, mode: str, capsys: 
 
 
 def test_a_hostile_stream_that_folds_to_something_else_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hostile, "ANSWERS", {name: lambda _: hostile.Answer(steps=3) for name in hostile.FAMILIES})
+    monkeypatch.setitem(hostile.ANSWERS, "new keys below it", hostile.ANSWERS["a step and done, repeated"])
     with pytest.raises(AssertionError):
         hostile.point("new keys below it", "feed", 50)
 
@@ -218,7 +220,7 @@ def test_a_point_is_measured_in_a_process_of_its_own() -> None:
 
 @pytest.mark.parametrize(
     ("power", "busy", "status"),
-    [(1.0, 0, 0), (1.29, 0, 0), (1.31, 0, 1), (2.0, 0, 1), (1.0, 1, 0), (1.0, 2, 0), (1.0, 3, 1)],
+    [(1.0, 0, 0), (1.49, 0, 0), (1.51, 0, 1), (2.0, 0, 1), (1.0, 1, 0), (1.0, 2, 0), (1.0, 3, 1)],
 )
 def test_time_that_grows_too_fast_fails_unless_it_was_another_process(
     power: float, busy: int, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -232,7 +234,7 @@ def test_time_that_grows_too_fast_fails_unless_it_was_another_process(
     monkeypatch.setattr(hostile, "measured", measured)
     monkeypatch.setattr(hostile, "FAMILIES", {"keys": (list, ("feed",))})
     assert status == hostile.hostile((10, 100))
-    assert status == capsys.readouterr().out.count("keys, feed: expected an exponent of at most 1.3\n")
+    assert status == capsys.readouterr().out.count("keys, feed: expected an exponent of at most 1.5\n")
 
 
 @pytest.mark.parametrize(
