@@ -24,6 +24,7 @@ from accumulator import Problem
 from accumulator._cli.commands import commands, run
 from tests import bodies, wire
 from tests.conftest import ROOT, real_recordings
+from tests.counting import calls_made
 from tests.unprintable import ESCAPED, HOSTILE, hostile
 
 if TYPE_CHECKING:
@@ -173,10 +174,11 @@ def test_a_problem_without_a_step_names_none() -> None:
     assert (2, b"") == (result.status, result.out)
 
 
-def test_a_step_has_the_outcome_of_its_run() -> None:
-    def run_of(run_id: str, status: str) -> bytes:
-        return wire.run_event(status, id=run_id)
+def run_of(run_id: object, status: str, **fields: object) -> bytes:
+    return wire.run_event(status, id=run_id, **fields)
 
+
+def test_a_step_has_the_outcome_of_its_run() -> None:
     streams = [
         run_of("run_a", "created") + wire.created("step_a", run_id="run_a") + run_of("run_a", "completed") + wire.DONE,
         run_of("run_b", "created") + wire.step_event("failed", "step_b", run_id="run_b"),
@@ -197,6 +199,68 @@ def test_a_step_has_the_outcome_of_its_run() -> None:
     }
     lines = cli("replay", "-", stdin=b"".join(streams)).lines
     assert [*expected.items()] == [(each["step"]["id"], each["outcome"]) for each in lines]  # type: ignore[index]
+
+
+WAITS = (
+    wire.created("step_a", run_id="run_a")
+    + run_of("run_a", "in_progress")
+    + run_of("run_a", "requires_action", required_action={"type": "submit_tool_outputs"})
+    + wire.DONE
+)
+CUT_BODIES: dict[str, tuple[bytes, dict[str, str]]] = {
+    "a step of the run that waits, then cut": (
+        WAITS + wire.completed("step_a", run_id="run_a"),
+        {"step_a": "truncated"},
+    ),
+    "a delta of that run, then cut": (WAITS + wire.delta("step_a", wire.fragment(0, "{}")), {"step_a": "truncated"}),
+    "an error alone": (WAITS + wire.event("error", {"message": "x"}), {"step_a": "error"}),
+    "a failure with an id that never began": (WAITS + run_of("made_up", "failed") + wire.DONE, {"step_a": "failed"}),
+    "the same within one body": (
+        wire.created("step_a", run_id="run_a") + run_of("run_a", "created") + run_of("made_up", "failed") + wire.DONE,
+        {"step_a": "failed"},
+    ),
+    "a next body that names no id": (
+        WAITS + wire.step_event("completed", "step_b", run_id=None) + run_of(None, "completed") + wire.DONE,
+        {"step_a": "completed", "step_b": "completed"},
+    ),
+    "another run, then cut": (
+        WAITS + run_of("run_b", "created") + wire.created("step_b", run_id="run_b"),
+        {"step_a": "requires_action", "step_b": "truncated"},
+    ),
+    "a late step of a run that ended, in the body of another": (
+        wire.created("step_a", run_id="run_a")
+        + run_of("run_a", "completed")
+        + wire.DONE
+        + run_of("run_b", "created")
+        + wire.completed("step_a", run_id="run_a")
+        + run_of("run_b", "failed")
+        + wire.DONE,
+        {"step_a": "completed"},
+    ),
+    "ids and statuses that are no text": (
+        wire.created("step_a", run_id=["x"])
+        + run_of(["x"], "created")
+        + run_of("run_a", "created")
+        + wire.run_event(["x"], "created", id="run_a")
+        + wire.run_event(["x"], "created", id="run_b"),
+        {"step_a": "truncated"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("stream", "expected"), CUT_BODIES.values(), ids=CUT_BODIES)
+def test_a_run_has_the_outcome_of_its_last_body(stream: bytes, expected: dict[str, str]) -> None:
+    lines = cli("replay", "-", stdin=stream).lines
+    assert expected == {each["step"]["id"]: each["outcome"] for each in lines}  # type: ignore[index]
+
+
+def test_a_run_costs_as_much_however_many_came_before() -> None:
+    def calls_for(count: int) -> int:
+        stream = b"".join(run_of(f"run_{number}", "completed") + wire.DONE for number in range(count))
+        return calls_made(lambda: cli("replay", "-", stdin=stream))
+
+    fifty, hundred, two_hundred = map(calls_for, (50, 100, 200))
+    assert two_hundred - hundred < 2.1 * (hundred - fifty)
 
 
 def test_the_outcome_of_an_error_comes_with_what_the_server_said() -> None:
@@ -944,3 +1008,19 @@ def test_the_reason_of_a_run_that_failed_is_told(fields: dict[str, object], reas
     stream = b"event: thread.run.failed\ndata: " + json.dumps({"id": "run_1", **fields}).encode() + b"\n\n"
     _, _, told = cli("replay", "-", stdin=stream)
     assert f"-: outcome {fields['status']}, 0 run steps{': ' if reason else ''}{reason}\n" == told
+
+
+LIMITED = {"code": "rate_limit_exceeded", "message": "Slow down."}
+FAILED = bodies.event("thread.run.failed", bodies.run("failed") | {"last_error": LIMITED}) + bodies.DONE
+
+
+@pytest.mark.parametrize(
+    ("later", "outcome"),
+    [
+        (BAD, "truncated"),
+        (bodies.event("thread.run.cancelled", {"id": "run_2", "status": "cancelled"}), "cancelled"),
+    ],
+)
+def test_the_reason_is_not_that_of_a_body_before(later: bytes, outcome: str) -> None:
+    result = cli("replay", "-", stdin=FAILED + later)
+    assert f"-: outcome {outcome}, 0 run steps" == result.err.splitlines()[-1]

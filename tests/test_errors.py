@@ -27,6 +27,7 @@ from accumulator import (
 )
 from accumulator._assistants.protocol import Assistants
 from accumulator._engine.protocol import Event
+from accumulator._errors import note_failure
 from tests import unprintable
 from tests.unprintable import hostile
 
@@ -137,6 +138,16 @@ def test_what_was_sent_is_in_the_attributes_unchanged() -> None:
     with pytest.raises(ResponseError) as refused:
         accumulate(Response({"content-type": HOSTILE, "x-request-id": HOSTILE})).until_done()
     assert (HOSTILE, HOSTILE) == (refused.value.content_type, refused.value.request_id)
+
+
+def test_a_failure_whose_repr_fails_is_noted_all_the_same() -> None:
+    class Silent(Exception):  # noqa: N818 - of another library
+        def __repr__(self) -> str:
+            raise ValueError
+
+    error = TruncatedError("cut")
+    note_failure(error, "closing the source failed too", Silent())
+    assert ["closing the source failed too: Silent, whose repr raised ValueError"] == error.__notes__
 
 
 def test_a_note_is_printable() -> None:

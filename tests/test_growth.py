@@ -17,6 +17,7 @@ from accumulator._fold import history
 from accumulator._fold.nodes import Object, Text
 from accumulator._json import join_surrogates
 from benches import hostile
+from tests.counting import calls_made
 from tests.wire import (
     DONE,
     call,
@@ -40,26 +41,8 @@ from tests.wire import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
 
     from accumulator import BodyEnded
-
-
-def calls_made(work: Callable[[], object]) -> int:
-    """Count the calls of Python and built-in functions that something makes."""
-    count = 0
-
-    def tally(frame: FrameType, kind: str, argument: object) -> None:  # noqa: ARG001 - what a profiler is called with
-        nonlocal count
-        count += kind in {"call", "c_call"}
-
-    before = sys.getprofile()
-    sys.setprofile(tally)
-    try:
-        work()
-    finally:
-        sys.setprofile(before)
-    return count
 
 
 def nested(leaf: str) -> dict[str, object]:

@@ -31,7 +31,7 @@ from accumulator import (
     atap,
     tap,
 )
-from accumulator._streams.head import begins_like_events
+from accumulator._formats import begins_like_events
 from accumulator._streams.sources import make_async_source, make_source
 from tests.bodies import DONE, FIRST, FIRST_EVENTS, SECOND, STEP_AFTER_FIRST, delta, step
 from tests.clock import Clock

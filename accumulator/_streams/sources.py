@@ -39,11 +39,11 @@ from contextlib import (
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
+from accumulator._formats import begins_like_events
 from accumulator._sse import DEFAULT_NAME
 from accumulator._streams.head import (
     REFUSED_BODY_SECONDS,
     REFUSED_BODY_SIZE,
-    begins_like_events,
     read_head,
     read_headers,
 )

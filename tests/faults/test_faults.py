@@ -51,6 +51,11 @@ def test_a_client_that_differs_is_named() -> None:
     assert row in render(cells)
 
 
+def test_what_folds_to_nothing_is_said_so() -> None:
+    cells = {(fault, name): FAULTS[fault].cells[name] for fault in FAULTS for name in NAMES}
+    assert "another content type | none | None | `ResponseError` | none |" in render(cells)
+
+
 def test_the_table_is_put_between_its_marks() -> None:
     readme = put("before\n<!-- faults -->\nold\n<!-- /faults -->\nafter\n", "new\n")
     assert "before\n<!-- faults -->\nnew\n<!-- /faults -->\nafter\n" == readme
