@@ -174,8 +174,8 @@ def test_a_problem_without_a_step_names_none() -> None:
     assert (2, b"") == (result.status, result.out)
 
 
-def run_of(run_id: object, status: str, **fields: object) -> bytes:
-    return wire.run_event(status, id=run_id, **fields)
+def run_of(run_id: object, status: str, action: object = None) -> bytes:
+    return wire.run_event(status, id=run_id, required_action=action)
 
 
 def test_a_step_has_the_outcome_of_its_run() -> None:
@@ -204,7 +204,7 @@ def test_a_step_has_the_outcome_of_its_run() -> None:
 WAITS = (
     wire.created("step_a", run_id="run_a")
     + run_of("run_a", "in_progress")
-    + run_of("run_a", "requires_action", required_action={"type": "submit_tool_outputs"})
+    + run_of("run_a", "requires_action", {"type": "submit_tool_outputs"})
     + wire.DONE
 )
 CUT_BODIES: dict[str, tuple[bytes, dict[str, str]]] = {
