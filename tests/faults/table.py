@@ -145,7 +145,6 @@ ROWS: dict[str, tuple[str, ...]] = {
         "drops_mid_gzip",
         "resets_the_connection",
     ),
-    "falls silent for longer than the read timeout; says gzip and sends none": ("stalls_after_an_event", "claims_gzip"),
     "ends there, or drops without a length; sends nothing, JSON, HTML or gzip as events": (
         "ends_mid_event",
         "ends_mid_gzip",
@@ -155,11 +154,14 @@ ROWS: dict[str, tuple[str, ...]] = {
         "answers_html_as_events",
         "hides_gzip",
     ),
+    "falls silent for longer than the read timeout; says gzip and sends none": ("stalls_after_an_event", "claims_gzip"),
     "sends comments until the caller gives up": ("keeps_alive_for_ever",),
-    "trickles; drops after a final status; stalls after `done`; says text/plain, no type or a charset": (
+    "sends byte by byte; drops after a final status; stalls after `done`": (
         "trickles",
         "drops_after_the_final_status",
         "stalls_behind_done",
+    ),
+    "says text/plain, no type or another charset": (
         "answers_events_as_plain_text",
         "answers_events_without_a_type",
         "claims_latin_1",
