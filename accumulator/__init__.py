@@ -309,6 +309,8 @@ _MODULES = (
 )
 """The modules that define the public names, but for `connect` and `aconnect`."""
 
+_CONNECT = "accumulator._assistants.connect"
+
 _HINTED = ("_PlainDict", "_Sequence")
 """Names in type hints of public classes, which are looked up here."""
 
@@ -317,30 +319,29 @@ def __getattr__(name: str) -> object:
     """Import the modules when a public name is first used; that of `connect`, when `connect` or `aconnect` is.
 
     So `import accumulator` takes next to no time, and the command line handles Ctrl-C while the modules are imported.
+    The names of all modules become public at once: `connect` alone hands out objects of nearly every class.
     """
-    if name in {"aconnect", "connect"}:
-        _import_from("accumulator._assistants.connect", {"aconnect", "connect"})
-    elif name in __all__ or name in _HINTED:
-        for module in _MODULES:
-            _import_from(module, {*__all__, *_HINTED})
-    else:
+    from importlib import import_module
+
+    if name not in __all__ and name not in _HINTED:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
+    own = (_CONNECT,) if name in {"aconnect", "connect"} else ()
+    for module in [import_module(module) for module in (*_MODULES, *own)]:
+        _publish(module.__name__, vars(module))
     return globals()[name]
 
 
-def _import_from(module: str, names: set[str]) -> None:
-    """Make those of the names that a module defines names of this one.
+def _publish(module: str, found: dict[str, object]) -> None:
+    """Make the public names among those of a module names of this one, but for those that it has.
 
     Classes and functions get this module as theirs: pickles name the module, and private modules may change.
     """
-    from importlib import import_module
     from types import FunctionType
 
-    found = vars(import_module(module))
-    for name in names & found.keys():
-        value: object = found[name]
+    for name in {*__all__, *_HINTED} & found.keys() - globals().keys():
+        value = found[name]
         if isinstance(value, (type, FunctionType)) and name not in _HINTED:
-            if value.__module__ not in {module, __name__}:
+            if value.__module__ != module:
                 continue  # another module defines it
             value.__module__ = __name__
         globals()[name] = value

@@ -67,7 +67,16 @@ def attach(error: AccumulatorError, updates: Sequence[object], accumulator: obje
 
 def note_failure(error: BaseException, what: str, failure: Exception) -> None:
     """Add a note to an error: what failed after it, and how. The note is printable, even if the `repr` is not."""
-    error.add_note(printable(f"{what}: {failure!r}"))
+    try:
+        shown = repr(failure)
+    except Exception as exc:  # noqa: BLE001 - the `repr` of any exception, which must not hide the error
+        shown = f"{type(failure).__name__}, whose repr raised {type(exc).__name__}"
+    error.add_note(printable(f"{what}: {shown}"))
+
+
+def join_told(*parts: object) -> str:
+    """Join what a server told about a failure, such as code and message, without what it left out."""
+    return ": ".join(str(part) for part in parts if part)
 
 
 class DecodeError(AccumulatorError):

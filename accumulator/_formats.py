@@ -18,10 +18,27 @@ PLAIN_TEXT: Final = "plain text"
 _EVENTS: Final = ""
 """The description of server-sent events."""
 
+_BOM: Final = b"\xef\xbb\xbf"
+_FIELDS: Final = (b"event", b"data", b"id", b"retry")
+_FIELD: Final = b"(?:" + b"|".join(_FIELDS) + b")"
+
+_BEGINS: Final = re.compile(rb"\A[\r\n]*+" + _FIELD + rb"?+:")
+"""The beginning of an event stream: blank lines, then a line with a field or a comment (WHATWG HTML, section 9.2.5).
+
+The standard also has fields without a colon. No server begins with one, while a text may begin with such a line.
+"""
+
+_MOST_BLANK: Final = 2_048
+"""The blank lines, in bytes, before the first other line of an input that begins like an event stream."""
+
 _UTF_16: Final = "UTF-16 text (PowerShell's > writes it)"
 _CASSETTE: Final = "a VCR cassette"
 _DUMP: Final = "a printed Python dump"
-_FIELD: Final = rb"(?:event|data|id|retry)"
+
+_TAG: Final = (
+    rb"html|head|body|title|meta|script|style|h\d|hr|div|span|center|font|p|br|pre|table|form|img|ul|ol|main|section"
+)
+"""The elements with which a page of HTML begins, without those that are as likely in other XML."""
 
 _FORMATS: Final = tuple(
     (re.compile(pattern), description)
@@ -35,7 +52,7 @@ _FORMATS: Final = tuple(
         (rb"\A(?:\0[\t\n\r -~]){4}", _UTF_16),
         (rb"[\x00-\x08\x0e-\x1a]", "binary data"),
         # Pages.
-        (rb"(?i)\A\s*<(?:!doctype html|!--|html|head|body|title|h\d|div|center|p|script|style)\b", HTML),
+        (rb"(?i)\A\s*(?:<\?xml[^>]{0,200}>\s*)?<(?:!doctype html|!--|" + _TAG + rb")\b", HTML),
         (rb"\A\s*<[?!\w]", "an XML document"),
         # Recordings in other formats.
         (rb'\A\s*\{\s*"log"\s*:\s*\{', "a HAR file"),
@@ -56,7 +73,7 @@ _FORMATS: Final = tuple(
         (rb'(?m)^data: ?[\[{][ \t]{0,9}\r?\n[ \t]{0,99}["{\[]', "JSON printed over several lines"),
         (rb"(?m)^event:[^\r\n]*\r?\n(?:\r?\n)+data:", "events with a blank line between `event:` and `data:`"),
         (rb"(?m)^event:[^\r\n]*\r?\ndata:[^\r\n]*\r?\nevent:", "events without a blank line between them"),
-        (rb"\A" + _FIELD + rb"?(?::|\r?\n|\Z)", _EVENTS),
+        (_BEGINS.pattern, _EVENTS),
         # JSON and text.
         (rb'\A\s*"\s*[\[{]\s*\\"', "JSON inside a JSON string"),
         (rb"\A\s*\{[^\r\n]*\}\r?\n\s*\{", "JSON lines"),
@@ -77,7 +94,31 @@ def describe(beginning: bytes | str) -> str:
     beginning = beginning[:BEGINNING_SIZE]
     if isinstance(beginning, str):
         beginning = beginning.encode("utf-8", "replace")
-    beginning = beginning.removeprefix(b"\xef\xbb\xbf")
+    beginning = beginning.removeprefix(_BOM)
     if not beginning.strip():
         return _EVENTS
     return next((description for pattern, description in _FORMATS if pattern.search(beginning)), PLAIN_TEXT)
+
+
+def is_html(text: bytes | str) -> bool:
+    """Whether text begins like an HTML page. Costs as `describe`."""
+    return describe(text) == HTML
+
+
+def is_plain_text(text: bytes | str) -> bool:
+    """Whether text is neither events nor in a format that is known. Costs as `describe`."""
+    return describe(text) == PLAIN_TEXT
+
+
+def begins_like_events(start: bytes) -> bool | None:
+    """Whether an input that begins so is an event stream, None if it takes more bytes to tell.
+
+    It is one if its first line that is not blank begins with a field or a comment. A byte-order mark and blank lines
+    may come first.
+    """
+    if _BEGINS.match(start.removeprefix(_BOM)):
+        return True
+    line = start.removeprefix(_BOM).lstrip(b"\r\n")
+    if line:
+        return None if _BOM.startswith(start) or any(field.startswith(line) for field in _FIELDS) else False
+    return None if len(start) <= _MOST_BLANK else False

@@ -56,8 +56,7 @@ def main() -> int:
     if options.subject == "hostile":
         from benches.hostile import hostile
 
-        hostile()
-        return 0
+        return hostile()
     if options.subject == "limits":
         from benches.limits import limits
 

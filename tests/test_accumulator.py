@@ -473,6 +473,22 @@ def test_an_envelope_under_its_own_name_is_its_event(name: str) -> None:
     assert updates_of(event(name, payload)) == updates_of(event(name, {"event": name, "data": payload}))
 
 
+@pytest.mark.parametrize("name", ["thread.run.step.created", "thread.message.created", "thread.run.completed", "error"])
+def test_so_is_an_envelope_within_one_that_has_no_name(name: str) -> None:
+    payload = {"id": "x_1", "status": "completed", "message": "m"}
+    envelope = {"event": name, "data": payload}
+    assert updates_of(event(name, payload)) == updates_of(event(None, {"event": name, "data": envelope}))
+
+
+@pytest.mark.parametrize("name", ["done", "thread.run.created"])
+def test_the_mark_of_an_end_in_an_envelope_ends_the_body(name: str) -> None:
+    envelope = {"event": name, "data": "[DONE]"}
+    for sent in (event(name, envelope), event(None, envelope), event(None, {"event": name, "data": envelope})):
+        assert [BodyEnded(1, "unknown", ())] == updates_of(sent)
+    told = updates_of(event("thread.run.created", "[DONE]"))
+    assert ["Problem"] == kinds(told)  # this one is a JSON text in quotes
+
+
 @pytest.mark.parametrize("other", [{"event": "thread.run.created"}, {"event": "thread.run.step.created", "more": 1}])
 def test_what_only_looks_like_an_envelope_is_not_opened(other: dict[str, object]) -> None:
     run = folded(event("thread.run.step.created", {**other, "data": step()}))
@@ -843,7 +859,7 @@ def spoiled(path: list[object], value: object) -> bytes:
     target = plain["state"]
     for key in path[:-1]:
         target = target[key]
-    assert isinstance(path[-1], int) or target.get(path[-1]) != value
+    assert target.get(path[-1]) != value
     target[path[-1]] = value
     return json.dumps(plain).encode()
 
@@ -1188,9 +1204,15 @@ def test_a_mark_of_an_end_is_taken_off_where_a_source_may_hold_several_bodies() 
     [
         (step(status="in_progress"), "thread.run.step.in_progress"),
         (step(status="completed"), "thread.run.step.completed"),
+        # A status that is not known is no ending: only that the step began is sure.
         (step(status="new"), "thread.run.step.created"),
         ({"object": "thread.run", "id": "run_1", "status": "failed"}, "thread.run.failed"),
         ({"object": "thread.run", "id": "run_1"}, "thread.run.created"),
+        ({"object": "thread.run", "id": "run_1", "status": "step.created"}, "thread.run.created"),
+        ({"object": "thread.run", "id": "run_1", "status": ["completed"]}, "thread.run.created"),
+        ({"object": "thread.run", "id": "run_1", "status": "delta"}, "thread.run.created"),
+        (step(status="delta"), "thread.run.step.created"),
+        (step(status="queued"), "thread.run.step.created"),
         ({"object": "thread.message", "id": "msg_1", "status": "completed", "content": []}, "thread.message.completed"),
         (delta_payload("step_1", opening(0, "call_1", "f")), "thread.run.step.delta"),
     ],

@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from benches import contenders, floors, guard, live, report, runner, scaling, streams, worker, workloads
+from benches import (
+    contenders,
+    floors,
+    guard,
+    hostile,
+    limits,
+    live,
+    report,
+    runner,
+    scaling,
+    streams,
+    worker,
+    workloads,
+)
 from benches.contenders import ByHand
 from benches.verdicts import compare, framing, matching, snapshots, templates, updates
 from benches.workloads import CHUNKS, MODES, RECIPES
@@ -163,7 +176,9 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="m
 @needs_proc
 def test_a_soak_folds_what_it_is_sent(capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 == live.live(3, 0.2, rate=200)
-    assert "3 of 3 streams folded what was sent: 45 run steps each\n" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "3 of 3 streams folded what was sent: 45 run steps each\n" in said
+    assert "; accumulators fed the same events without streams grew by " in said
 
 
 @needs_proc
@@ -181,3 +196,76 @@ def test_a_soak_tells_a_wrong_answer(monkeypatch: pytest.MonkeyPatch, capsys: py
 def test_a_soak_says_how_many_open_files_it_needs() -> None:
     with pytest.raises(SystemExit, match="expected to be allowed 1,000,000,000,000 open files, got"):
         live.allow_files(10**12)
+
+
+@pytest.mark.parametrize(
+    ("family", "mode"), [(family, mode) for family, (_, modes) in hostile.FAMILIES.items() for mode in modes]
+)
+def test_a_hostile_stream_folds_to_what_it_must(family: str, mode: str, capsys: pytest.CaptureFixture[str]) -> None:
+    hostile.point(family, mode, 50)
+    assert 3 == len(capsys.readouterr().out.split())
+
+
+def test_a_hostile_stream_that_folds_to_something_else_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(hostile.ANSWERS, "new keys below it", hostile.ANSWERS["a step and done, repeated"])
+    with pytest.raises(AssertionError):
+        hostile.point("new keys below it", "feed", 50)
+
+
+def test_a_point_is_measured_in_a_process_of_its_own() -> None:
+    family = "a step and done, repeated"
+    _, _, size = hostile.measured(family, "loop", 50)
+    assert size == sum(map(len, hostile.FAMILIES[family][0](50)))
+
+
+@pytest.mark.parametrize(
+    ("power", "busy", "status"),
+    [(1.0, 0, 0), (1.49, 0, 0), (1.51, 0, 1), (2.0, 0, 1), (1.0, 1, 0), (1.0, 2, 0), (1.0, 3, 1)],
+)
+def test_time_that_grows_too_fast_fails_unless_it_was_another_process(
+    power: float, busy: int, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = {10: 0, 100: 0}
+
+    def measured(_family: str, _mode: str, size: int) -> tuple[float, float, float]:
+        runs[size] += 1
+        return size**power * (10 if size == 100 and runs[size] <= busy else 1), 1.0, 1.0
+
+    monkeypatch.setattr(hostile, "measured", measured)
+    monkeypatch.setattr(hostile, "FAMILIES", {"keys": (list, ("feed",))})
+    assert status == hostile.hostile((10, 100))
+    assert status == capsys.readouterr().out.count("keys, feed: expected an exponent of at most 1.5\n")
+
+
+@pytest.mark.parametrize(
+    ("peak", "limit", "quick", "told"),
+    [
+        (limits.Peak(1, "max_open", 2**30), "max_open", False, ""),
+        (limits.Peak(1, "", 1), "", False, ""),
+        (limits.Peak(1, "", 1), "max_open", True, ""),
+        (limits.Peak(1, "", 1), "max_open", False, "expected max_open to raise, got none"),
+        (limits.Peak(1, "max_problems", 1), "", True, "expected no limit to raise, got max_problems"),
+        (limits.Peak(1, "max_open", 2**31), "max_open", True, "expected a peak of at most 1,074 MB, got 2,147"),
+    ],
+)
+def test_a_peak_is_within_the_bound_and_of_the_right_limit(
+    peak: limits.Peak,
+    limit: str,
+    quick: bool,  # noqa: FBT001 - a parameter
+    told: str,
+) -> None:
+    assert told == limits.complaint(peak, limit, quick=quick)
+
+
+def test_the_limits_are_measured_each_in_a_process_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["endless ids", "many calls, a thousand an event"]
+    monkeypatch.setattr(limits, "FAMILIES", {name: limits.FAMILIES[name] for name in names})
+    assert limits.limits(tmp_path, quick=True)
+    rows = capsys.readouterr().out.splitlines()
+    assert [[*names[0].split(), "0.1", "max_id_length"]] == [row.split()[:-1] for row in rows if "ids" in row]
+    assert (tmp_path / "limits.json").exists()
+    monkeypatch.setattr(limits, "BOUND", 1)
+    assert not limits.limits(tmp_path, quick=True)
+    assert "endless ids: expected a peak of at most 0 MB, got " in capsys.readouterr().out

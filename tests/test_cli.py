@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import tomllib
-import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,13 +22,16 @@ from hypothesis import strategies as st
 import accumulator
 from accumulator import Problem
 from accumulator._cli.commands import commands, run
-from tests import bodies
-from tests.conftest import real_recordings
+from tests import bodies, wire
+from tests.conftest import ROOT, real_recordings
+from tests.counting import calls_made
+from tests.unprintable import ESCAPED, HOSTILE, hostile
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import click
 
-ROOT = Path(__file__).resolve().parent.parent
 COMMAND = [sys.executable, "-m", "accumulator"]
 NO_CLICK = "import sys; sys.modules['click'] = None; from accumulator._cli.main import main; main()"
 # Outputs are buffered and encoded as they are where nobody asked for anything else.
@@ -172,6 +174,95 @@ def test_a_problem_without_a_step_names_none() -> None:
     assert (2, b"") == (result.status, result.out)
 
 
+def run_of(run_id: object, status: str, action: object = None) -> bytes:
+    return wire.run_event(status, id=run_id, required_action=action)
+
+
+def test_a_step_has_the_outcome_of_its_run() -> None:
+    streams = [
+        run_of("run_a", "created") + wire.created("step_a", run_id="run_a") + run_of("run_a", "completed") + wire.DONE,
+        run_of("run_b", "created") + wire.step_event("failed", "step_b", run_id="run_b"),
+        run_of("run_b", "failed") + wire.DONE,
+        run_of("run_c", "created") + run_of("run_d", "created") + wire.created("step_d", run_id="run_d"),
+        run_of("run_d", "expired") + wire.created("step_c", run_id="run_c") + wire.created("step_x", run_id=None),
+        run_of("run_e", "created") + wire.created("step_e", run_id="run_e") + run_of("run_c", "completed") + wire.DONE,
+        wire.created("step_f", run_id="run_f"),
+    ]
+    expected = {
+        "step_a": "completed",
+        "step_b": "failed",
+        "step_d": "expired",
+        "step_c": "completed",
+        "step_x": "completed",
+        "step_e": "truncated",
+        "step_f": "truncated",
+    }
+    lines = cli("replay", "-", stdin=b"".join(streams)).lines
+    assert [*expected.items()] == [(each["step"]["id"], each["outcome"]) for each in lines]  # type: ignore[index]
+
+
+WAITS = (
+    wire.created("step_a", run_id="run_a")
+    + run_of("run_a", "in_progress")
+    + run_of("run_a", "requires_action", {"type": "submit_tool_outputs"})
+    + wire.DONE
+)
+CUT_BODIES: dict[str, tuple[bytes, dict[str, str]]] = {
+    "a step of the run that waits, then cut": (
+        WAITS + wire.completed("step_a", run_id="run_a"),
+        {"step_a": "truncated"},
+    ),
+    "a delta of that run, then cut": (WAITS + wire.delta("step_a", wire.fragment(0, "{}")), {"step_a": "truncated"}),
+    "an error alone": (WAITS + wire.event("error", {"message": "x"}), {"step_a": "error"}),
+    "a failure with an id that never began": (WAITS + run_of("made_up", "failed") + wire.DONE, {"step_a": "failed"}),
+    "the same within one body": (
+        wire.created("step_a", run_id="run_a") + run_of("run_a", "created") + run_of("made_up", "failed") + wire.DONE,
+        {"step_a": "failed"},
+    ),
+    "a next body that names no id": (
+        WAITS + wire.step_event("completed", "step_b", run_id=None) + run_of(None, "completed") + wire.DONE,
+        {"step_a": "completed", "step_b": "completed"},
+    ),
+    "another run, then cut": (
+        WAITS + run_of("run_b", "created") + wire.created("step_b", run_id="run_b"),
+        {"step_a": "requires_action", "step_b": "truncated"},
+    ),
+    "a late step of a run that ended, in the body of another": (
+        wire.created("step_a", run_id="run_a")
+        + run_of("run_a", "completed")
+        + wire.DONE
+        + run_of("run_b", "created")
+        + wire.completed("step_a", run_id="run_a")
+        + run_of("run_b", "failed")
+        + wire.DONE,
+        {"step_a": "completed"},
+    ),
+    "ids and statuses that are no text": (
+        wire.created("step_a", run_id=["x"])
+        + run_of(["x"], "created")
+        + run_of("run_a", "created")
+        + wire.run_event(["x"], "created", id="run_a")
+        + wire.run_event(["x"], "created", id="run_b"),
+        {"step_a": "truncated"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("stream", "expected"), CUT_BODIES.values(), ids=CUT_BODIES)
+def test_a_run_has_the_outcome_of_its_last_body(stream: bytes, expected: dict[str, str]) -> None:
+    lines = cli("replay", "-", stdin=stream).lines
+    assert expected == {each["step"]["id"]: each["outcome"] for each in lines}  # type: ignore[index]
+
+
+def test_a_run_costs_as_much_however_many_came_before() -> None:
+    def calls_for(count: int) -> int:
+        stream = b"".join(run_of(f"run_{number}", "completed") + wire.DONE for number in range(count))
+        return calls_made(lambda: cli("replay", "-", stdin=stream))
+
+    fifty, hundred, two_hundred = map(calls_for, (50, 100, 200))
+    assert two_hundred - hundred < 2.1 * (hundred - fifty)
+
+
 def test_the_outcome_of_an_error_comes_with_what_the_server_said() -> None:
     stdin = bodies.FIRST_EVENTS[1] + bodies.event("error", {"error": {"message": "Try \x1b[31m again."}})
     result = cli("replay", "-", stdin=stdin)
@@ -216,6 +307,7 @@ def test_a_step_without_a_run_has_a_null_run_id() -> None:
 
 
 def test_long_pieces_of_a_message_are_cut() -> None:
+    # As long as an id may be: an event with a longer one is left out.
     step = {"id": "s" * 4_096, "step_details": {"type": "tool_calls", "tool_calls": 1}}
     result = cli("replay", "-", stdin=bodies.event("thread.run.step.created", step) + bodies.DONE)
     assert f"-: event 1, {'s' * 200}...: shape at " in result.err
@@ -305,7 +397,8 @@ def test_a_file_without_a_known_event_is_unusable(tmp_path: Path, content: bytes
     assert (2, b"") == (result.status, result.out)
     assert f"{file}: expected events of a run, got {came}" == verdict
     assert f"{file}: outcome {'unknown' if b'[DONE]' in content else 'truncated'}, 0 run steps" == outcome
-    assert [] == [line for line in problems if ": undecodable at $: " not in line and ": shape at $: " not in line]
+    kind = "shape" if IN_STRING in content else "undecodable"  # a string is JSON, and no object
+    assert [] == [line for line in problems if f": {kind} at $: " not in line]
 
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"\n\n"])
@@ -441,16 +534,7 @@ def test_whatever_the_input_there_is_a_status_and_printable_text(junk: bytes, at
 
 # ---- What a terminal gets to see.
 
-HOSTILE = "\x00\x07\x1b[2J\x7f\x9b31m\u00ad\u061c\u200b\u202e\u2028\u2029\u2066\ufeff\U000e0041"
-ESCAPED = (
-    "\\u0000\\u0007\\u001b[2J\\u007f\\u009b31m\\u00ad\\u061c\\u200b\\u202e\\u2028\\u2029\\u2066\\ufeff\\udb40\\udc41"
-)
 READABLE = "é 日本 \U0001f3d4 \u0301"
-
-
-def hostile(text: str) -> list[str]:
-    """Return the characters that a terminal may act on."""
-    return [character for character in text if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}]
 
 
 def test_no_control_character_of_a_stream_gets_out_raw() -> None:
@@ -678,6 +762,7 @@ def test_without_a_buffer_nothing_is_lost(tmp_path: Path) -> None:
 def test_an_output_that_takes_only_a_part_is_told(tmp_path: Path, unbuffered: str) -> None:
     # `ulimit -f 1` is 512 or 1,024 bytes; coverage could not save what it measured, and is left out.
     env = {name: value for name, value in ENV.items() if not name.startswith("COVERAGE_")}
+    # In another field than the id, which may have 4,096 characters at most.
     step = {"id": "step_1", "type": "t" * 5_000}
     file = recorded(tmp_path, bodies.event("thread.run.step.created", step) + bodies.DONE)
     done = subprocess.run(
@@ -709,7 +794,16 @@ def test_without_an_output_a_file_without_steps_is_still_told_about(tmp_path: Pa
     assert (0, b"", f"{file}: outcome unknown, 0 run steps\n") == shell('exec "$@" >&-', "replay", file)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let the processes of a test be interrupted: a shell starts what it puts in the background with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @POSIX
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_it_quietly() -> None:
     running = subprocess.Popen(
         [*COMMAND, "replay", "-"],
@@ -733,6 +827,7 @@ def test_an_interrupt_ends_it_quietly() -> None:
 
 
 @POSIX
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_it_where_nobody_reads_its_output(tmp_path: Path) -> None:
     # Much more than a pipe holds: the process cannot write it all.
     steps = (bodies.event("thread.run.step.created", {"id": f"step_{n}", "x": "x" * 10_000}) for n in range(200))
@@ -771,6 +866,7 @@ SCRIPT = "import sys; from {} import {} as command; sys.exit(command())"
 
 
 @POSIX
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("entry", ["script", "module"])
 def test_an_interrupt_while_it_is_imported_ends_it_quietly(tmp_path: Path, entry: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -912,3 +1008,19 @@ def test_the_reason_of_a_run_that_failed_is_told(fields: dict[str, object], reas
     stream = b"event: thread.run.failed\ndata: " + json.dumps({"id": "run_1", **fields}).encode() + b"\n\n"
     _, _, told = cli("replay", "-", stdin=stream)
     assert f"-: outcome {fields['status']}, 0 run steps{': ' if reason else ''}{reason}\n" == told
+
+
+LIMITED = {"code": "rate_limit_exceeded", "message": "Slow down."}
+FAILED = bodies.event("thread.run.failed", bodies.run("failed") | {"last_error": LIMITED}) + bodies.DONE
+
+
+@pytest.mark.parametrize(
+    ("later", "outcome"),
+    [
+        (BAD, "truncated"),
+        (bodies.event("thread.run.cancelled", {"id": "run_2", "status": "cancelled"}), "cancelled"),
+    ],
+)
+def test_the_reason_is_not_that_of_a_body_before(later: bytes, outcome: str) -> None:
+    result = cli("replay", "-", stdin=FAILED + later)
+    assert f"-: outcome {outcome}, 0 run steps" == result.err.splitlines()[-1]

@@ -311,21 +311,16 @@ class Prompt:
             self._server.go_on()
 
 
-@pytest.mark.parametrize(
-    ("client", "chunked"),
-    [*((client, True) for client in SOURCES), *((client, False) for client in SOURCES if client not in OWN_PACE)],
-)
-def test_updates_come_as_soon_as_their_event(client: Client, chunked: bool) -> None:  # noqa: FBT001 - a parameter
-    with Loopback(one_by_one(chunked=chunked)) as server, client(server) as source:
+def read_promptly(script: Callable[[Exchange], None], client: Client) -> list[Update]:
+    """Read to the end from a script that waits for the updates of each event."""
+    with Loopback(script) as server, client(server) as source:
         prompt = Prompt(server)
         for update in accumulate(source):
             prompt.take(update)
-        assert EXPECTED == prompt.updates
+        return prompt.updates
 
 
-@pytest.mark.parametrize("chunked", [True, False])
-@pytest.mark.parametrize("client", ASYNC_SOURCES)
-def test_async_updates_come_as_soon_as_their_event(client: AsyncClient, chunked: bool) -> None:  # noqa: FBT001
+def read_promptly_async(script: Callable[[Exchange], None], client: AsyncClient) -> list[Update]:
     async def read(server: Loopback) -> list[Update]:
         prompt = Prompt(server)
         async with client(server) as source:
@@ -333,20 +328,26 @@ def test_async_updates_come_as_soon_as_their_event(client: AsyncClient, chunked:
                 prompt.take(update)
         return prompt.updates
 
-    with Loopback(one_by_one(chunked=chunked)) as server:
-        assert EXPECTED == asyncio.run(read(server))
+    with Loopback(script) as server:
+        return asyncio.run(read(server))
+
+
+@pytest.mark.parametrize(
+    ("client", "chunked"),
+    [*((client, True) for client in SOURCES), *((client, False) for client in SOURCES if client not in OWN_PACE)],
+)
+def test_updates_come_as_soon_as_their_event(client: Client, chunked: bool) -> None:  # noqa: FBT001 - a parameter
+    assert EXPECTED == read_promptly(one_by_one(chunked=chunked), client)
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+@pytest.mark.parametrize("client", ASYNC_SOURCES)
+def test_async_updates_come_as_soon_as_their_event(client: AsyncClient, chunked: bool) -> None:  # noqa: FBT001
+    assert EXPECTED == read_promptly_async(one_by_one(chunked=chunked), client)
 
 
 def test_async_updates_come_from_a_bare_reader_as_soon_as_their_event() -> None:
-    async def read(server: Loopback) -> list[Update]:
-        prompt = Prompt(server)
-        async with by_asyncio(server) as source:
-            async for update in aaccumulate(source):
-                prompt.take(update)
-        return prompt.updates
-
-    with Loopback(one_by_one(chunked=False)) as server:
-        assert EXPECTED == asyncio.run(read(server))
+    assert EXPECTED == read_promptly_async(one_by_one(chunked=False), by_asyncio)
 
 
 def within_one_chunk(exchange: Exchange) -> None:
@@ -365,24 +366,12 @@ def dropped_within_one_chunk(exchange: Exchange) -> None:
 
 @pytest.mark.parametrize("client", [client for client in SOURCES if client not in OWN_PACE])
 def test_events_are_not_held_until_their_http_chunk_is_whole(client: Client) -> None:
-    with Loopback(within_one_chunk) as server, client(server) as source:
-        prompt = Prompt(server)
-        for update in accumulate(source):
-            prompt.take(update)
-        assert EXPECTED == prompt.updates
+    assert EXPECTED == read_promptly(within_one_chunk, client)
 
 
 @pytest.mark.parametrize("client", ASYNC_RESPONSES)
 def test_async_events_are_not_held_until_their_http_chunk_is_whole(client: AsyncClient) -> None:
-    async def read(server: Loopback) -> list[Update]:
-        prompt = Prompt(server)
-        async with client(server) as source, aaccumulate(source) as stream:
-            for _ in EXPECTED:
-                prompt.take(await anext(stream))
-        return prompt.updates
-
-    with Loopback(within_one_chunk) as server:
-        assert EXPECTED == asyncio.run(read(server))
+    assert EXPECTED == read_promptly_async(within_one_chunk, client)
 
 
 @pytest.mark.parametrize("client", [client for client in SOURCES if client not in OWN_PACE])
@@ -680,7 +669,7 @@ def packed(*, chunked: bool) -> Callable[[Exchange], None]:
         packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
         exchange.head(headers=PACKED, chunked=chunked)
         for block in [*FIRST_EVENTS, DONE]:
-            exchange.chunk(packer.compress(block) + packer.flush(zlib.Z_SYNC_FLUSH))
+            exchange.chunk(packer.compress(block) + packer.flush(zlib.Z_FINISH if block is DONE else zlib.Z_SYNC_FLUSH))
             exchange.wait()
         exchange.end()
 
@@ -690,25 +679,13 @@ def packed(*, chunked: bool) -> Callable[[Exchange], None]:
 @pytest.mark.parametrize("chunked", [True, False])
 @pytest.mark.parametrize("client", [client for client in RESPONSES if client not in {by_urllib, *OWN_PACE}])
 def test_a_compressed_body_is_unpacked_as_it_comes(client: Client, chunked: bool) -> None:  # noqa: FBT001 - a parameter
-    with Loopback(packed(chunked=chunked)) as server, client(server) as source:
-        prompt = Prompt(server)
-        for update in accumulate(source):
-            prompt.take(update)
-        assert EXPECTED == prompt.updates
+    assert EXPECTED == read_promptly(packed(chunked=chunked), client)
 
 
 @pytest.mark.parametrize("chunked", [True, False])
 @pytest.mark.parametrize("client", ASYNC_RESPONSES)
 def test_an_async_compressed_body_is_unpacked_as_it_comes(client: AsyncClient, chunked: bool) -> None:  # noqa: FBT001
-    async def read(server: Loopback) -> list[Update]:
-        prompt = Prompt(server)
-        async with client(server) as source:
-            async for update in aaccumulate(source):
-                prompt.take(update)
-        return prompt.updates
-
-    with Loopback(packed(chunked=chunked)) as server:
-        assert EXPECTED == asyncio.run(read(server))
+    assert EXPECTED == read_promptly_async(packed(chunked=chunked), client)
 
 
 def begun_packed(exchange: Exchange) -> None:

@@ -41,6 +41,7 @@ from accumulator._fold.nodes import Object, snapshot_object
 from accumulator._fold.policy import WrongShape
 from accumulator._streams.coalesce import Coalescer
 from tests import wire
+from tests.clock import Clock
 from tests.loopback import PATIENCE, Loopback
 from tests.strategies import runs
 
@@ -54,16 +55,6 @@ if TYPE_CHECKING:
 
 SlotName: TypeAlias = tuple[str, int]
 _T = TypeVar("_T")
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Timed:

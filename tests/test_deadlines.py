@@ -12,6 +12,7 @@ import pytest
 
 from accumulator import BodyEnded, ResponseError, TruncatedError, aaccumulate, accumulate, aconnect, connect
 from tests.bodies import DONE, FIRST, FIRST_EVENTS, STEP_AFTER_FIRST
+from tests.clock import Clock
 from tests.loopback import PATIENCE, Loopback
 
 if TYPE_CHECKING:
@@ -27,16 +28,6 @@ SOON = 0.001
 COMMENT = b": keep-alive\n\n"
 Name = Literal["idle_timeout", "total_timeout"]
 NAMES: list[Name] = ["idle_timeout", "total_timeout"]
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def with_deadline(source: object, name: Name, seconds: float, **keywords: object) -> AsyncRunStream:

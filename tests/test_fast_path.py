@@ -85,6 +85,9 @@ SHAPES: dict[str, Callable[[str], bytes]] = {
     "null beside it": lambda words: delta("step_1", function(0, arguments=words, output=None)),
     "spaces": lambda words: event(STEP_DELTA, json.dumps(plain(words), separators=(" , ", " : ")).encode()),
     "an envelope": lambda words: event(None, {"event": STEP_DELTA, "data": plain(words)}),
+    "an envelope within one": lambda words: event(
+        None, {"event": STEP_DELTA, "data": {"event": STEP_DELTA, "data": plain(words)}}
+    ),
     "the step's id last": lambda words: event(STEP_DELTA, dict(reversed(list(plain(words).items())))),
     "escapes": lambda words: event(STEP_DELTA, json.dumps(plain(words)).encode()),
 }

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accumulator import Accumulator, BodyEnded, MergeError, Problem, RunStepCreated, TruncatedError, accumulate
-from accumulator._formats import BEGINNING_SIZE, PLAIN_TEXT, describe
+from accumulator._formats import BEGINNING_SIZE, PLAIN_TEXT, begins_like_events, describe, is_html, is_plain_text
 from accumulator._sse import FOREIGN_SIZE, SSEParser
 from tests import bodies
 from tests.conftest import real_recordings
@@ -52,8 +52,17 @@ def problem(number: int, raw: str, what: str) -> Problem:
         (b"data:1\n\n", ""),
         (b"\xef\xbb\xbfdata: 1\n\n", ""),
         (b": ping\n\n", ""),
-        (b"data\r\ndata: 1", ""),
         (b"retry: 3000\n\n", ""),
+        (b"\r\n\nevent: done\n", ""),
+        # A field without a colon passed for events before, but not at the start of a response: now it never does.
+        (b"data\r\ndata: 1", PLAIN_TEXT),
+        (b"id\n1\n2\n", PLAIN_TEXT),
+        (b"\n\nInternal Server Error", PLAIN_TEXT),
+        (b"<pre>Bad Gateway</pre>", "an HTML page"),
+        (b"<table><tr>", "an HTML page"),
+        (b"<br />\n<b>Fatal error</b>: out of memory", "an HTML page"),
+        (b'<?xml version="1.0"?>\n<!DOCTYPE html PUBLIC "">', "an HTML page"),
+        (b"<preface>", "an XML document"),
         (PAGE, "an HTML page"),
         (b"\n  <HTML lang=de>", "an HTML page"),
         (b"<h1>Bad Gateway</h1>", "an HTML page"),
@@ -115,6 +124,14 @@ def test_a_format_is_told_by_its_beginning(beginning: bytes, expected: str) -> N
 
 def test_text_is_described_like_its_bytes() -> None:
     assert ["an HTML page", PLAIN_TEXT] == [describe("<html>\ud83d"), describe("\ud83d")]
+
+
+@pytest.mark.parametrize(
+    "start", [b"", b"\n", b"event: x", b"id\n", b":", b"\n: x", b"<p>", b"{}", b"hello", b"\xef\xbb\xbfid:"]
+)
+def test_what_begins_like_events_is_described_as_such(start: bytes) -> None:
+    assert (describe(start + b"\n") == "") is (begins_like_events(start + b"\n") is not False)
+    assert (is_html(start), is_plain_text(start)) == (start == b"<p>", start in {b"id\n", b"hello"})
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from accumulator._fold.texts import Text
 from accumulator._json import join_surrogates
 from accumulator._streams.sources import make_async_source, make_source
 from benches import hostile
+from tests.counting import calls_made
 from tests.wire import (
     DONE,
     call,
@@ -44,26 +45,8 @@ from tests.wire import (
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from types import FrameType
 
     from accumulator import BodyEnded
-
-
-def calls_made(work: Callable[[], object]) -> int:
-    """Count the calls of Python and built-in functions that something makes."""
-    count = 0
-
-    def tally(frame: FrameType, kind: str, argument: object) -> None:  # noqa: ARG001 - what a profiler is called with
-        nonlocal count
-        count += kind in {"call", "c_call"}
-
-    before = sys.getprofile()
-    sys.setprofile(tally)
-    try:
-        work()
-    finally:
-        sys.setprofile(before)
-    return count
 
 
 def nested(leaf: str) -> dict[str, object]:
@@ -424,6 +407,7 @@ def details(*entries: object) -> bytes:
 def test_an_event_that_is_left_out_opens_no_entry_without_an_index_for_later_fragments() -> None:
     left_out = details({"type": "a", "id": "x", "output": "lost?"}, {"type": "a", "output": []}, {"type": 1})
     run = folded(created(), details({"type": "a", "output": "A"}), left_out)
+    # Two entries of one delta are two, but for the id that both name.
     wrong = details({"type": "b", "id": "z", "x": {"y": 1}}, {"id": "z", "x": 1})
     run.feed(wrong + details({"type": "b", "output": "B"}) + details({"type": "a", "output": "C"}))
     assert [{"type": "a", "output": "AC"}, {"type": "b", "output": "B"}] == calls_json(run)
@@ -649,6 +633,8 @@ def test_an_end_without_stack_for_the_last_block_leaves_it() -> None:
     run.end()
     assert [] == faults(run)
     assert "ab" == calls_json(run)[0]["function"]["arguments"]  # type: ignore[index]
+
+
 def test_a_chunk_takes_the_source_two_calls() -> None:
     """Its own, and that of the iterator over what was passed."""
 

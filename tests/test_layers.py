@@ -7,16 +7,18 @@ import re
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 import accumulator
 from accumulator._assistants import messages, run_steps, runs, updates
 from accumulator._assistants.protocol import EVENTS, MESSAGES, RUN_STEPS
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
+if TYPE_CHECKING:
+    from pathlib import Path
+
 PACKAGE = ROOT / "accumulator"
 
 # The layers, the lowest first. A part is a module or a package directly in `accumulator`. A module may import the parts
@@ -247,6 +249,7 @@ def test_a_name_of_the_protocol_is_found(source: str, expected: set[str]) -> Non
 
 
 def test_importing_the_package_loads_no_client_and_no_event_loop() -> None:
+    # A name that loads all modules but that of `connect`: the import alone loads none.
     result = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", "import accumulator; accumulator.Accumulator"],
         cwd=ROOT,

@@ -6,6 +6,8 @@ import ast
 import inspect
 import pickle
 import pickletools
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -360,6 +362,49 @@ def test_classes_and_functions_are_those_of_the_public_module(name: str, value: 
     pickled = pickle.dumps(value, protocol)
     assert [] == _private_modules(pickled)
     assert value is pickle.loads(pickled)  # noqa: S301 - its own
+
+
+CONNECT_ALONE = """
+import pickle, pickletools, sys
+import httpx
+from accumulator import {name}
+
+def answer(request):
+    return httpx.Response(200, headers={{"content-type": "text/event-stream"}}, content=sys.stdin.buffer.read())
+
+transport = httpx.MockTransport(answer)
+def read():
+    with httpx.Client(transport=transport) as client, connect(client, "POST", "http://host/") as stream:
+        return [*stream, stream.accumulator]
+
+async def aread():
+    async with httpx.AsyncClient(transport=transport) as client:
+        async with aconnect(client, "POST", "http://host/") as stream:
+            return [*[update async for update in stream], stream.accumulator]
+
+if {name!r} == "connect":
+    found = read()
+else:
+    import asyncio
+    found = asyncio.run(aread())
+texts = [text for each in found for _, text, _ in pickletools.genops(pickle.dumps(each))]
+print(len(found), sorted({{text for text in texts if isinstance(text, str) and text.startswith("accumulator")}}))
+"""
+
+
+@pytest.mark.parametrize("name", ["connect", "aconnect"])
+def test_pickles_name_no_private_module_where_connect_alone_is_imported(name: str) -> None:
+    code = CONNECT_ALONE.format(name=name)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=PACKAGE.parent, input=bodies.FIRST, capture_output=True, check=True)
+    updates = len(list(accumulator.accumulate([bodies.FIRST])))
+    assert f"{updates + 1} ['accumulator']\n" == done.stdout.decode()
+
+
+def test_a_name_that_a_program_replaced_stays_replaced() -> None:
+    code = "import accumulator; accumulator.Run; accumulator.tap = 1; accumulator.connect; print(accumulator.tap)"
+    command = [sys.executable, "-c", code]
+    assert b"1" == subprocess.run(command, cwd=PACKAGE.parent, capture_output=True, check=True).stdout.strip()
 
 
 @pytest.mark.parametrize("cls", CLASSES)

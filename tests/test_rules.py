@@ -1064,6 +1064,7 @@ def test_an_id_names_its_entry_after_the_ending_too() -> None:
 def test_an_entry_continues_the_one_of_its_type_among_many() -> None:
     names = [f"type_{number}" for number in range(50)]
     entries = [{"type": name, "output": name} for name in names]
+    # Two entries of one delta are two, so each is continued by another delta.
     run = folded(created(), delta("step_1", *entries), delta("step_1", *entries))
     assert [{"type": name, "output": name * 2} for name in names] == calls_json(run)
 

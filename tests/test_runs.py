@@ -11,8 +11,6 @@ from accumulator import Accumulator, BodyEnded, accumulate
 from tests.wire import DONE, completed, created, event, in_progress, run_event, step_event
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from accumulator import Update
 
 
@@ -183,29 +181,3 @@ def test_a_checkpoint_names_only_runs_that_do_not_follow_from_the_last() -> None
 def test_a_run_event_of_a_name_that_is_no_beginning_begins_nothing() -> None:
     run = fed(run_of(A, "created"), event("thread.run.cancelling", {"id": "made_up", "status": "cancelling"}), DONE)
     assert ("unknown", [("made_up", "cancelling")]) == (run.outcome, statuses(run))
-
-
-def test_the_command_gives_each_step_the_outcome_of_its_run(tmp_path: Path) -> None:
-    from tests.test_cli import cli
-
-    bodies = [
-        run_of(A, "created") + created("step_a", run_id=A) + run_of(A, "completed") + DONE,
-        run_of(B, "created") + step_event("failed", "step_b", run_id=B) + run_of(B, "failed") + DONE,
-        run_of("run_c", "created") + run_of("run_d", "created") + created("step_d", run_id="run_d"),
-        run_of("run_d", "expired") + created("step_c", run_id="run_c") + created("step_x", run_id=None),
-        run_of("run_e", "created") + created("step_e", run_id="run_e") + run_of("run_c", "completed") + DONE,
-        created("step_f", run_id="run_f"),
-    ]
-    file = tmp_path / "log.sse"
-    file.write_bytes(b"".join(bodies))
-    lines = [json.loads(line) for line in cli("replay", file).out.splitlines()]
-    expected = {
-        "step_a": "completed",
-        "step_b": "failed",
-        "step_d": "expired",
-        "step_c": "completed",
-        "step_x": "completed",
-        "step_e": "truncated",
-        "step_f": "truncated",
-    }
-    assert expected == {line["step"]["id"]: line["outcome"] for line in lines}

@@ -31,9 +31,10 @@ from accumulator import (
     atap,
     tap,
 )
-from accumulator._streams.head import begins_like_events
+from accumulator._formats import begins_like_events
 from accumulator._streams.sources import make_async_source, make_source
 from tests.bodies import DONE, FIRST, FIRST_EVENTS, SECOND, STEP_AFTER_FIRST, delta, step
+from tests.clock import Clock
 from tests.loopback import PATIENCE
 
 if TYPE_CHECKING:
@@ -633,8 +634,9 @@ class AsyncAnswer(Answer):
 
     iter_bytes = None  # type: ignore[assignment]
 
-    def aiter_bytes(self) -> AsyncIterator[object]:
-        return chunked(*self._chunks)
+    async def aiter_bytes(self) -> AsyncIterator[object]:
+        for chunk in self._chunks:
+            yield chunk
 
 
 def test_closing_closes_the_response_where_its_holder_cannot_be_closed() -> None:
@@ -734,18 +736,10 @@ def test_a_refused_body_that_cannot_be_read_gives_what_it_has() -> None:
         yield b"No"
         raise OSError
 
-    async def abroken() -> AsyncIterator[object]:
-        yield b"No"
-        raise OSError
-
-    class AsyncBroken(AsyncAnswer):
-        def aiter_bytes(self) -> AsyncIterator[object]:
-            return abroken()
-
     with pytest.raises(ResponseError) as caught:
         accumulate(Answer(broken(), status=500)).until_done()
     with pytest.raises(ResponseError) as caught_async:
-        read_async(lambda: AsyncBroken([], status=500))
+        read_async(lambda: AsyncAnswer(broken(), status=500))
     assert ("No", "No") == (caught.value.body, caught_async.value.body)
 
 
@@ -757,29 +751,11 @@ def test_a_refused_body_is_read_only_at_its_start() -> None:
             read.append(1_000)
             yield b"x" * 1_000
 
-    async def aendless() -> AsyncIterator[object]:
-        for chunk in endless():
-            yield chunk
-
-    class AsyncEndless(AsyncAnswer):
-        def aiter_bytes(self) -> AsyncIterator[object]:
-            return aendless()
-
     with pytest.raises(ResponseError) as caught:
         accumulate(Answer(endless(), status=500)).until_done()
     with pytest.raises(ResponseError) as caught_async:
-        read_async(lambda: AsyncEndless([], status=500))
+        read_async(lambda: AsyncAnswer(endless(), status=500))
     assert ("x" * 2_048, "x" * 2_048, [1_000] * 6) == (caught.value.body, caught_async.value.body, read)
-
-
-class Clock:
-    """A clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Dripping(AsyncAnswer):
@@ -1001,20 +977,12 @@ def test_a_source_that_breaks_before_its_body_decides_is_a_broken_source(before:
         yield from before
         raise OSError("gone")
 
-    async def abroken() -> AsyncIterator[object]:
-        for chunk in broken():
-            yield chunk
-
-    class AsyncBroken(AsyncAnswer):
-        def aiter_bytes(self) -> AsyncIterator[object]:
-            return abroken()
-
     stream = accumulate(Answer(broken(), headers={}))
     with pytest.raises(TruncatedError, match="OSError: gone"):
         stream.until_done()
     assert "truncated" == stream.accumulator.outcome
     with pytest.raises(TruncatedError, match="OSError: gone"):
-        read_async(lambda: AsyncBroken([], headers={}))
+        read_async(lambda: AsyncAnswer(broken(), headers={}))
 
 
 def test_text_in_place_of_bytes_is_misuse_whatever_the_content_type() -> None:

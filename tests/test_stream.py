@@ -323,10 +323,27 @@ def test_a_source_that_breaks_behind_a_final_status_has_lost_nothing(make: Make)
 def test_an_error_event_counts_also_where_the_source_breaks_behind_it(make: Make) -> None:
     said = "bad\x1b[31m\n" + "x" * 1_000
     twin = make(b"event: error\ndata: " + json.dumps({"message": said}).encode() + b"\n\n", OSError("gone"))
-    with pytest.raises(RunError, match=r"got an error: bad\\u001b\[31m\\u000ax+$") as caught:
+    # The text ended at the cut before; it says now that it is cut.
+    with pytest.raises(RunError, match=r"got an error: bad\\u001b\[31m\\u000ax+\.\.\.$") as caught:
         twin.final_run_steps()
     assert len(str(caught.value)) < 600
     assert (said, "error") == (cast("ErrorObject", caught.value.error).message, twin.accumulator.outcome)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ({"error": {"code": "server_error", "message": "Sorry."}}, "server_error: Sorry."),
+        ({"error": "RateLimited", "message": "Slow down.", "code": 429}, "429: Slow down."),
+        ({"message": "Sorry.", "code": None}, "Sorry."),
+        ({"message": "m" * 500}, "m" * 500),
+        ({"code": "c" * 300, "message": "m" * 199}, "c" * 300 + ": " + "m" * 198 + "..."),
+    ],
+)
+def test_the_text_of_a_run_error_has_code_and_message(make: Make, error: object, told: str) -> None:
+    with pytest.raises(RunError) as caught:
+        make(b"event: error\ndata: " + json.dumps(error).encode() + b"\n\n").final_run_steps()
+    assert f"expected the run to end, got an error: {told}" == str(caught.value)
 
 
 def test_a_type_error_of_the_source_is_a_broken_source_too(make: Make) -> None:

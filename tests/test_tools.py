@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, assert_type, cast
 
 import httpx
@@ -32,13 +31,15 @@ from accumulator import (
     connect,
 )
 from accumulator._json import MAX_DEPTH, plain_json, same_json
+from tests.conftest import ROOT
 from tests.loopback import Loopback
 from tests.tool_server import answers, function_run, submit_url, two_bodies
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from accumulator import RunStep
 
-ROOT = Path(__file__).resolve().parent.parent
 
 # Surrogates alone and in pairs, and what escapes and numbers are made of.
 PIECES = st.sampled_from(["\ud83d", "\ude00", "\ud83d\ude00", "😀", "\\", '"', "u", "\x00", "e400", "2.", "2e+"])

@@ -41,7 +41,6 @@ class Work:
     def __init__(self) -> None:
         self.accumulator = Accumulator()
         self.turns: list[float] = []
-        self._parsed = 0
 
     def clock(self) -> float:
         return self.accumulator._engine.count * EVENT_TIME

@@ -6,7 +6,7 @@ they disagree, the recordings decide.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, cast, get_args
 
 from accumulator._assistants import updates
 from accumulator._assistants.messages import Message, wrap_content, wrap_content_delta
@@ -16,12 +16,12 @@ from accumulator._assistants.updates import Update
 from accumulator._engine.body import TRUNCATED
 from accumulator._engine.protocol import Event, Fragment, Protocol, Report, ResourceType, Role
 from accumulator._fold.policy import Policy, Schema
-from accumulator._formats import HTML, describe
+from accumulator._formats import HTML, is_html
 from accumulator._json import Json, JSONObject, dump_json, parse_json, text_of
 from accumulator._sse import DEFAULT_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from accumulator._engine.body import Condition
 
@@ -180,6 +180,9 @@ The name of the event is this value with the status: `thread.run` and "completed
 known status it is that of `created`, which gives the object none.
 """
 
+STATUSES: Final[Container[object]] = tuple(word for word in get_args(Word) if word != "delta")
+"""The statuses of whole objects that the name of an event may end in. A tuple, as a server may send any JSON."""
+
 DELTAS: Final = frozenset({"thread.run.step.delta", "thread.message.delta"})
 """The values of `object` that identify a delta sent without an event name. Each is the name of the event too."""
 
@@ -226,12 +229,7 @@ class Assistants(Protocol[Update]):
             payload = cast("Json", parse_json(data))
         except ValueError as exc:
             return _not_json(row, name, text_of(data), str(exc), torn=torn)
-        if name == DEFAULT_NAME:
-            return _event_by_payload(payload)
-        name_key, data_key = ENVELOPE
-        if isinstance(payload, dict) and payload.keys() == {name_key, data_key} and payload[name_key] == name:
-            return _event_of_row(row, name, payload[data_key], (data_key,))  # a relay sent the name in an envelope too
-        return _event_of_row(row, name, payload)
+        return _event_by_payload(payload) if name == DEFAULT_NAME else _event_of_row(row, name, payload)
 
     def error(self, payload: Json) -> JSONObject:
         """Return the error object of an error event, with a `message`.
@@ -279,8 +277,21 @@ ASSISTANTS: Final = Assistants()
 
 
 def _event_of_row(row: Row, name: str, payload: Json, within: tuple[str, ...] = ()) -> Event[Update]:
-    """Make the event of a row of `EVENTS`. `within` are the keys in the data that lead to the payload."""
-    if row.kind == "done":
+    """Make the event of a row of `EVENTS`.
+
+    Relays send the name in an envelope too: a payload that is exactly an envelope of the same name is opened, once.
+
+    Args:
+        row: what the name says.
+        name: the name.
+        payload: the payload, or an envelope of it.
+        within: the keys in the data that lead to `payload`.
+
+    """
+    name_key, data_key = ENVELOPE
+    if isinstance(payload, dict) and payload.keys() == {name_key, data_key} and payload[name_key] == name:
+        payload, within = payload[data_key], (*within, data_key)
+    if row.kind == "done" or (within and payload == DONE):
         status = payload.get("status") if isinstance(payload, dict) else None
         return Event("done", name, status=status if isinstance(status, str) and status in BODY_END_STATUSES else None)
     if row.word == "delta":
@@ -308,17 +319,13 @@ def _event_by_payload(payload: Json) -> Event[Update]:
     name_key, data_key = ENVELOPE
     name, kind = payload.get(name_key), payload.get("object")
     if isinstance(name, str) and data_key in payload:
-        inner = payload[data_key]
-        return (
-            Event("done", name)
-            if inner == DONE
-            else _event_of_row(EVENTS.get(name, _UNKNOWN), name, inner, (data_key,))
-        )
+        return _event_of_row(EVENTS.get(name, _UNKNOWN), name, payload[data_key], (data_key,))
     if payload.get(ERROR) is not None:
         return Event("error", DEFAULT_NAME, payload)
-    if isinstance(kind, str) and kind in OBJECTS | DELTAS:
-        name = kind if kind in DELTAS else f"{kind}.{payload.get('status')}"
-        name = name if name in EVENTS else f"{kind}.created"  # it gives no status
+    if isinstance(kind, str) and (kind in DELTAS or kind in OBJECTS):
+        status = payload.get("status")
+        name = kind if kind in DELTAS else f"{kind}.{status if status in STATUSES else 'created'}"
+        name = name if name in EVENTS else f"{kind}.created"
         return _event_of_row(EVENTS[name], name, payload)
     return Event("unknown", DEFAULT_NAME, payload)
 
@@ -332,7 +339,7 @@ def _not_json(row: Row, name: str, text: str, message: str, *, torn: bool) -> Ev
     """
     if row.kind == "error":
         return Event("error", name, text)
-    is_page = text.lstrip()[:1] == "<" and describe(text) == HTML
+    is_page = text.lstrip()[:1] == "<" and is_html(text)
     if row.kind == "unknown" and not torn and not is_page and not text.lstrip().startswith(("{", DONE)):
         return Event("unknown", name)
     if row.kind == "done" or text.startswith(DONE):

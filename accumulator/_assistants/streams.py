@@ -14,7 +14,7 @@ from accumulator._assistants.protocol import ASSISTANTS
 from accumulator._assistants.runs import ErrorObject
 from accumulator._assistants.updates import ContentDelta, Update
 from accumulator._engine.limits import DEFAULT_LIMITS, Limits
-from accumulator._errors import RunError, TruncatedError
+from accumulator._errors import RunError, TruncatedError, join_told
 from accumulator._json import printable
 from accumulator._streams.coalesce import make_coalescer
 from accumulator._streams.deadlines import make_deadlines
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from accumulator._streams.reading import Reading
 
 _LONGEST_MESSAGE = 500
-"""Characters of a server's error message that the text of a `RunError` shows. The whole one is in its `error`."""
+"""Characters of a server's code and message that the text of a `RunError` shows. The whole ones are in its `error`."""
 
 
 def accumulate(  # noqa: PLR0913 - all but the source are keywords
@@ -281,7 +281,9 @@ def _final_run_steps(accumulator: Accumulator, reading: Reading[Update]) -> list
             message += f"; at its end: {last[0].message}"
         error = TruncatedError(message)
     elif (json := reading.body.error) is not None:
-        message = printable(str(json.get("message"))[:_LONGEST_MESSAGE])
+        told = join_told(json.get("code"), json.get("message"))
+        cut = "..." if len(told) > _LONGEST_MESSAGE else ""
+        message = printable(told[:_LONGEST_MESSAGE]) + cut
         error = RunError(f"expected the run to end, got an error: {message}", ErrorObject.wrap(json))
     else:
         return accumulator.run_steps()

@@ -1,9 +1,8 @@
-"""Parse the arguments, run a command, and always return an exit status.
+"""Parse the arguments, run a command, and return an exit status.
 
 The exit status is that of the command, or 2 if the arguments are wrong, an output cannot be written or click is not
-installed. In two more cases it is not that of the command. After Ctrl-C it is 130 (128 + SIGINT). If the reader of an
-output closed its end early, as `head -1` does, it is 0, and nothing is printed: that is no error, also under a shell's
-`pipefail`.
+installed. If the reader of an output closed its end early, as `head -1` does, it is 0, and nothing is printed: that is
+no error, also under a shell's `pipefail`.
 """
 
 from __future__ import annotations
@@ -19,19 +18,20 @@ if TYPE_CHECKING:
 
     import click
 
-_INTERRUPTED = 130
 _READER_GONE = 0
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line with these arguments and return its exit status.
 
-    No input makes it raise an exception. After an interrupt or a failed write, both outputs are discarded.
+    No input makes it raise an exception; `KeyboardInterrupt` passes, for `main` has the exit status. After an interrupt
+    or a failed write, both outputs are discarded.
     """
     try:
         return _run(arguments)
     except KeyboardInterrupt:
-        status = _INTERRUPTED
+        discard_outputs()
+        raise
     except BrokenPipeError:
         status = _READER_GONE
     except OSError as error:  # of an output: a command catches the errors of its inputs

@@ -9,6 +9,7 @@ reads these two files, it prints a traceback.
 import sys
 
 _INTERRUPTED = 130
+"""The exit status after Ctrl-C: 128 + SIGINT, as shells have it."""
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from accumulator import (
     Problem,
     RequiresAction,
     RunStepCreated,
+    RunStepDone,
     RunStream,
     RunUpdated,
     TruncatedError,
@@ -22,6 +23,7 @@ from accumulator import (
     accumulate,
 )
 from accumulator._cli.output import closed_stream_error, flush, print_json, print_to_stderr
+from accumulator._errors import join_told
 from accumulator._formats import BEGINNING_SIZE, describe
 
 if TYPE_CHECKING:
@@ -101,20 +103,20 @@ def _replay_file(name: str) -> int:
     reason = _reason(accumulator)
     count = f"{len(steps)} run step{'' if len(steps) == 1 else 's'}"
     print_to_stderr(f"{name}: outcome {outcome}, {count}{': ' if reason else ''}{_cut(reason)}")
-    if counts.broken or counts.too_large or counts.nothing_known:
+    if counts.broken or counts.over_limit or counts.nothing_known:
         return UNUSABLE
     return 0 if outcome in _GOOD_OUTCOMES else 1
 
 
 def _reason(accumulator: Accumulator) -> str:
-    """Return why a run ended as it did: code and message of its error, and the reason that it is incomplete."""
+    """Return why the last body ended as it did: code and message of an error, and the reason of an incomplete run."""
     error: object = accumulator.error
     details: object = None
     run = accumulator.current_run
-    if error is None and run is not None and accumulator.outcome not in _GOOD_OUTCOMES:
+    outcome = accumulator.outcome
+    if error is None and run is not None and run.status == outcome and outcome not in _GOOD_OUTCOMES:
         error, details = run.last_error, run.incomplete_details
-    told = [getattr(error, "code", None), getattr(error, "message", None), getattr(details, "reason", None)]
-    return ": ".join(str(each) for each in told if each)
+    return join_told(getattr(error, "code", None), getattr(error, "message", None), getattr(details, "reason", None))
 
 
 def _open(name: str) -> AbstractContextManager[BufferedReader]:
@@ -148,13 +150,13 @@ class _Counts:
 
     Attributes:
         broken: whether the file could not be read to its end.
-        too_large: the number of events that were too large.
+        over_limit: the number of events over a limit.
 
     """
 
     def __init__(self) -> None:
         self.broken = False
-        self.too_large = 0
+        self.over_limit = 0
         self._events = 0
         self._known = False
         self._unusable = 0
@@ -178,7 +180,7 @@ class _Counts:
     @property
     def nothing_known(self) -> bool:
         """Whether no event of a file that could be read is known. In a file with `done` alone nothing is unknown."""
-        return not (self.broken or self._known) and (self._unusable + self.too_large > 0 or self._events == 0)
+        return not (self.broken or self._known) and (self._unusable + self.over_limit > 0 or self._events == 0)
 
     def verdict(self, beginning: bytes) -> str:
         """Return what to say of a file in which nothing is known."""
@@ -198,13 +200,13 @@ def _read_to_end(name: str, stream: RunStream, outcomes: _Outcomes) -> _Counts:
         try:
             for update in stream:
                 counts.add(update)
-                outcomes.add(update, stream.accumulator)
+                outcomes.add(update)
                 if isinstance(update, Problem):
                     print_to_stderr(f"{name}: {_problem_line(update)}")
             break
         except (LimitError, TruncatedError) as error:
             if isinstance(error, LimitError):  # the stream goes on
-                counts.too_large += 1
+                counts.over_limit += 1
             else:
                 counts.broken = True
             print_to_stderr(f"{name}: {error}")
@@ -212,35 +214,57 @@ def _read_to_end(name: str, stream: RunStream, outcomes: _Outcomes) -> _Counts:
 
 
 class _Outcomes:
-    """The outcomes of the runs of a file: that of the last body for its own run, the last status for another one."""
+    """The outcomes of the runs of a file: that of the last body for its own run, the last status for another one.
+
+    The run of a body is the one that the body names first, or else the one that the body before left waiting.
+    """
 
     def __init__(self) -> None:
-        self._seen: set[str | None] = set()  # the runs of the body
+        self._seen: dict[str | None, str | None] = {}  # the runs of the body, each with its last status in it
+        self._waiting: dict[str | None, str | None] = {}  # the run that waits since the body before
         self._known: dict[str | None, str] = {}
 
-    def of(self, run_id: str | None, otherwise: str | None) -> str | None:
+    def of(self, run_id: object, otherwise: str | None) -> str | None:
         """Return the outcome of a run, or that of the file for one that no event named."""
-        return self._known.get(run_id, otherwise)
+        return self._known.get(_text(run_id), otherwise)
 
-    def add(self, update: Update, accumulator: Accumulator) -> None:
-        """Note the runs that an update names, and their outcomes at the end of a body."""
+    def add(self, update: Update) -> None:
+        """Note the runs that an update names, and their outcomes at the end of a body. Costs the runs of the body."""
         match update:
             case RunUpdated(run=run) | RequiresAction(run=run):
-                self._seen.add(run.id)
-            case RunStepCreated(run_step=step):
-                self._seen.add(step.run_id)
+                ident, status = _text(run.id), _text(run.status)
+                if self._own is None and ident not in self._known and status in _RUN_OUTCOMES:
+                    self._seen |= self._waiting  # an end of a run that never began: servers make up ids for failures
+                self._seen[ident] = status
+            case RunStepCreated(run_step=step) | RunStepDone(run_step=step):
+                self._seen.setdefault(_text(step.run_id), None)
             case BodyEnded(outcome=outcome):
-                self._end_body(outcome, accumulator)
+                self._end_body(outcome)
             case _:
                 pass
 
-    def _end_body(self, outcome: str, accumulator: Accumulator) -> None:
-        current = accumulator.current_run
-        self._known |= dict.fromkeys(self._seen, outcome)
-        for run in accumulator.runs():
-            if run.id in self._seen and current is not None and run.id != current.id:
-                self._known[run.id] = str(run.status) if run.status in _RUN_OUTCOMES else "truncated"
+    @property
+    def _own(self) -> str | None:
+        return next((ident for ident in self._seen if ident is not None), None)
+
+    def _end_body(self, outcome: str) -> None:
+        if self._own is None:
+            self._seen |= self._waiting
+        own = self._own
+        for ident, status in self._seen.items():
+            if ident in {own, None}:
+                self._known[ident] = outcome
+            elif status is None:
+                self._known.setdefault(ident, outcome)
+            else:
+                self._known[ident] = status if status in _RUN_OUTCOMES else "truncated"
+        self._waiting = {own: None} if outcome == "requires_action" else {}
         self._seen.clear()
+
+
+def _text(value: object) -> str | None:
+    """Return an id or a status, None for what a server sent that is no text."""
+    return value if isinstance(value, str) else None
 
 
 def _problem_line(problem: Problem) -> str:

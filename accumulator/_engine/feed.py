@@ -10,7 +10,7 @@ from accumulator._engine.engine import Engine, name_of
 from accumulator._engine.fast_path import TextTemplate
 from accumulator._engine.protocol import U
 from accumulator._errors import AccumulatorError, LimitError, MergeError, attach
-from accumulator._formats import PLAIN_TEXT, describe
+from accumulator._formats import is_plain_text
 from accumulator._json import text_of
 from accumulator._sse import DEFAULT_NAME, FOREIGN_SIZE, Frame, Item, SSEParser, as_bytes, may_have_field
 
@@ -331,7 +331,7 @@ class Feed(Generic[U]):
         if rest and (has_events or (not foreign and may_have_field(rest))):
             return [self._engine.report_torn(rest)]
         text = b"\n\n".join(filter(None, (foreign, rest)))[:FOREIGN_SIZE]
-        if has_events or not text or (self.body.ended and not rest and describe(text) == PLAIN_TEXT):
+        if has_events or not text or (self.body.ended and not rest and is_plain_text(text)):
             return []
         return [self._engine.report_foreign(text)]
 

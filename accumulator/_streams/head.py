@@ -30,13 +30,6 @@ _EVENT_STREAM = "text/event-stream"
 _GENERAL_TYPES = frozenset({"", "text/plain", "application/octet-stream"})
 """The content types of a response that may be an event stream; "" stands for none."""
 
-_BOM = b"\xef\xbb\xbf"
-_STARTS = (b"event:", b"data:", b"id:", b"retry:", b":")
-"""What the first line of an event stream that is not blank begins with: a field or a comment."""
-
-_MOST_BLANK = 2_048
-"""The most bytes of blank lines at the start of a body that still counts as an event stream."""
-
 _REQUEST_ID_HEADERS = ("x-request-id", "apim-request-id", "x-ms-request-id")
 
 
@@ -107,21 +100,3 @@ def read_headers(response: object) -> dict[str, str]:
     if not callable(pairs):
         return {}
     return {str(name).lower(): str(value) for name, value in cast("Iterable[tuple[object, object]]", pairs())}
-
-
-def begins_like_events(start: bytes) -> bool | None:
-    """Whether a body that begins so is an event stream, None if it takes more bytes to tell.
-
-    It is one if its first line that is not blank begins with a field or a comment (WHATWG HTML, section 9.2.5). A
-    byte-order mark and blank lines may come first.
-    """
-    line = start.removeprefix(_BOM).lstrip(b"\r\n")
-    if line.startswith(_STARTS):
-        return True
-    if line:
-        return None if _is_start_of(start, _BOM) or any(_is_start_of(line, field) for field in _STARTS) else False
-    return None if len(start) <= _MOST_BLANK else False
-
-
-def _is_start_of(start: bytes, whole: bytes) -> bool:
-    return whole.startswith(start)

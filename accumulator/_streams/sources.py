@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, nullcontext, suppress
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from accumulator._formats import begins_like_events
 from accumulator._sse import DEFAULT_NAME
-from accumulator._streams.head import REFUSED_BODY_SECONDS, REFUSED_BODY_SIZE, begins_like_events, read_head
+from accumulator._streams.head import REFUSED_BODY_SECONDS, REFUSED_BODY_SIZE, read_head
 from accumulator._streams.openers import BYTES_LIKE, find_method, find_openers, make_misuse, type_name
 from accumulator._streams.turns import in_asyncio
 

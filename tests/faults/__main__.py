@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from tests.faults.clients import NAMES, cell_of
-from tests.faults.table import FAULTS, put, render
-
-README = Path(__file__).resolve().parents[2] / "README.md"
+from tests.faults.table import FAULTS, README, put, render
 
 
 def main() -> int:

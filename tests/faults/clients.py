@@ -84,16 +84,16 @@ class Reader:
 
     def _until_tired(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """Give the chunks of a body without an end, for as long as a caller waits; a count stands for the time."""
-        for _, chunk in zip(range(PATIENT_CHUNKS), chunks, strict=False):
+        for count, chunk in enumerate(chunks):
+            _check_patience(count)
             yield chunk
-        raise TimeoutError
 
     async def _auntil_tired(self, chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
         count = 0
         async for chunk in chunks:
+            _check_patience(count)
             yield chunk
-            if (count := count + 1) == PATIENT_CHUNKS:
-                raise TimeoutError
+            count += 1
 
     def cell(self, error: Exception | None) -> Cell:
         cause = error.__cause__ if error and name_of(error).startswith("accumulator.") else None
@@ -101,26 +101,26 @@ class Reader:
         return Cell(len(self._events), self.run.outcome, name_of(error), name_of(cause), problems)
 
 
-@contextmanager
-def by_httpx(reader: Reader) -> Generator[RunStream]:
-    with httpx.Client(verify=TLS, timeout=reader.timeout, follow_redirects=True) as client:
-        if reader.leaves:
-            with client.stream("POST", reader.url) as response, reader.fold(response, response.iter_bytes()) as stream:
-                yield stream
-        else:
-            with connect(client, "POST", reader.url, into=reader.run, handler=reader) as stream:
-                yield stream
+def _check_patience(count: int) -> None:
+    if count == PATIENT_CHUNKS:
+        raise TimeoutError
 
 
-@contextmanager
-def by_httpx2(reader: Reader) -> Generator[RunStream]:
-    with httpx2.Client(verify=TLS, timeout=reader.timeout, follow_redirects=True) as client:
-        if reader.leaves:
-            with client.stream("POST", reader.url) as response, reader.fold(response, response.iter_bytes()) as stream:
-                yield stream
-        else:
-            with connect(client, "POST", reader.url, into=reader.run, handler=reader) as stream:
-                yield stream
+def by(client_type: type[httpx.Client | httpx2.Client]) -> Opener:
+    @contextmanager
+    def open_with(reader: Reader) -> Generator[RunStream]:
+        with client_type(verify=TLS, timeout=reader.timeout, follow_redirects=True) as client:
+            if reader.leaves:
+                with (
+                    client.stream("POST", reader.url) as response,
+                    reader.fold(response, response.iter_bytes()) as stream,
+                ):
+                    yield stream
+            else:
+                with connect(client, "POST", reader.url, into=reader.run, handler=reader) as stream:
+                    yield stream
+
+    return open_with
 
 
 @contextmanager
@@ -132,32 +132,21 @@ def by_requests(reader: Reader) -> Generator[RunStream]:
         yield stream
 
 
-@asynccontextmanager
-async def by_async_httpx(reader: Reader) -> AsyncGenerator[AsyncRunStream]:
-    async with httpx.AsyncClient(verify=TLS, timeout=reader.timeout, follow_redirects=True) as client:
-        if reader.leaves:
-            async with (
-                client.stream("POST", reader.url) as response,
-                reader.afold(response, response.aiter_bytes()) as stream,
-            ):
-                yield stream
-        else:
-            async with aconnect(client, "POST", reader.url, into=reader.run, handler=reader) as stream:
-                yield stream
+def by_async(client_type: type[httpx.AsyncClient | httpx2.AsyncClient]) -> AsyncOpener:
+    @asynccontextmanager
+    async def open_with(reader: Reader) -> AsyncGenerator[AsyncRunStream]:
+        async with client_type(verify=TLS, timeout=reader.timeout, follow_redirects=True) as client:
+            if reader.leaves:
+                async with (
+                    client.stream("POST", reader.url) as response,
+                    reader.afold(response, response.aiter_bytes()) as stream,
+                ):
+                    yield stream
+            else:
+                async with aconnect(client, "POST", reader.url, into=reader.run, handler=reader) as stream:
+                    yield stream
 
-
-@asynccontextmanager
-async def by_async_httpx2(reader: Reader) -> AsyncGenerator[AsyncRunStream]:
-    async with httpx2.AsyncClient(verify=TLS, timeout=reader.timeout, follow_redirects=True) as client:
-        if reader.leaves:
-            async with (
-                client.stream("POST", reader.url) as response,
-                reader.afold(response, response.aiter_bytes()) as stream,
-            ):
-                yield stream
-        else:
-            async with aconnect(client, "POST", reader.url, into=reader.run, handler=reader) as stream:
-                yield stream
+    return open_with
 
 
 @asynccontextmanager
@@ -171,10 +160,10 @@ async def by_aiohttp(reader: Reader) -> AsyncGenerator[AsyncRunStream]:
         yield stream
 
 
-CLIENTS: dict[str, Opener] = {"httpx": by_httpx, "httpx2": by_httpx2, "requests": by_requests}
+CLIENTS: dict[str, Opener] = {"httpx": by(httpx.Client), "httpx2": by(httpx2.Client), "requests": by_requests}
 ASYNC_CLIENTS: dict[str, AsyncOpener] = {
-    "httpx async": by_async_httpx,
-    "httpx2 async": by_async_httpx2,
+    "httpx async": by_async(httpx.AsyncClient),
+    "httpx2 async": by_async(httpx2.AsyncClient),
     "aiohttp": by_aiohttp,
 }
 NAMES = (*CLIENTS, *ASYNC_CLIENTS)

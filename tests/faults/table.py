@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from tests.conftest import ROOT
 from tests.faults.clients import NAMES, Cell
 from tests.faults.server import BEFORE, WHOLE
 
@@ -144,25 +145,23 @@ ROWS: dict[str, tuple[str, ...]] = {
         "drops_mid_gzip",
         "resets_the_connection",
     ),
-    "falls silent for longer than the read timeout; says gzip and sends none": ("stalls_after_an_event", "claims_gzip"),
-    "ends the body there, or gave no length and drops; answers nothing": (
+    "ends there, or drops without a length; sends nothing, JSON, HTML or gzip as events": (
         "ends_mid_event",
         "ends_mid_gzip",
         "drops_without_any_length",
         "answers_nothing",
-    ),
-    "sends JSON, HTML or gzip data as an event stream": (
         "answers_json_as_events",
         "answers_html_as_events",
         "hides_gzip",
     ),
+    "falls silent for longer than the read timeout; says gzip and sends none": ("stalls_after_an_event", "claims_gzip"),
     "sends comments until the caller gives up": ("keeps_alive_for_ever",),
     "sends byte by byte; drops after a final status; stalls after `done`": (
         "trickles",
         "drops_after_the_final_status",
         "stalls_behind_done",
     ),
-    "says text/plain or no type; says another charset": (
+    "says text/plain, no type or another charset": (
         "answers_events_as_plain_text",
         "answers_events_without_a_type",
         "claims_latin_1",
@@ -180,6 +179,7 @@ ROWS: dict[str, tuple[str, ...]] = {
 }
 
 HEAD = "| the server | events folded | outcome | raised | its cause |\n|---|---|---|---|---|\n"
+README = ROOT / "README.md"
 START, END = "<!-- faults -->\n", "<!-- /faults -->\n"
 
 
@@ -199,7 +199,7 @@ def _words(sent: int, cell: Cell) -> tuple[str, str, str, str]:
     of_the_run = cell.outcome not in {None, "truncated"}
     of_python = cell.cause.startswith("builtins.") or not cell.cause
     return (
-        "" if sent == 0 else "all" if cell.events == sent else f"{cell.events} of {sent}",
+        "" if sent == 0 else "all" if cell.events == sent else f"{cell.events} of {sent}" if cell.events else "none",
         "the run's" if of_the_run else str(cell.outcome),
         _name(cell.error) if ours or not cell.error else "the client's",
         "" if not ours else _name(cell.cause) if of_python else "the client's",

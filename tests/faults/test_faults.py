@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import tracemalloc
 from functools import cache
-from pathlib import Path
 
 import pytest
 
 from tests.faults import clients
 from tests.faults.clients import NAMES, Cell
 from tests.faults.server import BOMB_SIZE, ROUTES, bomb
-from tests.faults.table import FAULTS, ROWS, in_readme, put, render
-
-README = Path(__file__).resolve().parents[2] / "README.md"
+from tests.faults.table import FAULTS, README, ROWS, in_readme, put, render
 
 cell_of = cache(clients.cell_of)
 
@@ -52,6 +49,11 @@ def test_a_client_that_differs_is_named() -> None:
     cells["keeps_alive_for_ever", "aiohttp"] = Cell(1, "truncated", "accumulator.TruncatedError", "aiohttp.ClientError")
     row = "| all (aiohttp: 1 of 4) | truncated | `TruncatedError` | `TimeoutError` (aiohttp: the client's) |"
     assert row in render(cells)
+
+
+def test_what_folds_to_nothing_is_said_so() -> None:
+    cells = {(fault, name): FAULTS[fault].cells[name] for fault in FAULTS for name in NAMES}
+    assert "another content type | none | None | `ResponseError` | none |" in render(cells)
 
 
 def test_the_table_is_put_between_its_marks() -> None:

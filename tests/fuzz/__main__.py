@@ -22,12 +22,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.conftest import real_recordings
+from tests.conftest import ROOT, real_recordings
 from tests.fuzz.seeds import seeds
 from tests.fuzz.targets import TARGETS
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 CORPUS = HERE / "corpus"
 SHIPPED = ROOT / "tests" / "recordings"
 MAX_SIZE = 6_000

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_PIECE = 2_400
-MAX_CHECKPOINT = 6_000
 
 
 def pieces(stream: bytes) -> Iterator[bytes]:
@@ -41,7 +40,8 @@ def _lines(piece: bytes) -> bytes:
     """Write a piece as lines of `apply`."""
     events = re.findall(rb"^event: ?(.*)\ndata: ?(.*)$", piece, re.MULTILINE)
     names = [name.encode() for name in NAMES]
-    return b"\n".join(bytes([names.index(name)]) + data for name, data in events if name in names)
+    # A name stands for its place from the number of names on too, where no place is that of a line feed.
+    return b"\n".join(bytes([len(names) + names.index(name)]) + data for name, data in events if name in names)
 
 
 def _checkpoint(piece: bytes) -> bytes:
@@ -59,5 +59,5 @@ def seeds(target: str, stream: bytes) -> Iterator[bytes]:
             yield bytes([number % 2]) + piece
         elif target == "apply":
             yield b"\x80" + _lines(piece)
-        elif len(made := _checkpoint(piece)) <= MAX_CHECKPOINT:
-            yield made
+        else:
+            yield _checkpoint(piece)

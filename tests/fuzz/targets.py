@@ -45,9 +45,6 @@ def expect(*, that: bool, text: str) -> None:
         raise BrokenWordError(text)
 
 
-# Helpers.
-
-
 def _accumulator(*, strict: bool = False, limits: Limits | None = None, templates: bool = True) -> Accumulator:
     run = Accumulator(strict=strict, limits=limits or Limits())
     run._engine.fast_path.enabled = templates
@@ -125,9 +122,6 @@ def _can_be_read(run: Accumulator) -> None:
     repr((run.outcome, list(run.problems)))
     saved = run.to_bytes()
     expect(that=Accumulator.from_bytes(saved).to_bytes() == saved, text="a checkpoint of a checkpoint differs")
-
-
-# The targets.
 
 
 def feed(data: bytes) -> None:

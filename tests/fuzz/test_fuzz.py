@@ -6,20 +6,23 @@ import importlib.util
 import json
 import subprocess
 import sys
-from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 import pytest
 
 from accumulator import Accumulator, CheckpointError
 from accumulator._engine.fast_path import TextTemplate
 from accumulator._sse import Item, SSEParser
+from tests.conftest import ROOT
 from tests.fuzz.__main__ import CORPUS, MAX_SIZE, inputs
 from tests.fuzz.findings import Findings, failure, kind_of, shrink
-from tests.fuzz.targets import NAMES, TARGETS, BrokenWordError, checkpoint, expect
+from tests.fuzz.seeds import seeds
+from tests.fuzz.targets import NAMES, TARGETS, BrokenWordError, _events, checkpoint, expect
 from tests.fuzz.worker import changed_json
 
-ROOT = Path(__file__).resolve().parents[2]
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -118,13 +121,21 @@ def test_a_changed_checkpoint_is_read_or_refused() -> None:
     run.feed(
         b'event: thread.run.step.created\ndata: {"id":"s","step_details":{"type":"tool_calls","tool_calls":[]}}\n\n'
     )
+    found = set[bool]()
     for seed in range(500):
-        changed = changed_json(json.loads(run.to_bytes()), Random(seed))  # noqa: S311 - no secret
-        checkpoint(json.dumps(changed).encode())
+        changed = json.dumps(changed_json(json.loads(run.to_bytes()), Random(seed))).encode()  # noqa: S311 - no secret
+        checkpoint(changed)
+        found.add(is_checkpoint(changed))
+    assert {True, False} == found
 
 
-def test_a_byte_can_stand_for_each_known_name() -> None:
-    assert len(NAMES) < 256
+@pytest.mark.parametrize("name", sorted(set(NAMES)))
+def test_a_seed_of_apply_gives_the_event_that_was_recorded(name: str) -> None:
+    [seed] = seeds("apply", f"event: {name}\ndata: {{}}\n\n".encode())
+    assert [(name, b"{}")] == _events(seed)
+
+
+def test_a_broken_word_is_said() -> None:
     with pytest.raises(BrokenWordError, match="said"):
         expect(that=False, text="said")
 

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
     from accumulator import ToolCall, Update
 
+    Arguments = Callable[[str], dict[str, Any]]
+
 START_PATIENCE = 180.0
 """Seconds in which a server has to be up: the LiteLLM proxy imports for several."""
 

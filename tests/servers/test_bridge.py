@@ -17,7 +17,7 @@ from tests.servers.running import Call, Facts, Server, environment, fold, leave
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.servers.running import Fold
+    from tests.servers.running import Arguments, Fold
 
 environment("bridge")
 
@@ -51,12 +51,8 @@ def runs(server: Server) -> str:
 
 
 @pytest.fixture
-def run(runs: str, way: str) -> Callable[[str], Fold]:
-    return lambda case: fold(way, runs, headers=HEADERS, json=request(case))
-
-
-def request(case: str) -> dict[str, object]:
-    return {"assistant_id": case, "model": "scripted", "stream": True}
+def arguments() -> Arguments:
+    return lambda case: {"headers": HEADERS, "json": {"assistant_id": case, "model": "scripted", "stream": True}}
 
 
 def test_a_text(run: Callable[[str], Fold]) -> None:
@@ -113,7 +109,7 @@ def test_a_run_without_a_model(runs: str, way: str) -> None:
     assert isinstance(folded.broken, httpx.RemoteProtocolError)
 
 
-def test_a_client_that_goes_away(server: Server, runs: str, way: str) -> None:
-    folded = leave(way, runs, headers=HEADERS, json=request("leave"))
+def test_a_client_that_goes_away(server: Server, runs: str, way: str, arguments: Arguments) -> None:
+    folded = leave(way, runs, **arguments("leave"))
     assert Facts("truncated", messages=[("in_progress", "Guten ")]) == folded.facts
     server.wait_left(runs)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from accumulator import Accumulator
-    from tests.servers.running import Fold
+    from tests.servers.running import Arguments, Fold
 
     Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
@@ -48,12 +48,8 @@ def runs(server: Server) -> str:
 
 
 @pytest.fixture
-def run(runs: str, way: str) -> Callable[[str], Fold]:
-    return lambda case: fold(way, runs, headers=HEADERS, json=request(case))
-
-
-def request(case: str) -> dict[str, object]:
-    return {"assistant_id": case, "stream": True}
+def arguments(arguments: Arguments) -> Arguments:
+    return lambda case: {"headers": HEADERS, **arguments(case)}
 
 
 def objects(run: Accumulator) -> Json:
@@ -141,19 +137,19 @@ def test_a_delta_of_a_message_that_was_not_created(run: Callable[[str], Fold]) -
     assert "Encountered a message delta with no previous snapshot" == folded.run.error.message
 
 
-def test_a_run_that_the_upstream_refuses(runs: str, way: str) -> None:
+def test_a_run_that_the_upstream_refuses(run: Callable[[str], Fold]) -> None:
     # The status is the upstream's, and its message is in the body.
     with pytest.raises(ResponseError) as refused:
-        fold(way, runs, headers=HEADERS, json=request("refuse"))
+        run("refuse")
     assert 429 == refused.value.status
     assert "slow down" in refused.value.body
 
 
-def test_a_client_that_goes_away(server: Server, upstream: Loopback, runs: str, way: str) -> None:
+def test_a_client_that_goes_away(server: Server, upstream: Loopback, runs: str, way: str, arguments: Arguments) -> None:
     # The proxy leaves its upstream too.
     upstream.client_closed.clear()
     own = runs.replace("thread_1", f"thread_{way}")
-    folded = leave(way, own, headers=HEADERS, json=request("leave"))
+    folded = leave(way, own, **arguments("leave"))
     assert Facts("truncated", messages=BEGUN) == folded.facts
     server.wait_left(own)
     assert upstream.client_closed.wait(PATIENCE)

@@ -16,13 +16,13 @@ import pytest
 from accumulator import ErrorReceived, OtherStepDetails
 from tests.conftest import ROOT
 from tests.loopback import PATIENCE
-from tests.servers.running import Call, Facts, Server, environment, fold, leave
+from tests.servers.running import Call, Facts, Server, environment, leave
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.servers.running import Fold
+    from tests.servers.running import Arguments, Fold
 
 environment("llamphouse")
 
@@ -43,15 +43,6 @@ def runs(server: Server) -> str:
     """The address of a new thread's runs."""
     thread = httpx.post(f"{server.origin}/threads", json={}).json()
     return f"{server.origin}/threads/{thread['id']}/runs"
-
-
-@pytest.fixture
-def run(runs: str, way: str) -> Callable[[str], Fold]:
-    return lambda case: fold(way, runs, json=request(case))
-
-
-def request(case: str) -> dict[str, object]:
-    return {"assistant_id": case, "stream": True}
 
 
 # The server reads the model's stream. It ends such a body with `event: done` over an object and never sends
@@ -141,8 +132,8 @@ def test_an_agent_that_raises(run: Callable[[str], Fold]) -> None:
     ]
 
 
-def test_a_client_that_goes_away(server: Server, runs: str, way: str) -> None:
-    folded = leave(way, runs, json=request("leave"))
+def test_a_client_that_goes_away(server: Server, runs: str, way: str, arguments: Arguments) -> None:
+    folded = leave(way, runs, **arguments("leave"))
     assert Facts("truncated", messages=[("in_progress", "Guten ")]) == folded.facts
     server.wait_left(runs)
 

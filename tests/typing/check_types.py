@@ -172,6 +172,7 @@ def every_update(update: Update) -> object:  # noqa: C901 - a case for every upd
         case UnknownEvent():
             found = assert_type(update.data, str)
         case BodyEnded():
+            # Made when it is read, so that many bodies with much open cost little: hence no tuple.
             found = assert_type(update.open, Sequence[str])
         case _:
             assert_never(update)
