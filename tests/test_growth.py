@@ -117,7 +117,8 @@ def test_what_bodies_leave_open_takes_no_more_the_more_there_is() -> None:
         assert [f"step_{index}" for index in range(bodies)] == list(cast("BodyEnded", updates[-1]).open)
         return size
 
-    assert taken(2_000) < 2.2 * taken(1_000) < 4.6 * taken(500)
+    assert taken(2_000) < 2.5 * taken(1_000)
+    assert taken(1_000) < 2.5 * taken(500)
 
 
 def test_a_deep_caller_pays_for_the_event_and_not_for_what_was_folded() -> None:
