@@ -906,10 +906,18 @@ def keys_of(updates: Iterable[Update], kinds: tuple[type[Part], ...]) -> list[tu
 
 
 def owners_of_moved(updates: Iterable[Update]) -> set[tuple[str, str]]:
-    """Give the steps in which an id took a call to another index than the one that it was created with."""
+    """Give the steps in which an id took a call to another index than the one that it was created with.
+
+    A call that was created without its id is seen to move by a fragment at an index at which none was created.
+    """
     places: dict[tuple[object, str], int | None] = {}
+    created: set[tuple[object, int | None]] = set()
     moved: set[tuple[str, str]] = set()
     for update in updates:
+        if isinstance(update, ToolCallCreated):
+            created.add((owner_of(update), update.index))
+        elif isinstance(update, ToolCallDelta) and (owner_of(update), update.index) not in created:
+            moved.add(owner_of(update))
         if isinstance(update, ToolCallCreated) and isinstance(update.tool_call.id, str):
             places.setdefault((owner_of(update), update.tool_call.id), update.index)
         elif isinstance(update, ToolCallDelta) and update.tool_call_id is not None:

@@ -1792,3 +1792,14 @@ def test_a_call_may_take_the_index_that_another_call_leaves_in_the_same_delta() 
     )
     assert ["call_e", None, "call_i"] == [each.get("id") for each in calls_json(run)]
     assert [] == faults(run)
+
+
+def test_a_checkpoint_keeps_the_places_of_an_ending_from_which_a_call_moved_away() -> None:
+    ended = completed("step_1", [call("call_1", "f", ""), call("call_2", "g", "")])
+    run = folded(created(), ended, delta("step_1", {"index": 2, "id": "call_1", "type": "function"}))
+    saved = run.to_bytes()
+    assert saved == Accumulator.from_bytes(saved).to_bytes()
+    other = Accumulator.from_bytes(saved)
+    again = completed("step_1", [call("call_3", "h", "")])
+    assert run.feed(again) == other.feed(again)
+    assert run.to_bytes() == other.to_bytes()

@@ -382,6 +382,8 @@ class Keyed:
         self.invalidate_order()
         for entry in before:
             entry.position = None
+        for position, entry in enumerate(listed):
+            entry.position = position
         self.listed, self._seen = listed, len(self.arrivals)
         self._place_listed(before)
         for entry in listed:
@@ -389,13 +391,11 @@ class Keyed:
         for entry in before:
             if entry.position is None:
                 self._unlist(entry)
-        missing = [entry for entry in candidates if entry.position is None and not entry.missed]
+        missing = [entry for entry in dict.fromkeys(candidates) if entry.position is None and not entry.missed]
         return sorted(missing, key=self.order.place)
 
     def _place_listed(self, before: Iterable[Entry]) -> None:
         """Put the listed entries into their order, and those that were listed before back into their own places."""
-        for position, entry in enumerate(self.listed):
-            entry.position = position
         orders = {entry: entry.own_order() for entry in before}
         orders |= zip(self.listed, sorted(entry.own_order() for entry in self.listed), strict=True)
         self._sort_in({entry: order for entry, order in orders.items() if entry.order != order})
