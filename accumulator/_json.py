@@ -49,8 +49,8 @@ _COUNTED = 2**16
 _T = TypeVar("_T")
 
 
-def parse_json(data: bytes | str) -> object:
-    """Decode JSON text.
+def parse_json(data: bytes | str, openers: int | None = None) -> object:
+    """Decode JSON text. Who has counted its brackets gives their number, or more, as `openers`.
 
     Bytes are read as UTF-8; invalid sequences read as U+FFFD, as in the WHATWG decoder. The escape of a lone surrogate
     reads as that surrogate. Of duplicate keys the last counts.
@@ -68,7 +68,7 @@ def parse_json(data: bytes | str) -> object:
         value: object = msgspec.json.decode(data)
     except (UnicodeError, msgspec.DecodeError, RecursionError):
         value = _parse_slowly(data)
-    if count_openers(data) > MAX_DEPTH:
+    if (count_openers(data) if openers is None else openers) > MAX_DEPTH:
         check_depth(value)
     return value
 
@@ -196,7 +196,7 @@ def count_openers(data: bytes | str) -> int:
     """Return the number of `[` and `{` in JSON text: a cheap upper bound of the levels of nesting."""
     if isinstance(data, str):
         return data.count("[") + data.count("{")
-    return data.count(b"[") + data.count(b"{")
+    return len(data) - len(data.translate(None, b"[{"))  # faster than to count each
 
 
 def bound_values(data: bytes | str) -> int:

@@ -114,7 +114,8 @@ class SSEParser:
     def _reset(self) -> None:
         self._held = bytearray()  # the unfinished block; if skipped, its last two bytes; at the start, part of a BOM
         self._id = b""
-        self._name = b""  # the name of the last plain block, unless that was long; see `_split`
+        self._name = b""  # that of the last plain block before the last call, unless that was long; see `_split`
+        self._start = _plain_start(b"")  # how such a block starts
         self._fresh = True  # whether a byte-order mark may still follow
         self._skipping = False  # whether the unfinished block is too large
         self.foreign: bytes = b""
@@ -270,22 +271,22 @@ class SSEParser:
     def _split(self, source: bytes) -> list[Item]:
         """Return the items of all finished blocks in bytes without CR, and keep the unfinished block.
 
-        Nearly every block is *plain*: it has the two lines `event: NAME` and `data: ...` and nothing else. Often many
-        plain blocks with one name follow each other. So the bytes are split, in one call of `bytes.split`, at the start
-        of each plain block that has the name of the last plain block before these bytes whose name is short enough to
-        be remembered. A piece without LF is the data of one plain block. Any other piece has more lines or more blocks,
-        and is parsed block by block.
+        Nearly every block is *plain*: it has the line `data: ...`, behind a line `event: NAME` or without one, and
+        nothing else. Often many plain blocks with one name, or with none, follow each other. So bytes that begin like
+        the last plain block are split, in one call of `bytes.split`, at the start of each block that begins so. A piece
+        without LF is the data of one plain block. Any other piece has more lines or more blocks. It is parsed block by
+        block, and so are all other bytes.
         """
         end = source.rfind(b"\n\n")
         self._held += source[end + 2 :].lstrip(b"\n") if end >= 0 else source
         items: list[Item] = []
         if end < 0:
             return items
-        name, start, all_fit = self._name, _plain_start(self._name), end < self._maximum
-        first, *pieces = (b"\n\n" + source[:end]).split(start)
-        if first:
-            self._add_blocks(items, first)
-        for data in pieces:
+        name, start, all_fit = self._name, self._start, end < self._maximum
+        if not source.startswith(start[2:]):
+            self._add_blocks(items, source[:end])
+            return items
+        for data in source[len(start) - 2 : end].split(start):
             if all_fit and _LF not in data:
                 items.append((name, data, self._id, None))
             else:
@@ -294,19 +295,21 @@ class SSEParser:
 
     def _add_blocks(self, items: list[Item], source: bytes) -> None:
         """Add the items of one or more blocks without CR. A plain block needs no loop over its lines."""
-        for block in source.strip(b"\n").split(b"\n\n"):
-            lines = block.lstrip(b"\n")
-            first, colon, data = lines.partition(b"\ndata: ")
-            if colon and _LF not in data and first.startswith(b"event: ") and _LF not in first:
-                if len(lines) < self._maximum:
-                    name = first[7:]
-                    if len(name) <= _LONGEST_NAME:
-                        self._name = name
-                    items.append((name, data, self._id, None))
-                else:
-                    items.append(self.too_large())
-            elif lines:
+        last_id, maximum, name = self._id, self._maximum, self._name
+        for block in source.split(b"\n\n"):
+            first, colon, data = block.partition(b"\ndata: ")
+            if len(block) < maximum and _LF not in data and _LF not in first:
+                if colon and first[:7] == b"event: ":
+                    items.append((name := first[7:], data, last_id, None))
+                    continue
+                if not colon and first[:6] == b"data: ":
+                    items.append((name := b"", first[6:], last_id, None))
+                    continue
+            if lines := block.strip(b"\n"):
                 self._add(items, lines, len(lines) + 1)
+                last_id = self._id
+        if name is not self._name and len(name) <= _LONGEST_NAME:
+            self._name, self._start = name, _plain_start(name)
 
     def _mixed(self, source: bytes) -> list[Item]:
         """Return the items of all finished blocks in bytes with any line ends, and keep the unfinished block."""
@@ -383,8 +386,8 @@ def may_have_field(block: bytes) -> bool:
 
 
 def _plain_start(name: bytes) -> bytes:
-    """Return the end of a block, followed by the start of a plain block with this name, up to its data."""
-    return b"\n\nevent: " + name + b"\ndata: "
+    """Return the end of a block, followed by the start of a plain block with this name or none, up to its data."""
+    return b"\n\nevent: " + name + b"\ndata: " if name else b"\n\ndata: "
 
 
 def _decoded(frame: Frame) -> ServerSentEvent:

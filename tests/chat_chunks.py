@@ -80,7 +80,7 @@ class Chat(Protocol[Update]):
     done_mark = b"[DONE]"
     problem_type = Said
 
-    def decode(self, name: str, data: bytes | str, *, torn: bool) -> Event[Update]:
+    def decode(self, name: str, data: bytes | str, *, torn: bool, openers: int) -> Event[Update]:  # noqa: ARG002 - the engine gives it
         if data == self.done_mark:
             return Event("done", name)
         try:

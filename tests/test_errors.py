@@ -202,7 +202,7 @@ def test_path_and_message_of_a_problem_are_printable(payload: dict[str, object])
 class Echo(Assistants):
     """A protocol whose messages quote what was sent."""
 
-    def decode(self, name: str, data: bytes | str, *, torn: bool) -> Event[Update]:
+    def decode(self, name: str, data: bytes | str, *, torn: bool, openers: int) -> Event[Update]:  # noqa: ARG002 - the engine gives it
         return Event("undecodable", name, message=f"{name}{torn}{len(data)}")
 
 

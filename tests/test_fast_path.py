@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from accumulator import Accumulator, LimitError, Limits, MergeError, accumulate
+from accumulator import Accumulator, LimitError, Limits, MergeError, RunStepUpdated, accumulate
+from accumulator._engine import fast_path
 from accumulator._engine.fast_path import MAX_DATA, MAX_LEARNED
 from tests.wire import (
     DONE,
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
     from accumulator import Update
 
 STEP_DELTA = "thread.run.step.delta"
-BEGIN = (created(), delta("step_1", opening(0, "call_1", "f")))
+# The first fragment of a text that is null sets it; a template is learned from the second.
+BEGIN = (created(), delta("step_1", {**function(0, name="f", arguments=None, output=None), "id": "call_1"}))
 WORDS = ["é", "a", '"', "\\", "\u2028", "🏔", "", "b"]
 
 
@@ -170,7 +173,8 @@ def test_the_ending_of_a_step_forgets_its_templates_and_no_others() -> None:
     pair = Pair()
     steps = [(created(name), delta(name, opening(0, f"call_{name}", "f"))) for name in ("step_1", "step_2")]
     fragments = [delta(name, fragment(0, words)) for words in "abc" for name in ("step_1", "step_2")]
-    assert (2, 2) == (pair.fast(*steps[0], *steps[1], *fragments), len(heads(pair.run)))
+    # The text of an opening is empty, so a template is learned from the first fragment.
+    assert (4, 2) == (pair.fast(*steps[0], *steps[1], *fragments), len(heads(pair.run)))
     assert 0 == pair.fast(completed("step_1"))
     assert (1, 0) == (len(heads(pair.run)), pair.fast(delta("step_1", fragment(0, "d"))))
     assert 1 == pair.fast(delta("step_2", fragment(0, "d")))
@@ -418,6 +422,84 @@ def test_templates_whose_heads_are_one_take_turns_and_are_forgotten_each_by_its_
     assert (0, 1) == (pair.fast(second[0]), pair.fast(second[1]))
 
 
+OPENED: dict[str, Callable[[int], list[bytes]]] = {
+    "calls": lambda number: [created(f"step_{number}"), delta(f"step_{number}", opening(0, f"call_{number}", "f"))],
+    "parts": lambda number: [delta("step_1", opening(number, f"call_{number}", "f"))],
+}
+
+
+@pytest.mark.parametrize("spelled", ["plain", "no type", "null beside it", "spaces", "escapes"])
+@pytest.mark.parametrize("opened", OPENED.values(), ids=OPENED)
+def test_a_template_is_foretold_for_the_parts_that_come_after_one_like_them(
+    opened: Callable[[int], list[bytes]], spelled: str
+) -> None:
+    """For the parts of other steps, and for those of other indexes."""
+    pair, shape = Pair(), SHAPES[spelled]
+    steps = opened is OPENED["calls"]
+
+    def of(number: int, words: str) -> bytes:
+        whole = shape(words)
+        if steps:
+            return whole.replace(b"step_1", b"step_%d" % number)
+        return re.sub(rb'("index" ?: ?)0', rb"\g<1>%d" % number, whole)
+
+    assert 0 == pair.fast(created(), *opened(1), of(1, "x"))
+    for number in (2, 13, 400):
+        assert len(WORDS) == pair.fast(*opened(number), *(of(number, words) for words in WORDS))
+
+
+def test_so_it_is_for_envelopes_and_not_if_the_text_stands_before_the_id() -> None:
+    pair, shape = Pair(), SHAPES["an envelope"]
+    opened = [
+        event(None, {"event": STEP_DELTA, "data": delta_payload("step_1", opening(n, f"c{n}", "f"))}) for n in (0, 1)
+    ]
+    assert 0 == pair.fast(created(), opened[0], shape("a"), opened[1])
+    assert 1 == pair.fast(shape("b").replace(b'"index":0', b'"index":1'))
+    pair, shape = Pair(), SHAPES["the step's id last"]
+    assert 0 == pair.fast(created(), *OPENED["parts"](0), shape("a"), *OPENED["parts"](1))
+    assert 0 == pair.fast(shape("b").replace(b'"index":0', b'"index":1'))
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {**opening(0, "call_2", "f"), "type": "other"},
+        {"index": 0, "id": "call_2", "type": "function"},
+        {"index": 0, "id": "call_2", "type": "function", "function": {"arguments": 1}},
+        {"index": 0, "id": "call_2", "function": {"arguments": ""}},
+        {"index": 0, "type": "function", "function": {"arguments": ""}},
+        {"id": "call_2", "type": "function", "function": {"arguments": ""}},
+    ],
+)
+def test_nothing_is_foretold_for_a_part_that_such_a_fragment_would_change_otherwise(part: dict[str, object]) -> None:
+    pair = Pair()
+    pair.fast(*BEGIN, *map(SHAPES["plain"], "abc"))
+    other = SHAPES["plain"]("d").replace(b"step_1", b"step_2")
+    assert 0 == pair.fast(created("step_2"), delta("step_2", part), other)
+
+
+def test_a_template_that_was_foretold_leaves_the_moment_of_an_update_before_it() -> None:
+    run = Accumulator()
+    run.feed(b"".join([*BEGIN, SHAPES["plain"]("a"), SHAPES["plain"]("b")]))
+    run.feed(created("step_2") + delta("step_2", opening(0, "call_2", "f")))
+    run.feed(event("thread.run.step.in_progress", {"id": "step_2", "x": 1}))
+    [updated] = run.feed(event("thread.run.step.in_progress", {"id": "step_2", "x": 2}))
+    run.feed(delta("step_2", opening(1, "call_3", "f")))
+    run.feed(b"".join(delta("step_2", fragment(1, words)) for words in "abc"))
+    assert isinstance(updated, RunStepUpdated)
+    assert [call("call_2", "f", "")] == [each.to_dict() for each in updated.run_step.tool_calls]
+    assert [call("call_2", "f", ""), call("call_3", "f", "abc")] == calls_json(run, "step_2")
+
+
+def test_so_many_families_are_kept() -> None:
+    run = Accumulator()
+    run.feed(created())
+    for number in range(9):
+        run.feed(delta("step_1", opening(number, f"call_{number}", "f")))
+        run.feed(delta("step_1", fragment(number, "a")).replace(b'"delta":', b'"delta":' + b" " * number))
+    assert [fast_path._MAX_FAMILIES] == [len(each) for each in run._engine.fast_path._families.values()]
+
+
 def test_a_long_event_opens_no_template() -> None:
     shape = SHAPES["plain"]
     assert 0 == Pair().fast(*BEGIN, *[shape("x" * MAX_DATA)] * 4)
@@ -528,3 +610,8 @@ def test_a_strict_drain_raises_what_a_loop_does() -> None:
         list(looped)
     assert list(of_loop.value.updates) == list(of_drain.value.updates)
     assert 5 == len(of_drain.value.updates)
+
+
+@pytest.mark.parametrize("keys", [["x"], ["a", 1], ["a", 0, "b"], ["a", "b"]])
+def test_what_stands_in_the_way_of_a_slot_is_not_its_value(keys: list[str | int]) -> None:
+    assert fast_path._value_at({"a": ["text"]}, keys) is None

@@ -634,7 +634,7 @@ def test_an_event_that_never_ends_takes_no_more_memory_than_the_limit(chunk: byt
     assert peak(SSEParser(max_event_size=maximum), chunk, 64) < 4 * maximum
 
 
-@pytest.mark.parametrize(("length", "remembered"), [(128, 128), (129, 1), (1_000_000, 1)])
+@pytest.mark.parametrize(("length", "remembered"), [(128, 128), (129, 0), (1_000_000, 0)])
 def test_a_name_is_remembered_only_if_each_chunk_can_afford_it(length: int, remembered: int) -> None:
     parser, name = SSEParser(), b"n" * length
     stream = b"event: a\ndata: 1\n\nevent: %b\ndata: 2\n\nevent: %b\ndata: 3\n\n" % (name, name)

@@ -6,7 +6,7 @@ they disagree, the recordings decide.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast, get_args
 
 from accumulator._assistants import updates
 from accumulator._assistants.messages import Message, wrap_content, wrap_content_delta
@@ -14,7 +14,7 @@ from accumulator._assistants.run_steps import RunStep, wrap_tool_call, wrap_tool
 from accumulator._assistants.runs import ErrorObject, RequiredAction, Run
 from accumulator._assistants.updates import Update
 from accumulator._engine.body import TRUNCATED
-from accumulator._engine.protocol import Event, Fragment, Protocol, Report, ResourceType, Role
+from accumulator._engine.protocol import Event, Fragment, Kind, Protocol, Report, ResourceType, Role
 from accumulator._fold.policy import Policy, Schema
 from accumulator._formats import HTML, is_html
 from accumulator._json import Json, JSONObject, dump_json, parse_json, text_of
@@ -109,19 +109,44 @@ ROLES: Final[Mapping[Word, Role]] = {
 """The role of an event by its word. `LIFE` in `accumulator._engine.resource` says what an event of each role does."""
 
 
-class Row(NamedTuple):
+RUN_KEYS: Final[Mapping[str, str]] = {"run": "id", "resource": "run_id"}
+"""The key of the id of the run, by the kind of an event."""
+
+BEGINNINGS: Final = frozenset({"created", "queued", "in_progress"})
+"""The last words of the run events that show that a run has begun. Some servers make up an id when a run fails."""
+
+
+class Row:
     """What the name of an event says.
 
     Attributes:
         kind: what the event is about.
         resource: the type of the object, if the event is about an object that is folded.
-        word: the last word of the name. It gives the role of the event, and the status where the payload has none.
+        word: the last word of the name. All that follows is from it.
+        role: the role of the event, "repeat" without a word.
+        names_status: whether the word is the status where the payload has none. The words of endings are, and of all
+            run events but "created".
+        run_key: the key of the id of the run in the payload, None if it has none.
+        begins: whether the event shows that its run has begun.
 
     """
 
-    kind: Literal["resource", "run", "error", "done", "unknown"]
-    resource: ResourceType[Update] | None = None
-    word: Word | None = None
+    __slots__ = ("begins", "kind", "names_status", "resource", "role", "run_key", "word")
+
+    def __init__(
+        self,
+        kind: Literal["resource", "run", "error", "done", "unknown"],
+        resource: ResourceType[Update] | None = None,
+        word: Word | None = None,
+    ) -> None:
+        """Find what the word says."""
+        self.kind: Kind = kind
+        self.resource = resource
+        self.word = word
+        self.role: Role = "repeat" if word is None else ROLES.get(word, "repeat")
+        self.names_status = self.role == "ending" if kind == "resource" else kind == "run" and word != "created"
+        self.run_key = RUN_KEYS.get(kind)
+        self.begins = kind == "resource" or word in BEGINNINGS
 
 
 EVENTS: Final[Mapping[str, Row]] = {
@@ -186,12 +211,6 @@ STATUSES: Final[Container[object]] = tuple(word for word in get_args(Word) if wo
 DELTAS: Final = frozenset({"thread.run.step.delta", "thread.message.delta"})
 """The values of `object` that identify a delta sent without an event name. Each is the name of the event too."""
 
-RUN_KEYS: Final[Mapping[str, str]] = {"run": "id", "resource": "run_id"}
-"""The key of the id of the run, by the kind of an event."""
-
-BEGINNINGS: Final = frozenset({"created", "queued", "in_progress"})
-"""The last words of the run events that show that a run has begun. Some servers make up an id when a run fails."""
-
 # The end of a body.
 
 BODY_END_STATUSES: Final = frozenset({"completed", "incomplete", "failed", "cancelled", "expired", "requires_action"})
@@ -219,14 +238,14 @@ class Assistants(Protocol[Update]):
     done_mark = DONE.encode()
     problem_type = updates.Problem
 
-    def decode(self, name: str, data: bytes | str, *, torn: bool) -> Event[Update]:
+    def decode(self, name: str, data: bytes | str, *, torn: bool, openers: int) -> Event[Update]:
         row = EVENTS.get(name, _UNKNOWN)
-        if data in (self.done_mark, DONE) or (not data and row.kind == "done"):  # a set would hash all of the data
+        if len(data) <= len(DONE) and (data in (self.done_mark, DONE) or (not data and row.kind == "done")):
             return Event("done", name)
         if row.kind == "unknown" and name != DEFAULT_NAME and not torn:
             return Event("unknown", name)
         try:
-            payload = cast("Json", parse_json(data))
+            payload = cast("Json", parse_json(data, openers))
         except ValueError as exc:
             return _not_json(row, name, text_of(data), str(exc), torn=torn)
         return _event_by_payload(payload) if name == DEFAULT_NAME else _event_of_row(row, name, payload)
@@ -289,27 +308,21 @@ def _event_of_row(row: Row, name: str, payload: Json, within: tuple[str, ...] = 
 
     """
     name_key, data_key = ENVELOPE
-    if isinstance(payload, dict) and payload.keys() == {name_key, data_key} and payload[name_key] == name:
-        payload, within = payload[data_key], (*within, data_key)
+    if isinstance(payload, dict) and len(payload) == len(ENVELOPE) and payload.get(name_key) == name:
+        payload, within = (payload[data_key], (*within, data_key)) if data_key in payload else (payload, within)
     if row.kind == "done" or (within and payload == DONE):
         status = payload.get("status") if isinstance(payload, dict) else None
         return Event("done", name, status=status if isinstance(status, str) and status in BODY_END_STATUSES else None)
-    if row.word == "delta":
-        return Event(row.kind, name, payload, row.resource, "delta", within=within)
-    role: Role = "repeat" if row.word is None else ROLES.get(row.word, "repeat")
-    if isinstance(payload, dict) and payload.get("status") is None and _names_a_status(row, role):
-        payload = {**payload, "status": row.word}
-    status = payload.get("status") if row.kind == "run" and isinstance(payload, dict) else None
-    status = status if isinstance(status, str) else None
-    run = payload.get(RUN_KEYS[row.kind]) if row.kind in RUN_KEYS and isinstance(payload, dict) else None
+    kind, role = row.kind, row.role
+    if role == "delta" or not isinstance(payload, dict):
+        return Event(kind, name, payload, row.resource, role, within=within)
+    status = payload.get("status")
+    if status is None and row.names_status:
+        payload, status = {**payload, "status": row.word}, row.word
+    run = None if row.run_key is None else payload.get(row.run_key)
     run = run if isinstance(run, str) and run else None
-    begins = run is not None and (row.kind == "resource" or row.word in BEGINNINGS)
-    return Event(row.kind, name, payload, row.resource, role, status, run, begins, within)
-
-
-def _names_a_status(row: Row, role: Role) -> bool:
-    """Tell whether an event name gives a status: the names of endings do, and of all run events but "created"."""
-    return role == "ending" if row.kind == "resource" else row.kind == "run" and row.word != "created"
+    status = status if kind == "run" and isinstance(status, str) else None
+    return Event(kind, name, payload, row.resource, role, status, run, run is not None and row.begins, within)
 
 
 def _event_by_payload(payload: Json) -> Event[Update]:

@@ -23,7 +23,7 @@ from accumulator._engine.limits import (
     over,
 )
 from accumulator._engine.protocol import Event, Protocol, Report, ResourceType, U
-from accumulator._engine.resource import Applied, Resource, part_id
+from accumulator._engine.resource import Resource, part_id
 from accumulator._errors import LimitError
 from accumulator._fold.changes import TextGrowth
 from accumulator._fold.nodes import size_of
@@ -50,12 +50,16 @@ from accumulator._sse import DEFAULT_NAME
 
 if TYPE_CHECKING:
     from accumulator._fold.changes import Fault, Growth
-    from accumulator._fold.nodes import Node
+    from accumulator._fold.nodes import Entry, Node
     from accumulator._sse import Frame
 
 
 USUAL_NESTING: Final = 12
 """Levels that the payloads of nearly all events stay within, so that their depth need not be measured."""
+
+
+MOST_NAMES: Final = 64
+"""How many names of events are kept decoded, each shorter than so many bytes."""
 
 
 class Engine(Generic[U]):
@@ -105,6 +109,7 @@ class Engine(Generic[U]):
         self.reported: tuple[U, str] | None = None
         self.touched = False
         self.interrupted: deque[tuple[U, str]] = deque()
+        self._names: dict[bytes | str, str] = {}  # names of events, decoded
         self._open: dict[Resource[U], None] = {}
         self._turns: list[Turn] = []  # what opened and closed: enough of it to tell what is open
         self._ranks = {kind.name: rank for rank, kind in enumerate(protocol.resources)}
@@ -126,9 +131,13 @@ class Engine(Generic[U]):
     def keep(self, resource: Resource[U]) -> None:
         """Store a resource, and note whether it is open."""
         self.resources[resource.type.name][resource.id] = resource
-        if resource.is_open == (resource in self._open):
+        self._note_open(resource)
+
+    def _note_open(self, resource: Resource[U]) -> None:
+        is_open = resource.is_open
+        if is_open == (resource in self._open):
             return
-        if resource.is_open:
+        if is_open:
             self._open[resource] = None
         else:
             del self._open[resource]
@@ -159,7 +168,7 @@ class Engine(Generic[U]):
                 self.bounds.check_values(data)
             except LimitError as error:
                 raise self._place(error) from None
-        event = self.protocol.decode(name_of(name), data, torn=torn)
+        event = self.protocol.decode(self._names.get(name) or self._name(name), data, torn=torn, openers=self.openers)
         try:
             updates = self._route(body, event, frame, build_updates=build_updates)
         except WrongShape as wrong:
@@ -169,6 +178,13 @@ class Engine(Generic[U]):
         if event.status is not None and event.kind != "run":
             body.status = event.status
         return updates
+
+    def _name(self, name: bytes | str) -> str:
+        """Return the name of an event as text, and keep it if not many are kept."""
+        text = name_of(name)
+        if len(self._names) < MOST_NAMES and len(name) < MOST_NAMES:
+            self._names[name] = text
+        return text
 
     def _route(self, body: Body, event: Event[U], frame: Frame, *, build_updates: bool) -> list[U]:
         protocol, data = self.protocol, frame[1]
@@ -239,7 +255,7 @@ class Engine(Generic[U]):
             got = "an empty one" if ident == "" else json_type(ident)
             raise WrongShape((None, "id"), f"expected a text that is not empty, got {got}")
         resource = self.get_resource(cast("ResourceType[U]", event.resource), ident)
-        data, new, bounds = frame[1], resource.state == "new", self.bounds
+        data, bounds, new = frame[1], self.bounds, resource.state == "new"
         length = len(data)
         most = MOST_PER_BYTE * length + RESOURCE_SIZE
         if (
@@ -252,28 +268,35 @@ class Engine(Generic[U]):
         if self.openers > self.nesting:
             self.nesting = max(self.nesting, json_depth(payload))
         self.touched = True
-        applied = resource.apply(event, payload)
-        growth = applied.growth
+        applied = resource.apply(event, payload, data)
+        changes, growth = applied.changes, applied.growth
         if isinstance(growth, TextGrowth):
             self.size += VALUE_SIZE + len(growth.fragment)
         else:
             self.size += most
             self.entries += self.openers if growth is None else 0  # growth is one entry at most: `count` counts it
-        self.keep(resource)
-        self._learn(resource, event, frame, applied, growth)
-        problems = [self._report_fault(fault, resource) for fault in applied.changes.faults]
+        if new:
+            self.keep(resource)
+        else:
+            self._note_open(resource)
+        if applied.role != "delta" or changes.replaced or changes.outside_parts:
+            self.fast_path.forget(resource)  # the last for the moment of the update: see `History`
+        elif changes.parts:
+            self._learn(resource, event, frame, changes.parts[-1].entry, growth)
+        problems = [self._report_fault(fault, resource) for fault in changes.faults] if changes.faults else []
         return [*resource.build_updates(self.count, applied), *problems] if build_updates else problems
 
-    def _learn(
-        self, resource: Resource[U], event: Event[U], frame: Frame, applied: Applied, growth: Growth | None
-    ) -> None:
-        """Learn a template from an event, or forget the templates that the event may have made wrong."""
-        if applied.role != "delta" or applied.changes.replaced or applied.changes.outside_parts:
-            self.fast_path.forget(resource)  # the last for the moment of the update: see `History`
-        elif growth is not None and self.fast_path.enabled and isinstance(frame[1], bytes):
-            if resource.type.delta_has_part_id and part_id(growth.change.entry) is None:
-                return  # the part may get its id later, and its updates would name it then
+    def _learn(self, resource: Resource[U], event: Event[U], frame: Frame, entry: Entry, growth: Growth | None) -> None:
+        """Learn a template from an event that did one thing; after another one foretell that of the part it opened."""
+        name, data, _, _ = frame
+        if not self.fast_path.enabled or not isinstance(data, bytes):
+            return
+        if resource.type.delta_has_part_id and part_id(entry) is None:
+            return  # the part may get its id later, and its updates would name it then
+        if growth is not None:
             self.fast_path.learn(resource, event, frame, growth)
+        elif resource.state == "open":
+            self.fast_path.foretell(resource, name, entry)
 
     # Limits.
 
@@ -309,7 +332,7 @@ class Engine(Generic[U]):
         problems = cast("list[dict[str, Json]]", msgspec.to_builtins(self.problems))
         texts = (text for problem in problems for text in problem.values() if isinstance(text, str))
         size = sum(map(len, texts)) + PROBLEM_SIZE * len(problems) + RESOURCE_SIZE * len(known)
-        nodes: list[Node] = [*self.runs.values(), *(resource.root for resource in known)]
+        nodes: list[Node] = [*self.runs.values(), *(resource.node for resource in known)]
         self.size = self._measured = size + size_of(nodes, VALUE_SIZE)
         self.entries = self.size // VALUE_SIZE
         self.exact = True
@@ -392,18 +415,30 @@ class Engine(Generic[U]):
         self.count += 1
         return self._place(error)
 
-    def require_stack(self, data: bytes | str) -> None:
-        """Raise `RecursionError` if the stack is too small to fold an event with such data. Nothing is folded then."""
-        self.openers = count_openers(data)
-        if has_stack(max(self.nesting, min(self.openers, MAX_DEPTH))):
-            return
+    def require_stack(self, data: bytes | str, known: int = 0) -> int:
+        """Raise `RecursionError` if the stack is too small to fold an event with such data. Nothing is folded then.
+
+        Args:
+            data: the data.
+            known: levels of nesting that the stack is known to have room for.
+
+        Returns:
+            The levels that it is known to have room for now.
+
+        """
+        self.openers = openers = count_openers(data)
+        nesting = self.nesting
+        levels = nesting if openers <= nesting else max(nesting, min(openers, MAX_DEPTH))
+        if levels <= known or has_stack(levels):
+            return max(levels, known)
         try:
-            depth = json_depth(parse_json(data))
+            levels = json_depth(parse_json(data))
         except ValueError:  # too deep for the decoder, or for the stack that is left
-            depth = MAX_DEPTH
-        depth = max(depth, self.nesting)
-        if not has_stack(depth):
-            raise RecursionError(f"expected stack for {depth} levels of nesting, too much of it is taken")
+            levels = MAX_DEPTH
+        levels = max(levels, nesting)
+        if not has_stack(levels):
+            raise RecursionError(f"expected stack for {levels} levels of nesting, too much of it is taken")
+        return levels
 
 
 def name_of(name: bytes | str) -> str:

@@ -1,10 +1,14 @@
 """The fast path: templates that are learned from events, for events like them.
 
 Most events of a stream differ from the one before in one text only. Where the general way (`Engine.apply`) finds that
-all an event did was to append a text to one that is not empty, the event's data becomes a *template*: the *head* up to
+all an event did was to append a text to another, the event's data becomes a *template*: the *head* up to
 the text's JSON string, and the *tail* behind it. Later data with that head, that tail and one JSON string between them
 is the same JSON but for the text. So the general way would append that text there, and do nothing else. The text's
 place is a *slot*.
+
+Events that let parts grow differ in the id of their resource and the index of their part. So a *family* keeps an event
+with slots for both. For each new part it foretells the template, if a delta like that would only append to a text of
+the part.
 
 Two kinds of templates have a second slot:
 
@@ -34,7 +38,7 @@ from accumulator._engine.protocol import Event, Fragment, U
 from accumulator._fold.changes import Growth, ListGrowth, TextGrowth
 from accumulator._fold.nodes import Entry, Keyed
 from accumulator._fold.texts import Text
-from accumulator._json import JSONObject, path_keys
+from accumulator._json import JSONObject, dump_json, path_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -52,6 +56,9 @@ MAX_DATA: Final = 4096
 
 MAX_LEARNED: Final = 2**20
 """Bytes of all events that templates were learned from: enough for some thousand parts that grow at a time."""
+
+_MAX_FAMILIES: Final = 4
+"""Families of one event name: one for each way in which parts are spelled, such as one for each kind of tool."""
 
 _MAX_LENGTHS: Final = 8
 """Different lengths of heads. Each is tried for each event. Parts that differ only in their index have one or two."""
@@ -266,7 +273,8 @@ class _Table(Generic[U]):
             if length not in self.lengths and len(self.lengths) >= _MAX_LENGTHS:
                 return False
             self.lengths[length] = self.lengths.get(length, 0) + 1
-            self.lengths = dict(sorted(self.lengths.items(), key=lambda item: -item[1]))
+            if len(self.lengths) > 1:
+                self.lengths = dict(sorted(self.lengths.items(), key=lambda item: -item[1]))
         self.heads[template.head] = template
         return True
 
@@ -283,6 +291,51 @@ class _Table(Generic[U]):
             self.lengths[len(template.head)] -= 1
             if not self.lengths[len(template.head)]:
                 del self.lengths[len(template.head)]
+
+
+class _Family(Generic[U]):
+    """Events that differ in the id of their resource, the index of their part, and the text that they append to it."""
+
+    __slots__ = ("_head", "_id_first", "_keys", "_payload", "_tail", "_to_index", "kind")
+
+    def __init__(
+        self, resource: Resource[U], event: Event[U], pieces: list[bytes], to_index: list[str | int], *, id_first: bool
+    ) -> None:
+        """Keep an event: its data around the three slots, of which the text is last, and the keys to its index."""
+        self.kind = resource.type
+        self._payload = cast("_Tree", event.payload)
+        *self._head, self._tail = pieces
+        self._to_index, self._id_first = to_index, id_first
+
+    def foretell(self, resource: Resource[U], entry: Entry) -> TextTemplate[U] | None:
+        """Make the template of the events about a part; None if such a delta would do more than append to a text."""
+        payload = node = self._payload.copy()
+        *keys, index_key = self._to_index
+        for key in keys:
+            node[key] = node = node[key].copy()
+        node[index_key] = entry.index  # type: ignore[assignment]  # pyright: ignore[reportArgumentType] - a leaf
+        growth = resource.find_growth(cast("JSONObject", payload))
+        if not isinstance(growth, TextGrowth) or growth.change.entry is not entry:
+            return None
+        values = dump_json(resource.id).encode(), b"%d" % cast("int", entry.index)
+        first, second = values if self._id_first else reversed(values)
+        head = self._head[0] + first + self._head[1] + second + self._head[2]
+        in_part = path_keys(growth.path)[len(keys) :]
+        return TextTemplate([head, self._tail], growth, in_part, resource.part_delta(0, growth.change))
+
+
+def _make_family(
+    resource: Resource[U], event: Event[U], data: bytes, growth: TextGrowth, text: tuple[int, int]
+) -> _Family[U] | None:
+    """Make the family of an event, None if it has no id and index before its text."""
+    to_index = [*path_keys(growth.change.path), cast("str", resource.type.parts.key)]
+    index = cast("int", growth.change.entry.index)  # without an index the event has a fault, and growth is not all
+    other = "b" if resource.id == "a" else "a"
+    id_at = _Slot([*event.within, "id"], resource.id, other).place(data, text[0])
+    index_at = _Slot([*event.within, *to_index], index, index + 1).place(data, text[0])
+    if id_at is None or index_at is None:
+        return None
+    return _Family(resource, event, _around(data, id_at, index_at, text), to_index, id_first=id_at < index_at)
 
 
 class _Lessons(Generic[U]):
@@ -308,7 +361,7 @@ class FastPath(Generic[U]):
 
     """
 
-    __slots__ = ("_bounds", "_last_name", "_learned", "_lessons", "_tables", "enabled", "last")
+    __slots__ = ("_bounds", "_families", "_last_name", "_learned", "_lessons", "_tables", "enabled", "last")
 
     def __init__(self, bounds: Bounds) -> None:
         """Start with no templates."""
@@ -318,7 +371,13 @@ class FastPath(Generic[U]):
         self._last_name = b""
         self._tables: dict[bytes, _Table[U]] = {}
         self._lessons: dict[Resource[U], _Lessons[U]] = {}
+        self._families: dict[bytes, list[_Family[U]]] = {}
         self._learned = 0
+
+    @property
+    def knows_any(self) -> bool:
+        """Whether anything was learned of a resource that is open."""
+        return bool(self._lessons)
 
     def find(self, name: bytes, data: bytes) -> tuple[Match[U], str] | None:
         """Return the match of an event, and its text; None if no template matches."""
@@ -349,9 +408,27 @@ class FastPath(Generic[U]):
         self._learned += size  # also if there is no template in it
         sample = resource.part_delta(0, growth.change)
         template = _make_template(event, data, growth, sample, resource.type.schema.policy.append, self._bounds)
+        if template is not None:
+            self._add(lessons, name, template)
+        families = self._families.setdefault(name, [])
+        if type(template) is TextTemplate and isinstance(growth, TextGrowth) and len(families) < _MAX_FAMILIES:
+            text = len(template.head), size - len(template.tail)
+            families += filter(None, [_make_family(resource, event, data, growth, text)])
+
+    def _add(self, lessons: _Lessons[U], name: bytes, template: Template[U]) -> None:
         table = self._tables.setdefault(name, _Table())
-        if template is not None and table.add(template):
+        if table.add(template):
             lessons.templates.append((table, template))
+
+    def foretell(self, resource: Resource[U], name: bytes, entry: Entry) -> None:
+        """Foretell the templates of a new part from what was learned of others."""
+        for family in self._families.get(name, ()) if entry.index is not None else ():
+            template = family.foretell(resource, entry) if family.kind is resource.type else None
+            if template is not None and self._learned + template.around <= MAX_LEARNED:
+                lessons = self._lessons.setdefault(resource, _Lessons())
+                lessons.learned += template.around
+                self._learned += template.around
+                self._add(lessons, name, template)
 
     def forget_all(self) -> None:
         """Forget everything."""
@@ -361,7 +438,7 @@ class FastPath(Generic[U]):
     def forget(self, resource: Resource[U]) -> None:
         """Forget what was learned of a resource."""
         self.last = None
-        lessons = self._lessons.pop(resource, None)
+        lessons = self._lessons.pop(resource, None) if self._lessons else None
         if lessons is not None:
             self._learned -= lessons.learned
             for table, template in lessons.templates:
@@ -430,23 +507,29 @@ class _Slot(msgspec.Struct, frozen=True):
     value: str | int
     other: str | int
 
-    def place(self, data: bytes) -> tuple[int, int] | None:
-        """Return the span of the value in the data, None if it is not found.
+    def place(self, data: bytes, before: int | None = None) -> tuple[int, int] | None:
+        """Return the span of the value in the data, `before` a place in it; None if it is not found.
 
         The span is proved: with `other` in its place, the decoded data has `other` at `keys`.
         """
         if self.value == self.other:
             return None
         other = msgspec.json.encode(self.other)
-        same = [found.span() for found in _SCALAR.finditer(data) if self._is(found[0])]
+        token = dump_json(self.value).encode()
+        if (start := data.rfind(token, 0, before)) >= 0 and self._is_at(data, start, start + len(token), other):
+            return start, start + len(token)  # as most servers write it
+        same = [found.span() for found in _SCALAR.finditer(data[:before]) if self._is(found[0])]
         for start, end in [span for span in same if not _COLON.match(data, span[1])][-_MAX_PLACES:]:
-            try:
-                tree = msgspec.json.decode(data[:start] + other + data[end:])
-            except (msgspec.DecodeError, UnicodeError):  # half a surrogate pair elsewhere in the data
-                return None
-            if _value_at(tree, self.keys) == self.other:
+            if self._is_at(data, start, end, other):
                 return start, end
         return None
+
+    def _is_at(self, data: bytes, start: int, end: int, other: bytes) -> bool:
+        try:
+            tree = msgspec.json.decode(data[:start] + other + data[end:])
+        except (msgspec.DecodeError, UnicodeError):  # also half a surrogate pair elsewhere in the data
+            return False
+        return _value_at(tree, self.keys) == self.other
 
     def _is(self, token: bytes) -> bool:
         if isinstance(self.value, int):
@@ -463,6 +546,10 @@ def _string(token: bytes) -> str | None:
 
 
 def _value_at(value: object, keys: list[str | int]) -> object:
-    for key in keys:
-        value = cast("dict[str | int, object]", value)[key]
+    """Return the value at keys, None if there is none."""
+    try:
+        for key in keys:
+            value = cast("dict[str | int, object]", value)[key]
+    except (IndexError, KeyError, TypeError):  # what stood in the way is not the value
+        return None
     return value

@@ -45,6 +45,7 @@ class Feed(Generic[U]):
         self._engine = engine
         self._fast_path = engine.fast_path
         self._strict = strict
+        self._levels = 0  # levels of nesting that the stack has room for, within one step
         self._behind_done: Frame | None = None  # the frame that was split off last
         mark = engine.protocol.done_mark
         self._done_line = mark + b"\n" if mark and not one_body else None  # what separates bodies that are glued
@@ -114,10 +115,11 @@ class Feed(Generic[U]):
 
     # What is applied.
 
-    def step(self) -> list[U] | None:
+    def step(self, most: int = 1) -> list[U] | None:
         """Apply the next event and return its updates, None if no event waits. The fast path is tried first.
 
-        With `build_updates` off, all events in a row that the fast path takes are applied first.
+        With `build_updates` off, events are applied up to one that has updates all the same: all in a row that the fast
+        path takes, and `most` others.
 
         Raises:
             LimitError: the event is over a limit, and is left out.
@@ -125,11 +127,17 @@ class Feed(Generic[U]):
             RecursionError: the stack is too small for the event. It still waits.
 
         """
-        if not self.build_updates:
-            self._drain_fast_path()
-        elif (fragment := self.next_fragment()) is not None:
-            return [fragment]
-        return self._step_general()
+        self._levels = 0
+        if self.build_updates:
+            fragment = self.next_fragment()
+            return self._step_general() if fragment is None else [fragment]
+        while True:
+            if self._fast_path.knows_any:
+                self._drain_fast_path()
+            updates = self._step_general()
+            most -= 1
+            if updates or updates is None or most <= 0 or self.body.ended:
+                return updates
 
     def next_fragment(self) -> U | None:
         """Apply the next event if the fast path takes it, and return its update; else return None."""
@@ -227,17 +235,28 @@ class Feed(Generic[U]):
         return self.pending[0] if self.pending else None
 
     def _apply_next(self, item: Item) -> list[U]:
-        if isinstance(item, LimitError):
+        if type(item) is not tuple:
             self.pending.popleft()
             self._begin()
-            raise self._engine.count_too_large(item)
+            raise self._engine.count_too_large(cast("LimitError", item))
+        data = item[1]
+        if self._done_line is not None and isinstance(data, bytes) and data.startswith(self._done_line):
+            item = self._take_first(item)
+        else:
+            self._levels = self._engine.require_stack(data, self._levels)
+            self.pending.popleft()
+        updates = self._apply(item)
+        return self._raise_if_strict(updates) if self._strict else updates
+
+    def _take_first(self, item: Frame) -> Frame:
+        """Take the next event, or the first of the two that it is; the second waits."""
         frames = self._split_done(item)
         self._engine.require_stack(frames[0][1])
         self.pending.popleft()
         if len(frames) > 1:
             self._behind_done = frames[1]  # it is not split again, even if it begins with the mark too
             self.pending.appendleft(frames[1])
-        return self._raise_if_strict(self._apply(frames[0]))
+        return frames[0]
 
     def _split_done(self, frame: Frame) -> list[Frame]:
         """Return the events of a frame: two if its data is the done mark, a line end and more, else one.

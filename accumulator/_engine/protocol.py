@@ -195,13 +195,14 @@ class Protocol(ABC, Generic[U]):
     problem_type: type[U]
 
     @abstractmethod
-    def decode(self, name: str, data: bytes | str, *, torn: bool) -> Event[U]:
+    def decode(self, name: str, data: bytes | str, *, torn: bool, openers: int) -> Event[U]:
         """Say what a framed event is. It never raises: an event that is wrong is undecodable.
 
         Args:
             name: its name, "message" if it has none.
             data: its data. A str in rare cases: if name or data has a lone surrogate, or from a checkpoint.
             torn: whether the blank line behind the event is missing, so that its data may be cut.
+            openers: at least the number of `[` and `{` in the data, for `parse_json`.
 
         """
 

@@ -13,12 +13,16 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, Literal, NamedTuple, TypeAlias, cast
 
+import msgspec
+
 from accumulator._engine.protocol import Event, ResourceType, Role, U
-from accumulator._fold.delta import fold_delta
+from accumulator._fold.changes import NOTHING, Change, Changes
+from accumulator._fold.delta import find_growth, fold_delta
 from accumulator._fold.history import History
 from accumulator._fold.nodes import (
     Entry,
     Keyed,
+    Node,
     Object,
     OpenUnindexed,
     depth_of,
@@ -28,11 +32,12 @@ from accumulator._fold.nodes import (
     snapshot_object,
 )
 from accumulator._fold.policy import WrongShape, usable_index
+from accumulator._fold.sent import can_keep, open_ending, open_repeat, says_all
 from accumulator._fold.whole import fold_ending, fold_repeat
 from accumulator._json import Json, JSONObject, Path, json_type, value_at
 
 if TYPE_CHECKING:
-    from accumulator._fold.changes import Change, Changes, Growth
+    from accumulator._fold.changes import Growth
 
 State: TypeAlias = Literal["new", "open", "ended"]
 Fold: TypeAlias = Literal["repeat", "repeat after ending", "delta", "ending"]
@@ -75,7 +80,7 @@ since the first ending gets its `part_done`.
 """
 
 
-class Applied(NamedTuple):
+class Applied(msgspec.Struct, frozen=True):
     """What an event did to a resource.
 
     Attributes:
@@ -103,7 +108,7 @@ class Resource(Generic[U]):
     `rank` is the number of resources of its type that are older.
     """
 
-    __slots__ = ("_history", "_undone", "id", "rank", "root", "state", "type")
+    __slots__ = ("_data", "_history", "_named", "_root", "_undone", "_whole", "id", "rank", "state", "type")
 
     def __init__(self, kind: ResourceType[U], ident: str, rank: int) -> None:
         """Start with no events."""
@@ -111,10 +116,35 @@ class Resource(Generic[U]):
         self.id = ident
         self.rank = rank
         self.state: State = "new"
-        self.root = Object()
-        self.root.fields["id"] = ident
+        self._root: Object | None = None  # the builder, None until something has to grow
+        self._whole: JSONObject | None = None  # the object as sent, if it is kept so; then there is no builder
+        self._data: bytes | str = b""  # the event that it was sent with, while a repeat may be the same
+        self._named = False  # of a kept ending, whether deltas named its parts
         self._undone: dict[Entry, None] = {}
         self._history = History()
+
+    @property
+    def root(self) -> Object:
+        """The builder. It is made when it is first asked for."""
+        root, whole = self._root, self._whole
+        if root is not None:
+            return root
+        if whole is None:
+            root = Object()
+            root.fields["id"] = self.id
+        elif self.state == "open":
+            root = open_repeat(whole, self.type.schema)
+        else:
+            root = open_ending(self.id, whole, self.type.schema, named=self._named)
+        self._root, self._whole, self._data = root, None, b""
+        if self.state == "ended" and whole is not None:
+            self._end_parts(self._parts())
+        return root
+
+    @property
+    def node(self) -> Node:
+        """The builder or, as long as there is none, the object as sent."""
+        return self.root if self._whole is None else self._whole
 
     @property
     def is_open(self) -> bool:
@@ -123,26 +153,64 @@ class Resource(Generic[U]):
 
     def json(self) -> JSONObject:
         """Return its JSON, which is shared and must not be changed. Costs what changed since the last call."""
-        return snapshot_object(self.root)
+        return snapshot_object(self.root) if self._whole is None else self._whole
 
     def depth(self) -> int:
         """Return how deep its JSON is nested."""
-        return depth_of([self.root])
+        return depth_of([self.node])
 
     def part_json(self, index: int) -> JSONObject | None:
         """Return the JSON of the part at an index, as `json` does; None where there is no such part."""
+        if self._whole is not None:
+            kept = cast("list[JSONObject]", value_at(self._whole, self.type.parts_path)[0] or [])
+            return kept[index] if 0 <= index < len(kept) else None
         parts = self._parts()
         entry = parts.entries.get(index) if parts is not None else None
         return None if entry is None else snapshot_object(entry)
 
-    def apply(self, event: Event[U], payload: JSONObject) -> Applied:
-        """Apply an event, or raise `WrongShape` with nothing changed."""
+    def apply(self, event: Event[U], payload: JSONObject, data: bytes | str) -> Applied:
+        """Apply an event with its data, or raise `WrongShape` with nothing changed."""
         step = LIFE[self.state, event.role]
+        if event.role != "delta" and self.state != "ended" and (kept := self._keep(step, event.role, payload, data)):
+            return kept
         changes = self._fold(step.fold, payload)
         self.state = step.state
         self._undone.update((change.entry, None) for change in changes.parts if change.created)
         finished = self._end_all() if event.role == "ending" else self._end_some(changes)
         return Applied(step, event.role, changes, finished)
+
+    def _keep(self, step: Step, role: Role, payload: JSONObject, data: bytes | str) -> Applied | None:
+        """Keep a whole object as it was sent, if it is all that there is to say; else return None."""
+        kind = self.type
+        if role == "repeat" and self.state == "open":
+            same = self._whole is not None and data == self._data
+            return Applied(step, role, NOTHING, []) if same else None
+        text = data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")
+        if kind.part_end_field is not None or not can_keep(payload, text, kind.schema, ending=role == "ending"):
+            return None
+        parts: Json = payload
+        for key in kind.parts_path:
+            parts = parts.get(key) if isinstance(parts, dict) else None
+        if role == "repeat":
+            if parts:
+                return None
+            self._root, self._whole, self._data, self.state = None, payload, data, "open"
+            return Applied(step, role, NOTHING, [])
+        named = False if self.state == "new" else says_all(self._whole or self.root, payload, kind.schema)
+        if named is None:
+            return None
+        return self._keep_ending(step, payload, cast("list[JSONObject]", parts or []), named=named)
+
+    def _keep_ending(self, step: Step, payload: JSONObject, parts: list[JSONObject], *, named: bool) -> Applied:
+        changes, finished = Changes() if parts and not named else NOTHING, list(self._undone)
+        for place, part in enumerate(parts):
+            if not named:
+                finished.append(entry := Entry(place))
+                changes.parts.append(Change(entry, created=True, sent=part, path=None))
+            finished[place].snap = part
+        self._root, self._whole, self._data, self._named, self._undone = None, payload, b"", named, {}
+        self.state = step.state
+        return Applied(step, "ending", changes, finished)
 
     def _fold(self, fold: Fold, payload: JSONObject) -> Changes:
         kind, moment = self.type, self._history.open()
@@ -154,17 +222,27 @@ class Resource(Generic[U]):
         keep = kind.frozen_by_ending if fold == "repeat after ending" else ()
         return fold_repeat(self.root, payload, kind.schema, kind.parts, moment, keep=keep)
 
+    def find_growth(self, payload: JSONObject) -> Growth | None:
+        """Return the only thing that a delta event with this payload would do, None if it would do more or less."""
+        kind = self.type
+        delta, path = _at(payload, kind.delta_path)
+        return find_growth(self.root, delta, kind.schema, path, kind.parts, self._history.open())
+
     def _end_all(self) -> list[Entry]:
         """End every part, and return those that had not ended, in order."""
         parts = self._parts()
         if parts is None:
             return []
-        parts.open_unindexed = OpenUnindexed()
         finished = sorted(self._undone, key=parts.order.place)
-        for entry in finished:
-            entry.done = True
+        self._end_parts(parts)
         self._undone = {}
         return finished
+
+    def _end_parts(self, parts: Keyed | None) -> None:
+        if parts is not None:
+            parts.open_unindexed = OpenUnindexed()
+            for entry in parts.arrivals:
+                entry.done = True
 
     def _end_some(self, changes: Changes) -> list[Entry]:
         """End those of the changed parts whose `part_end_field` has a value. Return those that had not ended."""
@@ -188,19 +266,21 @@ class Resource(Generic[U]):
 
     def mend(self) -> None:
         """Make the object whole again, after an exception may have broken a change off."""
-        mend(self.root)
+        if self._root is not None:
+            self._whole = None
+            mend(self._root)
         self.recount_undone()
 
     def recount_undone(self) -> None:
         """Find the parts that have not ended. A checkpoint does not hold them."""
-        parts = self._parts()
+        parts = self._parts() if self._whole is None else None
         self._undone = {entry: None for entry in parts.arrivals if not entry.done} if parts is not None else {}
 
     # The updates about it.
 
     def build_updates(self, number: int, applied: Applied) -> list[U]:
         """Make the updates about an event, without its problems."""
-        kind, (step, role, changes, finished) = self.type, applied
+        kind, step, role, changes, finished = self.type, applied.step, applied.role, applied.changes, applied.finished
         updates: list[U] = []
         if "created" in step.updates:
             updates.append(kind.created(number, self.id, self.json()))
@@ -213,7 +293,9 @@ class Resource(Generic[U]):
         if "done" in step.updates:
             updates.append(kind.done(number, self.id, self.json()))
         elif "updated" in step.updates or (changes.outside_parts and "updated if outside parts" in step.updates):
-            updates.append(kind.updated(number, self.id, partial(self._history.now().read, self.root)))
+            whole = self._whole
+            read = partial(self._history.now().read, self.root) if whole is None else lambda: whole
+            updates.append(kind.updated(number, self.id, read))
         return updates
 
     def part_delta(self, number: int, change: Change) -> U:

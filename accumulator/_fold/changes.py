@@ -5,7 +5,7 @@ A `Fault` is what the fold finds. With the number of its event and its resource 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -83,6 +83,10 @@ class Changes:
         self.growth: Growth | None = None
 
 
+NOTHING: Final = Changes()
+"""What an event did that changed nothing. It must not be changed."""
+
+
 class _Growth(msgspec.Struct, frozen=True):
     """The only thing that a delta did, in a part that existed before.
 
@@ -108,7 +112,7 @@ class _Growth(msgspec.Struct, frozen=True):
 
 
 class TextGrowth(_Growth, frozen=True):
-    """A fragment was appended to a text that was not empty; `owner` holds the text."""
+    """A fragment was appended to a text; `owner` holds the text."""
 
     text: Text
     fragment: str

@@ -78,6 +78,27 @@ def fold_delta(  # noqa: PLR0913, PLR0917 - the object, its delta, and what is n
     return plan.commit()
 
 
+def find_growth(  # noqa: PLR0913, PLR0917 - as `fold_delta`
+    root: Object, delta: JSONObject, schema: Schema, path: Path, parts: Schema, moment: Moment | None
+) -> Growth | None:
+    """Return the only thing that a delta would do, None if it would do more or less. Nothing is merged.
+
+    The parameters are those of `fold_delta`. What is there before is noted as if the delta were merged.
+    """
+    plan = _Plan(parts)
+    try:
+        check(delta, schema, path)
+        plan.merge_object(root, delta, schema, path)
+    except WrongShape:
+        return None
+    finally:
+        plan.put_back()
+    growth = plan.growth()
+    if growth is not None and moment is not None:
+        plan.note(moment)
+    return growth
+
+
 class _Plan:
     """What a delta will do.
 
@@ -149,7 +170,7 @@ class _Plan:
         changes = self._changes
         set_any = bool(self._fields or self._texts or self._entries) or self._repeated
         changes.outside_parts = set_any and not changes.parts
-        changes.growth = self._growth()
+        changes.growth = self.growth()
         return changes
 
     def _commit_entries(self) -> None:
@@ -168,7 +189,7 @@ class _Plan:
         for keyed, entry in self._regrouped:
             keyed.groups.refresh(entry)
 
-    def _growth(self) -> Growth | None:
+    def growth(self) -> Growth | None:
         """Return the one thing that the plan does in one part, None if it does more or less."""
         others = (self._fields, self._ids, self._heard, self._changes.faults)  # a new conflict is a fault
         if len(self._changes.parts) != 1 or len(self._texts) + len(self._entries) != 1 or any(others):
@@ -239,7 +260,7 @@ class _Plan:
             if node is None:
                 self._set(target, key, Text() if isinstance(value, str) else value)
         elif isinstance(value, str):
-            if isinstance(node, Text) and node:
+            if isinstance(node, Text) and (node or not self._repeating):
                 if self._repeating and value.startswith(node.read()):  # the call comes whole once more
                     self._note_replaced(node)
                     self._set(target, key, Text(value))
@@ -249,7 +270,7 @@ class _Plan:
                 self._set(target, key, Text(value))
             else:
                 raise WrongShape(path, f"expected {json_type(snapshot(node))} as before, got a text")
-        elif isinstance(node, Text) and node:
+        elif isinstance(node, Text) and (node or any(text is node for text, _, _, _ in self._texts)):
             raise WrongShape(path, f"expected a text to append, got {json_type(value)}")
         else:
             self._replace(target, key, None if isinstance(node, Text) else node, value, path)

@@ -25,11 +25,12 @@ Nothing is ever added up. *Empty* means null, "" or []. An index is *usable* if 
 
 from __future__ import annotations
 
+from types import NoneType
 from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
-from accumulator._json import Json, Path, json_type
+from accumulator._json import Json, JSONObject, Path, dump_json, json_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -76,17 +77,18 @@ class Schema:
 
     Attributes:
         policy: what is done to the fields in it.
-        fields: the schemas of the fields that need one.
+        fields: the schemas of the fields that need one; `members` are the same as pairs.
         key: for a keyed list, the field that holds an entry's index; None for an object.
         entry_key: the field that would hold an entry's index if this is a list: `key`, else the policy's `list_key`.
         grows: whether a delta without an index may continue an entry of a keyed list.
         dropped: the field that is left out of an entry's JSON: `entry_key`, or None if the index stays there.
         known: whether it has fields or a key.
+        marks: the keys of the indexes in its lists, as JSON.
         other: the schema of every field that `fields` does not name: nothing is required there.
 
     """
 
-    __slots__ = ("dropped", "entry_key", "fields", "grows", "key", "known", "other", "policy")
+    __slots__ = ("dropped", "entry_key", "fields", "grows", "key", "known", "marks", "members", "other", "policy")
 
     def __init__(
         self,
@@ -109,12 +111,15 @@ class Schema:
         """
         self.policy = policy
         self.fields: Mapping[str, Schema] = fields or {}
+        self.members = tuple(self.fields.items())
         self.key = key
         self.grows = grows
         self.entry_key = key or policy.list_key
         self.dropped = None if keeps_key else self.entry_key
         self.known = bool(fields) or key is not None
         self.other: Schema = Schema(policy) if self.known else self
+        own = () if self.entry_key is None else (dump_json(self.entry_key).encode(),)
+        self.marks: frozenset[bytes] = frozenset(own).union(*(each.marks for each in self.fields.values()))
 
     def at(self, path: tuple[str, ...]) -> Schema:
         """Return the schema at a path of fields."""
@@ -136,6 +141,32 @@ class Schema:
         return self.key or (self.entry_key if is_indexed(value, self.entry_key) else None)
 
 
+def fits_below(value: Json, schema: Schema, *, indexed: bool = True) -> bool:
+    """Tell whether a value is all that a schema needs, at any depth. `check` reports where it is not.
+
+    With `indexed` off, entries that name an index do not fit either.
+    """
+    if schema.key is None:
+        return isinstance(value, dict) and _members_fit(value, schema, indexed=indexed)
+    if not isinstance(value, list):
+        return False
+    refused = None if indexed else schema.key
+    for entry in value:
+        if not isinstance(entry, dict) or refused in entry or not isinstance(entry.get("type"), (str, NoneType)):
+            return False
+        if schema.members and not _members_fit(entry, schema, indexed=indexed):
+            return False
+    return True
+
+
+def _members_fit(value: JSONObject, schema: Schema, *, indexed: bool) -> bool:
+    for key, inner in schema.members:
+        found = value.get(key)
+        if found is not None and not fits_below(found, inner, indexed=indexed):
+            return False
+    return True
+
+
 def _refuse(path: Path, message: str, value: Json) -> NoReturn:  # noqa: ARG001 - the event is quoted as a whole
     raise WrongShape(path, message)
 
@@ -145,6 +176,8 @@ def check(value: Json, schema: Schema, path: Path, report: Callable[[Path, str, 
 
     The `type` of an entry must be a text or null. By default the first report raises `WrongShape`.
     """
+    if fits_below(value, schema):
+        return
     if schema.key is None:
         _check_object(value, schema, path, report)
         return

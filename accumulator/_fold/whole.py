@@ -169,7 +169,7 @@ class _Merge:
             return self.fill_entries(node, value, schema, path)
         if node is not None and (value == [] or same_json(snapshot(node), value)):
             return False
-        self.set(target, key, build(value, key, schema, _build_list, path))
+        self.set(target, key, build(value, key, schema, build_list, path))
         return True
 
     def fill(self, target: Object, sent: JSONObject, schema: Schema, path: Path) -> bool:
@@ -200,7 +200,7 @@ class _Merge:
             return self.fill(nested, value, schema, path) or nested is not node
         if has_content(node) or (node is not None and is_empty(value)):
             return False
-        self.set(target, key, build(value, key, schema, _build_list, path) if fitting else value)
+        self.set(target, key, build(value, key, schema, build_list, path) if fitting else value)
         return True
 
     def _keyed(self, target: Object, key: str, node: Node) -> Keyed:
@@ -323,7 +323,7 @@ class _Merge:
         self.changes.faults.append(Fault("contradiction", path, message, dump_json(snapshot(node))))
 
 
-def _build_list(value: list[Json], schema: Schema, path: Path) -> Node:
+def build_list(value: list[Json], schema: Schema, path: Path) -> Node:
     """Build the list of a new value: a keyed one if its entries have indexes, so that later deltas find them."""
     if schema.key_of(value) is None:
         return value

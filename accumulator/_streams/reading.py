@@ -112,6 +112,7 @@ class Reading(Generic[U]):
         """
         self.ready: deque[U] = deque()
         self.steps = STEPS_IN_A_TURN if turns else sys.maxsize
+        self._most = 1 if turns else sys.maxsize  # events in a step whose updates nobody uses
         self._accumulator = accumulator
         self._engine = accumulator._engine  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - for its count
         self._feed = accumulator._new_feed(one_body=one_body)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - made for this class
@@ -348,7 +349,7 @@ class Reading(Generic[U]):
     def _step(self) -> list[U] | None:
         feed = self._feed
         try:
-            updates = feed.step()
+            updates = feed.step(self._most)
         finally:
             if self._one_body and feed.finished:
                 self._end()

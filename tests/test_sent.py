@@ -1,0 +1,260 @@
+"""Whole objects that are kept as they were sent: the result is that of the merge, and nothing is built for them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+
+from accumulator import Accumulator, Limits, Update
+from accumulator._assistants.protocol import MESSAGES, RUN_STEPS
+from accumulator._engine.resource import Resource
+from accumulator._fold.nodes import Object
+from accumulator._fold.policy import check, fits_below
+from tests.strategies import Tape, make_hostile_events, make_run, tapes
+from tests.wire import call, completed, created, delta, function, in_progress, opening
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from accumulator._fold.policy import Schema
+    from accumulator._json import Json, Path
+    from tests.strategies import Event
+
+
+def plain(update: Update) -> list[object]:
+    """Return an update as values that compare whatever the order of keys."""
+    values = [getattr(update, name) for name in update.__struct_fields__]
+    return [
+        type(update).__name__,
+        *(canonical(each.to_dict()) if hasattr(each, "to_dict") else each for each in values),
+    ]
+
+
+def canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def state(run: Accumulator) -> str:
+    """Return the whole state, whatever the order of keys."""
+    return canonical(json.loads(run.to_bytes()))
+
+
+def merged(resource: object, *_: object) -> None:
+    """Keep nothing."""
+
+
+def events_of_a_run(tape: Tape) -> list[Event]:
+    return make_run(tape).events
+
+
+class Pair:
+    """An accumulator beside one that merges each whole object, fed alike and held to be the same."""
+
+    def __init__(self) -> None:
+        limits = Limits(max_event_values=None)
+        self.run, self.general = Accumulator(limits=limits), Accumulator(limits=limits)
+
+    def apply(self, name: str, data: str) -> list[Update]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Resource, "_keep", merged)
+            told = self.general.apply(name, data)
+        updates = self.run.apply(name, data)
+        assert list(map(plain, told)) == list(map(plain, updates))
+        assert list(map(canonical, self.problems(self.general))) == list(map(canonical, self.problems(self.run)))
+        return updates
+
+    @staticmethod
+    def problems(run: Accumulator) -> list[object]:
+        return [plain(problem) for problem in run.problems]
+
+    def check(self) -> None:
+        """Compare what is read, and then the state, for which the builders of all objects are made."""
+        for read in (Accumulator.run_steps, Accumulator.messages):
+            assert [canonical(each.to_dict()) for each in read(self.general)] == [
+                canonical(each.to_dict()) for each in read(self.run)
+            ]
+        assert state(self.general) == state(self.run)
+
+
+@pytest.mark.parametrize("make_events", [events_of_a_run, make_hostile_events])
+@given(tapes)
+def test_what_is_kept_is_what_the_merge_gives(make_events: Callable[[Tape], list[Event]], tape: Tape) -> None:
+    pair = Pair()
+    for each in make_events(tape):
+        for _ in range(tape.pick([1, 1, 1, 2])):
+            pair.apply(*each)
+        if tape.chance(3):
+            pair.check()
+    pair.check()
+
+
+def kept(run: Accumulator, step_id: str = "step_1") -> bool:
+    """Tell whether a step is kept as it was sent."""
+    return run._engine.resources["steps"][step_id]._whole is not None
+
+
+def feed(*events: bytes) -> Pair:
+    pair = Pair()
+    for each in events:
+        name, _, data = each.decode().strip().removeprefix("event: ").partition("\ndata: ")
+        pair.apply(name, data)
+    return pair
+
+
+CALL = call("call_1", "f", "ab")
+OTHER = call("call_2", "f", "")
+BEGUN = (created(), in_progress())
+STREAMED = (
+    *BEGUN,
+    delta("step_1", opening(0, "call_1", "f")),
+    *(delta("step_1", function(0, arguments=words)) for words in "ab"),
+)
+OUTPUT = {"type": "logs", "logs": "l"}
+
+
+def code(*outputs: object) -> dict[str, object]:
+    return {"id": "call_1", "type": "code_interpreter", "code_interpreter": {"input": "x", "outputs": list(outputs)}}
+
+
+KEPT: dict[str, tuple[bytes, ...]] = {
+    "a step that begins": (created(),),
+    "the same twice": BEGUN,
+    "an ending alone": (completed("step_1", [CALL]),),
+    "an ending of what began": (*BEGUN, completed("step_1", [CALL, OTHER])),
+    "an ending of what was streamed": (*STREAMED, completed("step_1", [CALL])),
+    "more fields in the ending": (*STREAMED, completed("step_1", [{**CALL, "x": {"y": [1]}}], x={"index": 1})),
+    "outputs of the ending alone": (*BEGUN, completed("step_1", [code(OUTPUT)])),
+    "outputs that were streamed": (
+        *BEGUN,
+        delta("step_1", {"index": 0, **code({"index": 0, **OUTPUT})}),
+        completed("step_1", [code(OUTPUT)]),
+    ),
+    "a text that was empty": (*BEGUN, delta("step_1", opening(0, "call_1", "f")), completed("step_1", [CALL])),
+}
+
+MERGED: dict[str, tuple[bytes, ...]] = {
+    "a call in the beginning": (created(step_details={"type": "tool_calls", "tool_calls": [CALL]}),),
+    "an index in the ending": (*BEGUN, completed("step_1", [{**CALL, "index": 0}])),
+    "an index elsewhere": (created(x=[{"index": 0}]),),
+    "an index that is spelled otherwise": (created().replace(b'"usage"', b'"x":[{"\\u0069ndex":1}],"usage"'),),
+    "a wrong shape": (completed("step_1", ["x"]),),
+    "another repeat": (created(), in_progress(x=1)),
+    "another text": (*STREAMED, completed("step_1", [call("call_1", "f", "x")])),
+    "another id": (*STREAMED, completed("step_1", [call("call_2", "f", "ab")])),
+    "another type": (*STREAMED, completed("step_1", [{**CALL, "type": "other"}])),
+    "an empty text": (*STREAMED, completed("step_1", [call("call_1", "f", "")])),
+    "no call": (*STREAMED, completed("step_1", [])),
+    "one call more": (*STREAMED, completed("step_1", [CALL, OTHER])),
+    "a call without its function": (*STREAMED, completed("step_1", [{"id": "call_1", "type": "function"}])),
+    "no details": (*STREAMED, completed("step_1", step_details=None)),
+    "a field less": (created(x=1), completed("step_1", [])),
+    "another index": (created(), delta("step_1", opening(1, "call_1", "f")), completed("step_1", [CALL])),
+    "no index": (created(), delta("step_1", opening(None, "call_1", "f")), completed("step_1", [CALL])),
+    "another order": (
+        created(),
+        delta("step_1", opening(1, "call_2", "f")),
+        delta("step_1", opening(0, "call_1", "f")),
+        completed("step_1", [call("call_1", "f", ""), OTHER]),
+    ),
+    "one id twice": (
+        created(),
+        delta("step_1", opening(0, "call_1", "f"), opening(1, "call_1", "f")),
+        completed("step_1", [call("call_1", "f", ""), call("call_1", "f", "")]),
+    ),
+    "a conflict": (*STREAMED, delta("step_1", {"index": 0, "id": "call_9"}), completed("step_1", [CALL])),
+    "a conflict of the step": (created(), in_progress(type="x"), completed("step_1", [])),
+    "outputs that only the ending has": (
+        *BEGUN,
+        delta("step_1", {"index": 0, **code()}),
+        completed("step_1", [code(OUTPUT)]),
+    ),
+    "a list that the schema does not name": (
+        *BEGUN,
+        delta("step_1", {"index": 0, **CALL, "pages": [{"index": 0, "x": 1}]}),
+        completed("step_1", [{**CALL, "pages": [{"x": 1}]}]),
+    ),
+    "a second ending": (completed("step_1", [CALL]), completed("step_1", [OTHER])),
+    "a late delta": (completed("step_1", [CALL]), delta("step_1", opening(4, "call_9", "g"))),
+}
+
+
+@pytest.mark.parametrize("events", KEPT.values(), ids=KEPT)
+def test_what_says_nothing_else_is_kept(events: tuple[bytes, ...]) -> None:
+    pair = feed(*events)
+    assert kept(pair.run)
+    pair.check()
+
+
+@pytest.mark.parametrize("events", MERGED.values(), ids=MERGED)
+def test_what_says_anything_else_is_merged(events: tuple[bytes, ...]) -> None:
+    pair = feed(*events)
+    assert not kept(pair.run)
+    pair.check()
+
+
+@pytest.mark.parametrize("events", [*KEPT.values(), *MERGED.values()], ids=[*KEPT, *MERGED])
+@pytest.mark.parametrize(
+    "later",
+    [
+        completed("step_1", [CALL]),
+        completed("step_1", [OTHER], x=1),
+        in_progress(status="x"),
+        delta("step_1", opening(0, "call_1", "f"), opening(1, "call_7", "f")),
+        delta(
+            "step_1", {"index": 3, "id": "call_1"}, {"index": 0, **code({"index": 0, **OUTPUT}, {"index": 4, **OUTPUT})}
+        ),
+        delta("step_1", function(0, output="o"), function(None, name="g")),
+    ],
+)
+def test_what_comes_later_finds_the_state_of_the_merge(events: tuple[bytes, ...], later: bytes) -> None:
+    pair = feed(*events, later, later)
+    pair.check()
+
+
+def test_nothing_is_built_for_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[object] = []
+    make = Object.__init__
+
+    def count(self: Object) -> None:
+        built.append(self)
+        make(self)
+
+    monkeypatch.setattr(Object, "__init__", count)
+    run = Accumulator()
+    run.feed(created() + in_progress() + completed("step_1"))
+    assert [] == built
+    run.feed(completed("step_2", [CALL, OTHER]))
+    assert 2 == len(built)  # the entries that the updates name
+
+
+def never(_value: object, _schema: object, **_: object) -> bool:
+    return False
+
+
+def faults_of(payload: Json, schema: Schema) -> list[Path]:
+    """Return the places that the check reports, all of which it looks at."""
+    found: list[Path] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("accumulator._fold.policy.fits_below", never)
+        check(payload, schema, None, lambda path, _message, _value: found.append(path))
+    return found
+
+
+@given(tapes)
+def test_what_fits_is_what_the_check_reports_nothing_of(tape: Tape) -> None:
+    for each in make_hostile_events(tape):
+        try:
+            payload = json.loads(each.data)
+        except (ValueError, RecursionError):
+            continue
+        for kind in (RUN_STEPS, MESSAGES):
+            assert fits_below(payload, kind.schema) == (not faults_of(payload, kind.schema))
+
+
+def test_a_repeat_is_known_by_its_bytes_only_while_nothing_grew() -> None:
+    pair = feed(*BEGUN, delta("step_1", opening(0, "call_1", "f")), in_progress())
+    assert not kept(pair.run)
+    pair.check()
