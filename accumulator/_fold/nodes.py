@@ -590,15 +590,15 @@ def build_fields(  # noqa: PLR0913, PLR0917 - as `build`, and the key to drop
 ) -> _AnObject:
     """Build the fields of an empty object, all but a dropped key."""
     fields, append = target.fields, schema.policy.append
+    fields.update(sent)
+    if dropped is not None:
+        fields.pop(dropped, None)
     for key, value in sent.items():
-        if key == dropped:
-            continue
-        if isinstance(value, str):
-            fields[key] = Text(value) if key in append else value
-        elif isinstance(value, (dict, list)):
-            fields[key] = build(value, key, schema.fields.get(key, schema.other), build_list, (path, key))
-        else:
-            fields[key] = value
+        if isinstance(value, (dict, list)):
+            if key != dropped:
+                fields[key] = build(value, key, schema.fields.get(key, schema.other), build_list, (path, key))
+        elif key in append and key != dropped and isinstance(value, str):
+            fields[key] = Text(value)
     return target
 
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 _ESCAPED_LETTERS: Final = (b"\\u006", b"\\u007")
 """What an escape in JSON begins with that stands for a lower-case letter, so that a key can be spelled with it."""
 
-_ABSENT: Final = object()
-
 
 def can_keep(sent: JSONObject, data: bytes, schema: Schema, *, ending: bool) -> bool:
     """Tell whether the merge of a whole object into nothing gives the very object.
@@ -102,13 +100,14 @@ def _says_fields(node: Object | JSONObject, value: JSONObject, schema: Schema, k
     if fields is None:
         return False
     for key, inner in fields.items():
-        sent = value.get(key, _ABSENT)
-        if sent is _ABSENT:
+        if key not in value:
             if has_content(inner):
                 return False
-        elif not (type(inner) is str and inner == sent) and not _says(
-            inner, cast("Json", sent), schema.fields.get(key, schema.other), known
-        ):
+            continue
+        sent = value[key]
+        if sent is inner or (type(inner) is str and inner == sent):
+            continue
+        if not _says(inner, sent, schema.fields.get(key, schema.other), known):
             return False
     for key, _ in schema.members:
         if key not in fields and value.get(key):
