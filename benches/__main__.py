@@ -19,6 +19,7 @@ SUBJECTS = {
     "streams": "how many live streams one core carries",
     "memory": "what is held while a long text comes",
     "imports": "what an import costs",
+    "short": "streams as short as those of users, against loops that people write",
     "hostile": "streams that were made to be slow; not part of `all`",
     "limits": "what a server can make a process take; takes minutes and is not part of `all`",
     "live": "a soak of live streams over sockets: memory and answers; not part of `all`",
@@ -102,6 +103,10 @@ def _measure(subject: str, options: argparse.Namespace, settings: Settings) -> N
             from benches.imports import imports
 
             imports(5 if quick else 20, out)
+        case "short":
+            from benches.short import ROUNDS, short
+
+            short(ROUNDS // 10 if quick else ROUNDS)
         case _:
             pass
 

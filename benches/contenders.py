@@ -261,7 +261,7 @@ class State:
 class ByHand(_Folds[State]):
     """What people write: httpx-sse for the events, `json.loads`, and a merge of dicts by index."""
 
-    packages = ("httpx-sse", "httpx")
+    packages: ClassVar[tuple[str, ...]] = ("httpx-sse", "httpx")
 
     def __init__(self) -> None:
         import httpx
@@ -307,6 +307,25 @@ class ByHand(_Folds[State]):
     def plain(self, value: object) -> object:
         """Return the lists that were merged as dicts as lists again."""
         return as_lists(value)
+
+
+class Leanest(ByHand):
+    """The least that is right on streams with LF and one line of data: a split at blank lines, and the same merge."""
+
+    packages: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self) -> None:
+        """Need nothing."""
+
+    def _events(self, chunks: list[bytes]) -> Iterator[tuple[str, Members]]:
+        rest = b""
+        for chunk in chunks:
+            *blocks, rest = (rest + chunk).split(b"\n\n")
+            for block in blocks:
+                name, _, data = block.partition(b"\ndata: ")
+                if data == b"[DONE]":
+                    return
+                yield name[7:].decode(), json.loads(data)
 
 
 # What grows is joined; `id`, `type` and `name` are sent again by some servers and must not be.
@@ -376,6 +395,7 @@ PYTHON = cast(
         "ours": Ours,
         "ours-async": OursAsync,
         "by-hand": ByHand,
+        "leanest": Leanest,
         "langchain-core": LangChain,
         "azure-ai-agents": AzureAgents,
         "openai-python": OpenAIPython,

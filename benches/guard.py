@@ -1,6 +1,6 @@
 """A guard against slower code that noise cannot fool: instructions are counted, not seconds.
 
-Three small fixed pieces of work run under `valgrind --tool=callgrind`, and so does the floor (framing and typed
+Five small fixed pieces of work run under `valgrind --tool=callgrind`, and so does the floor (framing and typed
 decoding) over the same bytes. Each is counted twice, with one pass over the stream and with three: the difference is
 two passes, without the start of the interpreter, the imports and the reading of the file. Kept is the ratio of the work
 to the floor, so that another compiler or msgspec moves both; `guard.json` has them for each minor version of Python.
@@ -48,6 +48,16 @@ def hard(size: int) -> bytes:
     return b"".join([*unknown.events[:-2], *other_step])
 
 
+def whole(size: int) -> bytes:
+    """Stream steps that come whole."""
+    return workloads.whole_steps(size).data()
+
+
+def short(size: int) -> bytes:
+    """Stream steps of few fragments, half of whose events are whole objects."""
+    return workloads.short_steps(size).data()
+
+
 @dataclass(frozen=True)
 class Work:
     """A piece of work whose instructions are counted."""
@@ -61,6 +71,8 @@ WORKS = {
     "argument fragments, drained": Work(plain, 1_000, "final"),
     "argument fragments, in a loop": Work(plain, 1_000, "loop"),
     "unknown tools and resent ids, drained": Work(hard, 600, "final"),
+    "steps that come whole, drained": Work(whole, 200, "final"),
+    "short steps, drained": Work(short, 100, "final"),
 }
 
 

@@ -341,6 +341,11 @@ def whole_steps(size: int) -> Workload:
     return script.done()
 
 
+def short_steps(size: int) -> Workload:
+    """Stream so many steps, each with one call of 3 fragments: half of the events are whole objects."""
+    return arguments(3 * size, calls=1, steps=size)
+
+
 # How the tools that only some servers know stream: the type, the field that grows, where it is (None: in the entry).
 UNKNOWN_TOOLS = (
     ("azure_function", "arguments", "azure_function"),
@@ -414,6 +419,7 @@ RECIPES = {
     "mixed": Recipe(mixed, 74, "times what the longest recording holds: 2 calls with outputs, 2 messages"),
     "messages": Recipe(messages, 20_000, "text fragments over 4 messages"),
     "whole_steps": Recipe(whole_steps, 1_000, "steps that come whole, with no deltas"),
+    "short_steps": Recipe(short_steps, 1_000, "steps with a call of 3 fragments each"),
 }
 
 # Those that take more than a size.

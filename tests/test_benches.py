@@ -18,6 +18,7 @@ from benches import (
     report,
     runner,
     scaling,
+    short,
     streams,
     worker,
     workloads,
@@ -118,7 +119,7 @@ def test_the_guard_takes_the_difference_of_passes_as_a_ratio_to_the_floor(monkey
         return 1_000 + passes * {"decode": 10, "final": 20, "loop": 30}[reader]
 
     monkeypatch.setattr(guard, "instructions", instructions)
-    assert [2.0, 3.0, 2.0] == list(guard.counted("valgrind").values())
+    assert [2.0, 3.0, 2.0, 2.0, 2.0] == list(guard.counted("valgrind").values())
 
 
 def test_the_guard_is_skipped_without_valgrind(
@@ -269,3 +270,12 @@ def test_the_limits_are_measured_each_in_a_process_of_its_own(
     monkeypatch.setattr(limits, "BOUND", 1)
     assert not limits.limits(tmp_path, quick=True)
     assert "endless ids: expected a peak of at most 0 MB, got " in capsys.readouterr().out
+
+
+def test_short_streams_are_measured_and_a_wrong_loop_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    short.short(1)
+    lines = capsys.readouterr().out.splitlines()
+    rows = {line[:44].strip(): line[44:].split() for line in lines[1:]}
+    assert {"whole_steps", "short_steps", "code_interpreter", "chat_frames"} <= rows.keys()
+    assert "wrong" not in rows["whole_steps"]
+    assert ["wrong", "wrong"] == rows["azure_unknown_tools"][2:]  # the loops do not know which texts grow there
