@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from accumulator._assistants.messages import Message
 from accumulator._assistants.protocol import ASSISTANTS, MESSAGES, RUN_STEPS, required_action
-from accumulator._assistants.run_steps import RunStep, ToolCall, wrap_tool_call
+from accumulator._assistants.run_steps import RunStep, ToolCall, Usage, wrap_tool_call
 from accumulator._assistants.runs import ErrorObject, RequiredAction, Run
 from accumulator._assistants.updates import Problem, Update
 from accumulator._engine.accumulator import BaseAccumulator
@@ -57,6 +57,27 @@ class Accumulator(BaseAccumulator[Update]):
         """Return a snapshot of the message with this id, or None if no event had the id. Costs as in `run_steps`."""
         message = self._engine.resources[MESSAGES.name].get(message_id)
         return None if message is None else Message.wrap(message.json())
+
+    def tool_calls(self) -> list[ToolCall]:
+        """Return a snapshot of each tool call: step by step, those of a step in the order of their indexes.
+
+        Costs as in `run_steps`.
+        """
+        return [call for step in self.run_steps() for call in step.tool_calls]
+
+    @property
+    def text(self) -> str:
+        """The text of all messages so far, with an empty line between two of them; "" if there is none.
+
+        The text of a message is its `text`: that of its text parts, without a separator. Costs as in `messages`.
+        """
+        return "\n\n".join(filter(None, (message.text for message in self.messages())))
+
+    @property
+    def usage(self) -> Usage | None:
+        """The tokens that `current_run` used; None until the server has sent them, which is when the run ends."""
+        run = self.current_run
+        return None if run is None else run.usage
 
     @property
     def outcome(self) -> str | None:

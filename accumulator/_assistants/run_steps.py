@@ -9,8 +9,9 @@ the entry. The first delta of a tool call has the `id` of the call; the later on
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeGuard
 
+from accumulator._assistants.calls import Call, join_texts
 from accumulator._model import Field, ListField, Model, WithArguments, by_type, get_member, wrap_list
 from accumulator._model import PlainDict as _PlainDict
 
@@ -78,12 +79,17 @@ class CodeInterpreter(Model):
     )
 
 
-class CodeInterpreterToolCall(Model):
+class CodeInterpreterToolCall(Call, Model):
     """A call of the code interpreter."""
 
     id: Field[str | None] = Field('Id of the call, "call_...".')
     type: Field[str | None] = Field('"code_interpreter".')
     code_interpreter: Field[CodeInterpreter | None] = Field("Code and outputs.", CodeInterpreter.wrap)
+
+    @property
+    def output(self) -> str | None:
+        """The texts that the code printed, joined by line breaks; None while there is none."""
+        return join_texts(self._json.get("code_interpreter"), "outputs", "logs")
 
 
 class FileSearchRankingOptions(Model):
@@ -127,12 +133,17 @@ class FileSearch(Model):
     )
 
 
-class FileSearchToolCall(Model):
+class FileSearchToolCall(Call, Model):
     """A call of the file search."""
 
     id: Field[str | None] = Field('Id of the call, "call_...".')
     type: Field[str | None] = Field('"file_search".')
     file_search: Field[FileSearch | None] = Field("Options and results.", FileSearch.wrap)
+
+    @property
+    def output(self) -> str | None:
+        """The texts that were found, joined by line breaks; None unless the request had `include[]`."""
+        return join_texts(self._json.get("file_search"), "results", "content", "text")
 
 
 class Function(WithArguments, Model):
@@ -145,7 +156,7 @@ class Function(WithArguments, Model):
     )
 
 
-class FunctionToolCall(Model):
+class FunctionToolCall(Call, Model):
     """A call of a function that the API's client runs."""
 
     id: Field[str | None] = Field('Id of the call, "call_...". The output of the call is submitted with this id.')
@@ -153,21 +164,17 @@ class FunctionToolCall(Model):
     function: Field[Function | None] = Field("Name, arguments and output.", Function.wrap)
 
 
-class OtherToolCall(WithArguments, Model):
+class OtherToolCall(Call, Model):
     """A call of a tool that the API reference lacks, such as "mcp" of Azure. Its content is in `extra`.
 
     `parse_arguments` reads the key `arguments` of the call or, if the call has no such key, of the first object in the
-    call that has the key.
+    call that has the key. So `name`, `input` and `output` read the keys that tools have for these.
     """
 
     id: Field[str | None] = Field("Id of the call.")
     type: Field[str | None] = Field(
         'The type, as sent. The key of the content may differ from the type: "openapi" of Azure has `function`.'
     )
-
-    def _arguments(self) -> object:
-        nested = [cast("dict[str, object]", value) for value in self._json.values() if isinstance(value, dict)]
-        return next((each["arguments"] for each in (self._json, *nested) if "arguments" in each), None)
 
 
 ToolCall: TypeAlias = CodeInterpreterToolCall | FileSearchToolCall | FunctionToolCall | OtherToolCall
@@ -254,6 +261,21 @@ class RunStep(Model):
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """The tool calls of the step, in the order of their indexes; () if the step has no tool calls."""
         return wrap_list(get_member(self._json.get("step_details"), "tool_calls"), wrap_tool_call)
+
+    @property
+    def duration(self) -> float | None:
+        """The seconds from the creation of the step to its end; None while it is open. Servers send whole seconds."""
+        began = self._json.get("created_at")
+        ended = next((time for key in _ENDS if (time := self._json.get(key)) is not None), None)
+        return ended - began if _is_number(began) and _is_number(ended) else None
+
+
+_ENDS = ("completed_at", "failed_at", "cancelled_at", "expired_at")
+"""The keys with the time at which a step ended. One of them has a value."""
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 class CodeInterpreterLogs(Model):

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from accumulator._assistants.calls import Call
 from accumulator._assistants.run_steps import FunctionToolCall, LastError, OtherToolCall, Usage
-from accumulator._model import Field, ListField, Model, WithArguments, by_type, copy_object, get_member, wrap_list
+from accumulator._model import Field, ListField, Model, by_type, copy_object, get_member, wrap_list
 from accumulator._model import PlainDict as _PlainDict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-class RequiredMCPToolCall(WithArguments, Model):
+class RequiredMCPToolCall(Call, Model):
     """A call of a tool of an MCP server. The call waits for approval. Azure only."""
+
+    _names = ("name",)
 
     id: Field[str | None] = Field('Id of the call, "call_...". The approval of the call is submitted with this id.')
     type: Field[str | None] = Field('"mcp".')
-    name: Field[str | None] = Field("Name of the tool.")
     server_label: Field[str | None] = Field("Label of the MCP server that has the tool.")
     arguments: Field[str | None] = Field("The arguments as the model wrote them, meant to be JSON text.")
 
