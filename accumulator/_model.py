@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, ClassVar, Generic, Never, NoReturn, Self, TypeAlias, TypeVar, cast, overload
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Never, NoReturn, Self, TypeAlias, TypeVar, cast, overload
 
 from accumulator._errors import DecodeError
 from accumulator._json import copy_json, dump_json, parse_json, plain_json, same_json
 
+_T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
 _M = TypeVar("_M", bound="Model")
 _new = object.__new__
@@ -86,6 +87,37 @@ class ListField(Field[tuple[_T_co, ...]]):
         return cast("tuple[_T_co, ...]", copy_json(value))
 
 
+class _TypeField(Field[object]):
+    """The key `type` of a model. An absent type, null and "" read as the type that all objects of the class have."""
+
+    def __init__(self, doc: str, own: object) -> None:
+        """Store the documentation, and the type of the class; None if the class is for objects of any type."""
+        super().__init__(doc)
+        self._own = own
+
+    def _read(self, value: object) -> object:
+        return self._own if value is None or value == "" else super()._read(value)
+
+
+UnknownType: TypeAlias = Literal["(unknown)"]
+"""For type checkers: a type that no class of a union has. When the program runs, `type` is the text that was sent.
+
+A literal that no server sends makes `call.type == "function"` narrow a union to one class. To compare with a type that
+has no class, use `str(call.type)`.
+"""
+
+
+def type_field(own: _T, doc: str = "") -> _T:
+    """Return the field `type` of a class of a union, for type checkers the type of the class.
+
+    Args:
+        own: the type of all objects of the class; None if the class is for objects of any other type.
+        doc: the documentation; by default it says `own`.
+
+    """
+    return cast("_T", _TypeField(doc or f'"{own}", also if the server sent no type.', own))
+
+
 class _Slotted(type):
     """A metaclass that gives each class `__slots__ = ()`, unless the class body has `__slots__`.
 
@@ -110,6 +142,10 @@ class Model(metaclass=_Slotted):
         _json: Mapping[str, object]
         _read_json: Callable[[], Mapping[str, object]]
         __hash__: ClassVar[None]  # type: ignore[assignment]
+
+        def __bool__(self) -> Literal[True]:
+            """Let `call.function and call.function.name` have the type of the name or None."""
+            ...
     else:
         __hash__ = None
 

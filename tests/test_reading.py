@@ -126,7 +126,7 @@ def test_a_step_says_how_long_it_took(json: dict[str, object], seconds: float | 
 
 def test_a_run_is_read_from_the_accumulator_and_from_its_stream(shipped: Path) -> None:
     run = Accumulator()
-    nothing: object = ("", [], None)
+    nothing = ("", list[object](), None)
     assert nothing == (run.text, run.tool_calls(), run.usage)
     for name in ("parallel_functions_1.sse", "parallel_functions_2.sse"):
         with (shipped / name).open("rb") as source, accumulate(source, into=run) as stream:

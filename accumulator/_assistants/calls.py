@@ -1,11 +1,11 @@
-"""One way to read a tool call of any type: its name, what went in, and what came out, as text."""
+"""What tool calls have in common: one way to read name, input and output, and the payload of a function."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
 from accumulator._json import dump_json
-from accumulator._model import WithArguments, get_member
+from accumulator._model import Field, Model, WithArguments, get_member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,11 +53,21 @@ class Call(WithArguments):
         return next((value for json in objects for key in keys if (value := json.get(key)) is not None), None)
 
     def _own_type(self) -> str:
-        kind = self._json.get("type")
+        kind: object = getattr(self, "type", None)  # a field of each class
         return kind if isinstance(kind, str) else ""
 
     def _arguments(self) -> object:
         return self._find(("arguments",))
+
+
+class Function(WithArguments, Model):
+    """A function's name, the arguments to call it with, and the output that was submitted."""
+
+    name: Field[str | None] = Field("Name of the function.")
+    arguments: Field[str | None] = Field("The arguments as the model wrote them, meant to be JSON text.")
+    output: Field[str | None] = Field(
+        "The output that was submitted for the call; None until the step ends, which is in the next body of the run."
+    )
 
 
 def _is_object(value: object) -> bool:
