@@ -9,7 +9,9 @@ The modules are private. A module imports only from modules above it, apart from
 - `_errors`: the exceptions.
 - `_json`: JSON text and JSON values.
 - `_partial_json`: JSON text that is cut off.
-- `_model`: the base of the typed classes over JSON objects.
+- `_display`: shows values in IPython, in notebooks and with rich.
+- `_pydantic`: what pydantic asks a class for.
+- `_model`: the bases of the typed classes over JSON objects and of updates.
 - `_formats`: names what the bytes are that are no event stream.
 - `_sse`: the parser from bytes to events.
 - `_fold`: merges deltas and whole objects into JSON builders, without knowledge of events and classes.
@@ -166,6 +168,7 @@ if TYPE_CHECKING:
         ToolCallDone,
         UnknownEvent,
         Update,
+        update_from_dict,
     )
     from accumulator._engine.body import BodyEnded
     from accumulator._engine.limits import Limits
@@ -334,6 +337,7 @@ __all__ = [
     "atap",
     "connect",
     "tap",
+    "update_from_dict",
 ]
 
 

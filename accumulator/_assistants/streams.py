@@ -183,6 +183,9 @@ class _Reads:
     __slots__ = ()
     accumulator: Accumulator
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.accumulator!r}>"
+
     @property
     def text(self) -> str:
         """The text of all messages so far, see `Accumulator.text`."""
