@@ -328,7 +328,7 @@ def test_neither_pydantic_nor_rich_is_imported() -> None:
     code = """
 import sys
 from accumulator import RunStep, accumulate
-before = {"accumulator._display", "accumulator._pydantic", "html", "pydantic", "rich", "IPython"} & sys.modules.keys()
+before = {"accumulator._display", "accumulator._pydantic", "pydantic", "rich", "IPython"} & sys.modules.keys()
 step = RunStep.from_dict({})
 RunStep.__get_pydantic_core_schema__(RunStep, None), list(step.__rich_repr__()), step._repr_html_()
 print(before, {"pydantic", "rich", "IPython"} & sys.modules.keys())
