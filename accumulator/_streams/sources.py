@@ -326,18 +326,14 @@ def read_item(item: object) -> bytes | tuple[str, bytes | str]:
 
 def _event_parts(item: object) -> tuple[object, object]:
     """Return the name and the data of an event, `_MISSING` for one that it does not have."""
-    if isinstance(item, Mapping):
-        members = cast("Mapping[object, object]", item)
-        if "event" in members and "data" in members:
-            return members["event"], members["data"]
-    event, data = (_attribute(item, name) for name in ("event", "data"))
-    if isinstance(item, tuple) and event is data is _MISSING and len(pair := cast("tuple[object, ...]", item)) == _PAIR:
-        event, data = pair
+    event, data = getattr(item, "event", _MISSING), getattr(item, "data", _MISSING)
+    if event is _MISSING or data is _MISSING:
+        if isinstance(item, tuple) and len(pair := cast("tuple[object, ...]", item)) == _PAIR:
+            event, data = pair
+        elif isinstance(item, Mapping):
+            members = cast("Mapping[object, object]", item)
+            event, data = members.get("event", _MISSING), members.get("data", _MISSING)
     return event, data
-
-
-def _attribute(item: object, name: str) -> object:
-    return getattr(item, name, _MISSING)
 
 
 def _event_data(data: object) -> bytes | str:
