@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import reprlib
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Never, NoReturn, Self, TypeAlias, TypeVar, cast, overload
 
 from msgspec import Struct
@@ -18,7 +18,7 @@ from accumulator._errors import DecodeError
 from accumulator._json import copy_json, dump_json, json_type, parse_json, plain_json, same_json
 
 if TYPE_CHECKING:
-    from collections.abc import KeysView, Sequence
+    from collections.abc import KeysView
 
     from accumulator._display import Printer
 
@@ -381,10 +381,12 @@ class Record(Visible, Struct, frozen=True, gc=False):  # type: ignore[misc]  # `
         return ("type", *self.__struct_fields__)
 
     def __getitem__(self, key: str) -> object:
-        value = record_type(type(self)) if key == "type" else getattr(self, key)
+        value: object = record_type(type(self)) if key == "type" else getattr(self, key)
         if isinstance(value, Model):
             return value.to_dict()
-        return value if isinstance(value, _SCALARS) else list(value)
+        if isinstance(value, (str, list)) or not isinstance(value, Sequence):
+            return copy_json(cast("object", value))  # a server may send any JSON in the place of a text
+        return list(cast("Sequence[object]", value))
 
     def __shown__(self) -> dict[str, object]:
         """Return the fields by name."""
@@ -427,6 +429,11 @@ def read_text(value: object) -> str:
     if isinstance(value, str):
         return value
     raise ValueError(f"expected a text, got {json_type(value)}")
+
+
+def read_any(value: object) -> object:
+    """Return a copy of any JSON value, as servers may send one in the place of a text."""
+    return plain_json(value)
 
 
 def read_texts(value: object) -> tuple[str, ...]:
