@@ -384,9 +384,8 @@ class Record(Visible, Struct, frozen=True, gc=False):  # type: ignore[misc]  # `
         value: object = record_type(type(self)) if key == "type" else getattr(self, key)
         if isinstance(value, Model):
             return value.to_dict()
-        if isinstance(value, (str, list)) or not isinstance(value, Sequence):
-            return copy_json(cast("object", value))  # a server may send any JSON in the place of a text
-        return list(cast("Sequence[object]", value))
+        ids = _plain_list(value)
+        return copy_json(value) if ids is None else ids
 
     def __shown__(self) -> dict[str, object]:
         """Return the fields by name."""
@@ -410,6 +409,13 @@ class Record(Visible, Struct, frozen=True, gc=False):  # type: ignore[misc]  # `
             return cls.from_dict(cast("Mapping[str, object]", value))
         except DecodeError as exc:
             raise ValueError(str(exc)) from exc
+
+
+def _plain_list(value: object) -> list[object] | None:
+    """Return a sequence that is neither a text nor a list as a list; None for anything else."""
+    if isinstance(value, Sequence) and not isinstance(value, (str, list)):
+        return list(cast("Sequence[object]", value))
+    return None
 
 
 def record_type(cls: type[Record]) -> str:
