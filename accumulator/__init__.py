@@ -9,7 +9,9 @@ The modules are private. A module imports only from modules above it, apart from
 - `_errors`: the exceptions.
 - `_json`: JSON text and JSON values.
 - `_partial_json`: JSON text that is cut off.
-- `_model`: the base of the typed classes over JSON objects.
+- `_display`: shows values in IPython, in notebooks and with rich.
+- `_pydantic`: what pydantic asks a class for.
+- `_model`: the bases of the typed classes over JSON objects and of updates.
 - `_formats`: names what the bytes are that are no event stream.
 - `_sse`: the parser from bytes to events.
 - `_fold`: merges deltas and whole objects into JSON builders, without knowledge of events and classes.
@@ -24,6 +26,28 @@ from __future__ import annotations
 TYPE_CHECKING = False  # true for type checkers; `typing` would take longer to import than the rest of this module
 if TYPE_CHECKING:
     from accumulator._assistants.accumulator import Accumulator
+    from accumulator._assistants.azure import (
+        AzureAISearchToolCall,
+        AzureFunctionToolCall,
+        AzureToolCall,
+        BingCustomSearchToolCall,
+        BingGroundingToolCall,
+        BingSearch,
+        BrowserAutomation,
+        BrowserAutomationStep,
+        BrowserAutomationToolCall,
+        ComputerUse,
+        ComputerUseToolCall,
+        ConnectedAgent,
+        ConnectedAgentToolCall,
+        DeepResearchToolCall,
+        FabricToolCall,
+        McpToolCall,
+        OpenAPIToolCall,
+        SharepointToolCall,
+        ToolExchange,
+    )
+    from accumulator._assistants.calls import Function
     from accumulator._assistants.connect import aconnect, connect
     from accumulator._assistants.handler import Handler
     from accumulator._assistants.messages import (
@@ -62,6 +86,8 @@ if TYPE_CHECKING:
         URLCitationDeltaAnnotation,
     )
     from accumulator._assistants.run_steps import (
+        ActivitiesStepDetails,
+        Activity,
         CodeInterpreter,
         CodeInterpreterDelta,
         CodeInterpreterImage,
@@ -79,7 +105,6 @@ if TYPE_CHECKING:
         FileSearchResultContent,
         FileSearchToolCall,
         FileSearchToolCallDelta,
-        Function,
         FunctionToolCall,
         FunctionToolCallDelta,
         LastError,
@@ -143,6 +168,7 @@ if TYPE_CHECKING:
         ToolCallDone,
         UnknownEvent,
         Update,
+        update_from_dict,
     )
     from accumulator._engine.body import BodyEnded
     from accumulator._engine.limits import Limits
@@ -157,17 +183,28 @@ if TYPE_CHECKING:
         TruncatedError,
     )
     from accumulator._fold.changes import ProblemKind
-    from accumulator._model import Field, ListField, Model
+    from accumulator._model import Field, ListField, Model, UnknownType
     from accumulator._sse import ServerSentEvent, SSEParser
 
 __all__ = [
     "Accumulator",
     "AccumulatorError",
+    "ActivitiesStepDetails",
+    "Activity",
     "Annotation",
     "AnnotationDelta",
     "AsyncRunStream",
     "AsyncTap",
+    "AzureAISearchToolCall",
+    "AzureFunctionToolCall",
+    "AzureToolCall",
+    "BingCustomSearchToolCall",
+    "BingGroundingToolCall",
+    "BingSearch",
     "BodyEnded",
+    "BrowserAutomation",
+    "BrowserAutomationStep",
+    "BrowserAutomationToolCall",
     "CheckpointError",
     "CodeInterpreter",
     "CodeInterpreterDelta",
@@ -180,12 +217,18 @@ __all__ = [
     "CodeInterpreterOutputImage",
     "CodeInterpreterToolCall",
     "CodeInterpreterToolCallDelta",
+    "ComputerUse",
+    "ComputerUseToolCall",
+    "ConnectedAgent",
+    "ConnectedAgentToolCall",
     "ContentCreated",
     "ContentDelta",
     "ContentDone",
     "DecodeError",
+    "DeepResearchToolCall",
     "ErrorObject",
     "ErrorReceived",
+    "FabricToolCall",
     "Field",
     "FileCitation",
     "FileCitationAnnotation",
@@ -213,6 +256,7 @@ __all__ = [
     "LimitError",
     "Limits",
     "ListField",
+    "McpToolCall",
     "MergeError",
     "Message",
     "MessageContent",
@@ -226,6 +270,7 @@ __all__ = [
     "MessageIncompleteDetails",
     "MessageUpdated",
     "Model",
+    "OpenAPIToolCall",
     "OtherAnnotation",
     "OtherContentBlock",
     "OtherDeltaAnnotation",
@@ -260,6 +305,7 @@ __all__ = [
     "RunUpdated",
     "SSEParser",
     "ServerSentEvent",
+    "SharepointToolCall",
     "StepDetails",
     "StepDetailsDelta",
     "SubmitToolApproval",
@@ -276,11 +322,13 @@ __all__ = [
     "ToolCallDeltaObject",
     "ToolCallDone",
     "ToolCallsStepDetails",
+    "ToolExchange",
     "TruncatedError",
     "URLCitation",
     "URLCitationAnnotation",
     "URLCitationDeltaAnnotation",
     "UnknownEvent",
+    "UnknownType",
     "Update",
     "Usage",
     "aaccumulate",
@@ -289,11 +337,14 @@ __all__ = [
     "atap",
     "connect",
     "tap",
+    "update_from_dict",
 ]
 
 
 _MODULES = (
     "accumulator._assistants.accumulator",
+    "accumulator._assistants.azure",
+    "accumulator._assistants.calls",
     "accumulator._assistants.handler",
     "accumulator._assistants.messages",
     "accumulator._assistants.run_steps",
@@ -311,7 +362,7 @@ _MODULES = (
 
 _CONNECT = "accumulator._assistants.connect"
 
-_HINTED = ("_PlainDict", "_Sequence")
+_HINTED = ("_Final", "_Literal", "_PlainDict", "_Sequence", "_UnknownType")
 """Names in type hints of public classes, which are looked up here."""
 
 
