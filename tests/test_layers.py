@@ -32,6 +32,7 @@ LAYERS = (
     {"_engine"},
     {"_streams"},
     {"_assistants"},
+    {"_recordings"},
     {"__init__"},
     {"_cli"},
     {"__main__"},

@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -39,6 +38,7 @@ from tests.loopback import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+    from pathlib import Path
 
     from accumulator import Update
 
@@ -541,13 +541,12 @@ class AsyncEntered:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("run.sse", r'got str: for a file give open\(path, "rb"\), for text \[text.encode\(\)\]'),
-        (Path("run.sse"), r'Path: for a file give open\(path, "rb"\)'),
+        ("run.sse", r"got str: for a file give Path\(path\), for text \[text.encode\(\)\]"),
         (FIRST, r"got bytes: for a whole body give \[data\]"),
         (bytearray(FIRST), r"got bytearray: for a whole body give \[data\]"),
         (memoryview(FIRST), r"got memoryview: for a whole body give \[data\]"),
         (io.StringIO("event: done"), r'got StringIO, a text file: use open\(path, "rb"\) or sys.stdin.buffer'),
-        (None, "takes a response, a binary file, or an iterable of bytes or of events; got NoneType"),
+        (None, "takes a response, a path, a binary file, or an iterable of bytes or of events; got NoneType"),
         (7, "got int"),
         (object(), "got object"),
         (list, "got type"),
@@ -601,7 +600,7 @@ def test_a_tap_names_the_other_tap_for_a_source_of_the_other_kind() -> None:
         tap(chunked())
     with pytest.raises(TypeError, match=r"^atap\(\) got a source that is read without await, list: use tap\(\)$"):
         atap([b""])
-    with pytest.raises(TypeError, match=r"^tap\(\) takes a response, a binary file, .*; got int$"):
+    with pytest.raises(TypeError, match=r"^tap\(\) takes a response, a path, a binary file, .*; got int$"):
         tap(7)
 
 

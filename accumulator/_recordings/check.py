@@ -1,0 +1,9 @@
+"""Check."""
+
+
+class Report:
+    """Report."""
+
+
+def check() -> None:
+    """Check."""

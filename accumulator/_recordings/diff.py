@@ -1,0 +1,9 @@
+"""Diff."""
+
+
+class Difference:
+    """Difference."""
+
+
+def diff() -> None:
+    """Diff."""
