@@ -1,9 +1,110 @@
-"""Diff."""
+"""Compare two runs: their steps and messages one by one, and the calls of each step.
+
+Ids and times differ between any two runs, so that they are left out unless they are asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
+
+from accumulator._assistants.accumulator import Accumulator
+from accumulator._assistants.streams import accumulate
+from accumulator._json import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LONGEST: Final = 60
+_MISSING: Final = object()
+
+_OBJECT_KEYS: Final = frozenset({"id", "assistant_id", "thread_id", "run_id", "message_id", "file_id", "tool_call_id"})
+_TIMES: Final = frozenset({"created_at", "started_at", "completed_at", "failed_at", "cancelled_at", "expires_at"})
+_TIMES_OF_ENDS: Final = frozenset({"expired_at", "incomplete_at"})
 
 
-class Difference:
-    """Difference."""
+class Difference(NamedTuple):
+    """A place in which two runs differ; `str()` is a line for people, `to_dict()` is for machines.
+
+    Attributes:
+        where: what it is about: "outcome", "run step 1", "message 2".
+        path: JSONPath within it; "$" for the whole.
+        kind: "differs", or "only in a" or "only in b" if the other run has no such step, message, call or field.
+        a: the value in the first run.
+        b: the value in the second run.
+
+    """
+
+    where: str
+    path: str
+    kind: str
+    a: object
+    b: object
+
+    def __str__(self) -> str:
+        """Return a line."""
+        values = f"a has {_cut(self.a)}, b has {_cut(self.b)}"
+        if self.kind != "differs":
+            values = f"{self.kind}: {_cut(self.a if self.b is None else self.b)}"
+        return printable(f"{self.where}  {self.path}  {values}")
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the difference as JSON values."""
+        return dict(self._asdict())
 
 
-def diff() -> None:
-    """Diff."""
+def _cut(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def diff(a: object, b: object, *, ids: bool = False, times: bool = False) -> list[Difference]:
+    """Compare two runs, and return where they differ: none if they are alike.
+
+    The run steps are paired in their order, as are the messages, and the tool calls of two steps.
+
+    Args:
+        a: the first run: an `Accumulator`, or what `accumulate` reads, such as the path of a recording.
+        b: the second run.
+        ids: whether ids count.
+        times: whether times count, such as `created_at`.
+
+    Raises:
+        OSError, RecordingError, ResponseError, TruncatedError, LimitError, TypeError: as `accumulate`.
+
+    """
+    one, other = _fold(a), _fold(b)
+    left_out = (frozenset() if ids else _OBJECT_KEYS) | (frozenset() if times else _TIMES | _TIMES_OF_ENDS)
+    found = list(_compare("outcome", "$", one.outcome, other.outcome, left_out))
+    for name, ours, theirs in (
+        ("run step", one.run_steps(), other.run_steps()),
+        ("message", one.messages(), other.messages()),
+    ):
+        for number in range(max(len(ours), len(theirs))):
+            values = [each[number].to_dict() if number < len(each) else _MISSING for each in (ours, theirs)]
+            found += _compare(f"{name} {number + 1}", "$", values[0], values[1], left_out)
+    return found
+
+
+def _fold(run: object) -> Accumulator:
+    return run if isinstance(run, Accumulator) else accumulate(run).until_done()
+
+
+def _compare(where: str, path: str, a: object, b: object, left_out: frozenset[str]) -> Iterator[Difference]:
+    if a is _MISSING or b is _MISSING:
+        kind = "only in b" if a is _MISSING else "only in a"
+        yield Difference(where, path, kind, None if a is _MISSING else a, None if b is _MISSING else b)
+    elif isinstance(a, Mapping) and isinstance(b, Mapping):
+        ours, theirs = cast("Mapping[str, object]", a), cast("Mapping[str, object]", b)
+        for key in dict.fromkeys([*ours, *theirs]):
+            if key not in left_out:
+                values = ours.get(key, _MISSING), theirs.get(key, _MISSING)
+                yield from _compare(where, f"{path}.{key}", *values, left_out)
+    elif isinstance(a, list) and isinstance(b, list):
+        ours_, theirs_ = cast("Sequence[object]", a), cast("Sequence[object]", b)
+        for at in range(max(len(ours_), len(theirs_))):
+            one, other = [each[at] if at < len(each) else _MISSING for each in (ours_, theirs_)]
+            yield from _compare(where, f"{path}[{at}]", one, other, left_out)
+    elif json.dumps(a) != json.dumps(b):
+        yield Difference(where, path, "differs", a, b)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Final
 
 from accumulator._recordings.stored import frame, member, parse_document
@@ -12,12 +13,14 @@ if TYPE_CHECKING:
 
 NAME: Final = "JSON lines of events"
 _MARK: Final = "[DONE]"
+_EVENT: Final = re.compile(rb'\{\s*"event"\s*:\s*"[^"\\]{1,100}"\s*,\s*"data"\s*:')
+"""The beginning of a line that is longer than what is looked at."""
 
 
 def begins_like_json_lines(start: bytes) -> bool:
     """Whether the first line is an event."""
-    line = start.lstrip().partition(b"\n")[0]
-    return line.startswith(b"{") and _event(line) is not None
+    line, end, _ = start.lstrip().partition(b"\n")
+    return _event(line) is not None if end else _EVENT.match(line) is not None
 
 
 def read_json_lines(lines: Iterable[bytes]) -> Iterator[bytes]:

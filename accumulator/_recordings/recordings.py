@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 from accumulator._assistants.accumulator import Accumulator
 from accumulator._errors import AccumulatorError, RecordingError
 from accumulator._recordings.files import is_unpacked, open_unwrapped
-from accumulator._recordings.format import LONGEST_LINE, Began, Fault, RecordedChunk, RecordingReader
+from accumulator._recordings.format import LONGEST_LINE, Began, Ended, Fault, RecordedChunk, RecordingReader
 from accumulator._recordings.formats import RECORDING, START_SIZE, find_stream_format, read_document
 
 if TYPE_CHECKING:
@@ -50,14 +50,17 @@ class RecordedBody:
             each only where it is known.
         times: whether the file has the times at which the chunks arrived.
         faults: where the file is not as its format says, once `chunks` was read to the end.
+        why: why the body ended, once `chunks` was read to the end: "done", "eof", "broken", "closed" or "torn". None if
+            that is not known, or if the file was cut within the body.
 
     """
 
-    def __init__(self, response: Mapping[str, object], read: Callable[[list[str]], Iterator[RecordedChunk]]) -> None:
+    def __init__(self, response: Mapping[str, object], read: Callable[[list[Item]], Iterator[RecordedChunk]]) -> None:
         """Store what is known; nothing is read until `chunks`."""
         self.response = response
         self.times = False
         self.faults: list[str] = []
+        self.why: str | None = None
         self._read = read
 
     def chunks(self) -> Iterator[RecordedChunk]:
@@ -68,9 +71,10 @@ class RecordedBody:
             RecordingError: the file changed, and cannot be read as what it was any more.
 
         """
-        faults: list[str] = []
-        yield from self._read(faults)
-        self.faults = faults
+        others: list[Item] = []
+        yield from self._read(others)
+        self.faults = [item.message for item in others if isinstance(item, Fault)]
+        self.why = next((item.why for item in others if isinstance(item, Ended)), None)
 
     def __iter__(self) -> Iterator[bytes]:
         for chunk in self.chunks():
@@ -286,9 +290,10 @@ class _StoredFile:
         try:
             bodies = self._bodies(whole=whole)
             return [_look(body, follows=self._documents is None) for body in bodies]
-        finally:  # the next file may be large too
+        finally:
             self._documents = None
-            if self._unpacked is not None:
+            # Other files are looked through next. What comes from a pipe cannot be read again.
+            if self._unpacked is not None and not whole and os.path.isfile(self._path):  # noqa: PTH113 - as given
                 self._unpacked.close()
                 self._unpacked = None
 
@@ -309,19 +314,19 @@ class _StoredFile:
 
     # The chunks of a body.
 
-    def _read_document(self, index: int, _: list[str]) -> Iterator[RecordedChunk]:
+    def _read_document(self, index: int, _: list[Item]) -> Iterator[RecordedChunk]:
         documents = self._load()
         if index >= len(documents):
             raise RecordingError(f"{self._path}: expected the file to stay as it was, got another one")
         yield from documents[index].chunks
 
-    def _read_recorded(self, place: _Place, faults: list[str]) -> Iterator[RecordedChunk]:
+    def _read_recorded(self, place: _Place, others: list[Item]) -> Iterator[RecordedChunk]:
         reader = RecordingReader()
         for piece in self._pieces(place):
-            yield from _chunks(reader.feed(piece), faults)
-        yield from _chunks(reader.end(), faults)
+            yield from _chunks(reader.feed(piece), others)
+        yield from _chunks(reader.end(), others)
 
-    def _read_stream(self, format_: StreamFormat, place: _Place, _: list[str]) -> Iterator[RecordedChunk]:
+    def _read_stream(self, format_: StreamFormat, place: _Place, _: list[Item]) -> Iterator[RecordedChunk]:
         pieces = self._pieces(place)
         if format_.read is not None:
             pieces = _gather(format_.read(_lines(pieces)))
@@ -369,12 +374,12 @@ class _StoredFile:
             file.close()
 
 
-def _chunks(items: Iterable[Item], faults: list[str]) -> Iterator[RecordedChunk]:
+def _chunks(items: Iterable[Item], others: list[Item]) -> Iterator[RecordedChunk]:
     for item in items:
         if isinstance(item, RecordedChunk):
             yield item
-        elif isinstance(item, Fault):
-            faults.append(item.message)
+        else:
+            others.append(item)
 
 
 def _look(body: RecordedBody, *, follows: bool) -> _Found:

@@ -77,10 +77,16 @@ def from_base64(text: str) -> bytes:
 
 
 def to_bytes(text: object) -> bytes:
-    """Return text as UTF-8, bytes as they are, and nothing for anything else."""
-    if isinstance(text, str):
+    """Return text as UTF-8, bytes as they are, and nothing for anything else.
+
+    Python writes bytes that are not UTF-8 as lone surrogates, and mitmproxy lets them through.
+    """
+    if not isinstance(text, str):
+        return text if isinstance(text, bytes) else b""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
         return text.encode("utf-8", "surrogatepass")
-    return text if isinstance(text, bytes) else b""
 
 
 def parse_document(data: bytes) -> object:
