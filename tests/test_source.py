@@ -320,7 +320,7 @@ def test_the_command_tells_that_its_input_is_in_non_blocking_mode() -> None:
     receiver, sender = made_pipe()
     os.write(sender, FIRST_EVENTS[0] + FIRST_EVENTS[1])
     done = subprocess.run(
-        [sys.executable, "-m", "accumulator", "replay", "-"],
+        [sys.executable, "-m", "accumulator", "--json", "-"],
         stdin=receiver,
         capture_output=True,
         text=True,
