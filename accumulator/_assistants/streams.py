@@ -55,7 +55,8 @@ def accumulate(  # noqa: PLR0913 - all but the source are keywords
               object with `iter_bytes`;
             - a binary file or pipe;
             - an iterable of bytes;
-            - an iterable of events with `.event` and `.data`.
+            - an iterable of events: objects with `.event` and `.data`, tuples of these two, or mappings with these two
+              keys.
 
             A response is one body and is not read after the end of the body. Other sources may have several bodies. The
             status and content type of a response are checked at the first step.
