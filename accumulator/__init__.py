@@ -9,7 +9,9 @@ The modules are private. A module imports only from modules above it, apart from
 - `_errors`: the exceptions.
 - `_json`: JSON text and JSON values.
 - `_partial_json`: JSON text that is cut off.
-- `_model`: the base of the typed classes over JSON objects.
+- `_display`: shows values in IPython, in notebooks and with rich.
+- `_pydantic`: what pydantic asks a class for.
+- `_model`: the bases of the typed classes over JSON objects and of updates.
 - `_formats`: names what the bytes are that are no event stream.
 - `_sse`: the parser from bytes to events.
 - `_fold`: merges deltas and whole objects into JSON builders, without knowledge of events and classes.
@@ -25,6 +27,28 @@ from __future__ import annotations
 TYPE_CHECKING = False  # true for type checkers; `typing` would take longer to import than the rest of this module
 if TYPE_CHECKING:
     from accumulator._assistants.accumulator import Accumulator
+    from accumulator._assistants.azure import (
+        AzureAISearchToolCall,
+        AzureFunctionToolCall,
+        AzureToolCall,
+        BingCustomSearchToolCall,
+        BingGroundingToolCall,
+        BingSearch,
+        BrowserAutomation,
+        BrowserAutomationStep,
+        BrowserAutomationToolCall,
+        ComputerUse,
+        ComputerUseToolCall,
+        ConnectedAgent,
+        ConnectedAgentToolCall,
+        DeepResearchToolCall,
+        FabricToolCall,
+        McpToolCall,
+        OpenAPIToolCall,
+        SharepointToolCall,
+        ToolExchange,
+    )
+    from accumulator._assistants.calls import Function
     from accumulator._assistants.connect import aconnect, connect
     from accumulator._assistants.handler import Handler
     from accumulator._assistants.messages import (
@@ -63,6 +87,8 @@ if TYPE_CHECKING:
         URLCitationDeltaAnnotation,
     )
     from accumulator._assistants.run_steps import (
+        ActivitiesStepDetails,
+        Activity,
         CodeInterpreter,
         CodeInterpreterDelta,
         CodeInterpreterImage,
@@ -80,7 +106,6 @@ if TYPE_CHECKING:
         FileSearchResultContent,
         FileSearchToolCall,
         FileSearchToolCallDelta,
-        Function,
         FunctionToolCall,
         FunctionToolCallDelta,
         LastError,
@@ -144,6 +169,7 @@ if TYPE_CHECKING:
         ToolCallDone,
         UnknownEvent,
         Update,
+        update_from_dict,
     )
     from accumulator._engine.body import BodyEnded
     from accumulator._engine.limits import Limits
@@ -159,7 +185,7 @@ if TYPE_CHECKING:
         TruncatedError,
     )
     from accumulator._fold.changes import ProblemKind
-    from accumulator._model import Field, ListField, Model
+    from accumulator._model import Field, ListField, Model, UnknownType
     from accumulator._recordings.check import Report, check
     from accumulator._recordings.diff import Difference, diff
     from accumulator._recordings.format import RecordedChunk
@@ -171,13 +197,24 @@ if TYPE_CHECKING:
 __all__ = [
     "Accumulator",
     "AccumulatorError",
+    "ActivitiesStepDetails",
+    "Activity",
     "Annotation",
     "AnnotationDelta",
     "AsyncRecorded",
     "AsyncReplay",
     "AsyncRunStream",
     "AsyncTap",
+    "AzureAISearchToolCall",
+    "AzureFunctionToolCall",
+    "AzureToolCall",
+    "BingCustomSearchToolCall",
+    "BingGroundingToolCall",
+    "BingSearch",
     "BodyEnded",
+    "BrowserAutomation",
+    "BrowserAutomationStep",
+    "BrowserAutomationToolCall",
     "CheckpointError",
     "CodeInterpreter",
     "CodeInterpreterDelta",
@@ -190,13 +227,19 @@ __all__ = [
     "CodeInterpreterOutputImage",
     "CodeInterpreterToolCall",
     "CodeInterpreterToolCallDelta",
+    "ComputerUse",
+    "ComputerUseToolCall",
+    "ConnectedAgent",
+    "ConnectedAgentToolCall",
     "ContentCreated",
     "ContentDelta",
     "ContentDone",
     "DecodeError",
+    "DeepResearchToolCall",
     "Difference",
     "ErrorObject",
     "ErrorReceived",
+    "FabricToolCall",
     "Field",
     "FileCitation",
     "FileCitationAnnotation",
@@ -224,6 +267,7 @@ __all__ = [
     "LimitError",
     "Limits",
     "ListField",
+    "McpToolCall",
     "MergeError",
     "Message",
     "MessageContent",
@@ -237,6 +281,7 @@ __all__ = [
     "MessageIncompleteDetails",
     "MessageUpdated",
     "Model",
+    "OpenAPIToolCall",
     "OtherAnnotation",
     "OtherContentBlock",
     "OtherDeltaAnnotation",
@@ -279,6 +324,7 @@ __all__ = [
     "RunUpdated",
     "SSEParser",
     "ServerSentEvent",
+    "SharepointToolCall",
     "StepDetails",
     "StepDetailsDelta",
     "SubmitToolApproval",
@@ -295,11 +341,13 @@ __all__ = [
     "ToolCallDeltaObject",
     "ToolCallDone",
     "ToolCallsStepDetails",
+    "ToolExchange",
     "TruncatedError",
     "URLCitation",
     "URLCitationAnnotation",
     "URLCitationDeltaAnnotation",
     "UnknownEvent",
+    "UnknownType",
     "Update",
     "Usage",
     "aaccumulate",
@@ -315,11 +363,14 @@ __all__ = [
     "record",
     "replay",
     "tap",
+    "update_from_dict",
 ]
 
 
 _MODULES = (
     "accumulator._assistants.accumulator",
+    "accumulator._assistants.azure",
+    "accumulator._assistants.calls",
     "accumulator._assistants.handler",
     "accumulator._assistants.messages",
     "accumulator._assistants.run_steps",
@@ -347,7 +398,7 @@ _OWN = {
 }
 """The modules that are imported only for a name of their own, and these names."""
 
-_HINTED = ("_PlainDict", "_Sequence")
+_HINTED = ("_Final", "_Literal", "_PlainDict", "_Sequence", "_UnknownType")
 """Names in type hints of public classes, which are looked up here."""
 
 

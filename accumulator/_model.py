@@ -8,12 +8,21 @@ returns a copy of what was sent.
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, ClassVar, Generic, Never, NoReturn, Self, TypeAlias, TypeVar, cast, overload
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Never, NoReturn, Self, TypeAlias, TypeVar, cast, overload
+
+from msgspec import Struct
 
 from accumulator._errors import DecodeError
-from accumulator._json import copy_json, dump_json, parse_json, plain_json, same_json
+from accumulator._json import copy_json, dump_json, json_type, parse_json, plain_json, same_json
 
+if TYPE_CHECKING:
+    from collections.abc import KeysView, Sequence
+
+    from accumulator._display import Printer
+
+_T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
 _M = TypeVar("_M", bound="Model")
 _new = object.__new__
@@ -86,6 +95,66 @@ class ListField(Field[tuple[_T_co, ...]]):
         return cast("tuple[_T_co, ...]", copy_json(value))
 
 
+class _TypeField(Field[object]):
+    """The key `type` of a model. An absent type, null and "" read as the type that all objects of the class have."""
+
+    def __init__(self, doc: str, own: object) -> None:
+        """Store the documentation, and the type of the class; None if the class is for objects of any type."""
+        super().__init__(doc)
+        self.own = own
+
+    def _read(self, value: object) -> object:
+        return self.own if value is None or value == "" else super()._read(value)
+
+
+UnknownType: TypeAlias = Literal["(unknown)"]
+"""For type checkers: a type that no class of a union has. When the program runs, `type` is the text that was sent.
+
+A literal that no server sends makes `call.type == "function"` narrow a union to one class. To compare with a type that
+has no class, use `str(call.type)`.
+"""
+
+
+def type_field(own: _T, doc: str = "") -> _T:
+    """Return the field `type` of a class of a union, for type checkers the type of the class.
+
+    Args:
+        own: the type of all objects of the class; None if the class is for objects of any other type.
+        doc: the documentation; by default it says `own`.
+
+    """
+    return cast("_T", _TypeField(doc or f'"{own}", also if the server sent no type.', own))
+
+
+class Visible:
+    """A base of what rich, IPython and Jupyter show by its parts. A subclass says which these are, in `__shown__`.
+
+    Nothing in the texts of a server has an effect where it is shown. Long texts and lists are cut, null is left out. A
+    subclass with a `__repr__` must repeat `_repr_pretty_`: IPython prefers what it finds in the class itself.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def __shown__(self) -> dict[str, object]:
+        """Return the parts to show, by name."""
+
+    def __rich_repr__(self) -> Iterator[tuple[str, object]]:
+        from accumulator._display import brief
+
+        yield from ((name, brief(part)) for name, part in self.__shown__().items() if part is not None)
+
+    def _repr_pretty_(self, printer: Printer, cycle: bool) -> None:  # noqa: FBT001 - as IPython calls it
+        from accumulator._display import print_pretty
+
+        print_pretty(self, printer, cycle=cycle)
+
+    def _repr_html_(self) -> str:
+        from accumulator._display import to_html
+
+        return to_html(self)
+
+
 class _Slotted(type):
     """A metaclass that gives each class `__slots__ = ()`, unless the class body has `__slots__`.
 
@@ -96,7 +165,7 @@ class _Slotted(type):
         return super().__new__(cls, name, bases, {"__slots__": (), **namespace})
 
 
-class Model(metaclass=_Slotted):
+class Model(Visible, metaclass=_Slotted):
     """A typed, frozen JSON object. Its fields look up their values when they are read and reject none, see `Field`.
 
     Two models are equal if they have the same class and `json.dumps(x, sort_keys=True)` is the same for their JSON: the
@@ -110,6 +179,10 @@ class Model(metaclass=_Slotted):
         _json: Mapping[str, object]
         _read_json: Callable[[], Mapping[str, object]]
         __hash__: ClassVar[None]  # type: ignore[assignment]
+
+        def __bool__(self) -> Literal[True]:
+            """Let `call.function and call.function.name` have the type of the name or None."""
+            ...
     else:
         __hash__ = None
 
@@ -204,16 +277,52 @@ class Model(metaclass=_Slotted):
         """Return the JSON object as compact text. Of characters outside ASCII, only lone surrogates are escaped."""
         return dump_json(self._json)
 
+    def keys(self) -> KeysView[str]:
+        """Return the keys of the JSON object. `dict(model)` is `to_dict()`, for frameworks that call `dict`."""
+        return self._json.keys()
+
+    def __getitem__(self, key: str) -> object:
+        return copy_json(self._json[key])
+
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
         return same_json(self._json, other._json)
 
-    def __repr__(self) -> str:
+    def __shown__(self) -> dict[str, object]:
+        """Return the fields that the JSON object has, by name, and what is left over as "extra"."""
         shown = {name: getattr(self, name) for name in self._names if name in self._json}
-        if extra := self.extra:
-            shown["extra"] = extra
-        return f"{type(self).__name__}({', '.join(f'{name}={_SHORT.repr(value)}' for name, value in shown.items())})"
+        return {**shown, "extra": extra} if (extra := self.extra) else shown
+
+    def __repr__(self) -> str:
+        shown = self.__shown__().items()
+        return f"{type(self).__name__}({', '.join(f'{name}={_SHORT.repr(value)}' for name, value in shown)})"
+
+    _repr_pretty_ = Visible._repr_pretty_
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> dict[str, object]:
+        from accumulator._pydantic import core_schema
+
+        return core_schema(cls, cls._read_any)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: object, handler: object) -> dict[str, object]:
+        from accumulator._pydantic import json_schema
+
+        return json_schema(cls)
+
+    @classmethod
+    def _read_any(cls, value: object) -> Self:
+        """Make a model for pydantic, which tries the classes of a union one by one and needs `ValueError`."""
+        field: object = getattr(cls, "type", None)
+        own, sent = getattr(field, "own", None), get_member(value, "type")
+        if own is not None and sent not in (None, "", own):
+            raise ValueError(f"expected the type {own!r} for {cls.__name__}, got another")
+        try:
+            return cls.from_dict(cast("Mapping[str, object]", value))
+        except DecodeError as exc:
+            raise ValueError(str(exc)) from exc
 
     def __reduce__(self) -> tuple[object, ...]:
         # `wrap` is a method of a public class. A function would put the name of this private module into each pickle.
@@ -224,6 +333,123 @@ class Model(metaclass=_Slotted):
 
     def __deepcopy__(self, memo: object) -> Self:
         return self
+
+
+class Record(Visible, Struct, frozen=True, gc=False):  # type: ignore[misc]  # `__rich_repr__` in place of msgspec's
+    """The base of updates: frozen fields, with JSON as their plain form."""
+
+    _readers = dict[str, Callable[[object], object]]()
+    """For each field, the function that makes its value of a JSON value, or raises `ValueError`."""
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the update as a JSON object that shares nothing with it.
+
+        "type" is the name of the class in snake case, such as "run_step_done". The other keys are the fields.
+        """
+        return {"type": record_type(type(self)), **{name: self[name] for name in self.__struct_fields__}}
+
+    def to_json(self) -> str:
+        """Return `to_dict()` as compact JSON text. Of characters outside ASCII, only lone surrogates are escaped."""
+        return dump_json(self.to_dict())
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, object]) -> Self:
+        """Make an update of what `to_dict` returned. Other keys are ignored.
+
+        Raises:
+            DecodeError: the value is not a mapping, has another type, or a field is missing or wrong. The message says
+                which, what was expected and what was found.
+
+        """
+        kind = record_type(cls)
+        if not isinstance(value, Mapping):
+            raise DecodeError(f"expected a mapping for {cls.__name__}, got {type(value).__qualname__}")
+        if value.get("type") != kind:
+            raise DecodeError(f'expected the type "{kind}" for {cls.__name__}, got another')
+        fields: dict[str, object] = {}
+        for name in cls.__struct_fields__:
+            try:
+                fields[name] = cls._readers[name](value[name])
+            except KeyError as exc:
+                raise DecodeError(f"expected {cls.__name__} to have the key {name!r}, it has not") from exc
+            except ValueError as exc:
+                raise DecodeError(f"{cls.__name__}.{name}: {exc}") from exc
+        return cls(**fields)
+
+    def keys(self) -> tuple[str, ...]:
+        """Return the keys of `to_dict()`. `dict(update)` is `to_dict()`, for frameworks that call `dict`."""
+        return ("type", *self.__struct_fields__)
+
+    def __getitem__(self, key: str) -> object:
+        value = record_type(type(self)) if key == "type" else getattr(self, key)
+        if isinstance(value, Model):
+            return value.to_dict()
+        return value if isinstance(value, _SCALARS) else list(value)
+
+    def __shown__(self) -> dict[str, object]:
+        """Return the fields by name."""
+        return {name: getattr(self, name) for name in self.__struct_fields__}
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> dict[str, object]:
+        from accumulator._pydantic import core_schema
+
+        return core_schema(cls, cls._read_any)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: object, handler: object) -> dict[str, object]:
+        from accumulator._pydantic import json_schema
+
+        return json_schema(cls)
+
+    @classmethod
+    def _read_any(cls, value: object) -> Self:
+        try:
+            return cls.from_dict(cast("Mapping[str, object]", value))
+        except DecodeError as exc:
+            raise ValueError(str(exc)) from exc
+
+
+def record_type(cls: type[Record]) -> str:
+    """Return the name of a class in snake case: "run_step_done" for `RunStepDone`."""
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in cls.__name__)[1:]
+
+
+def read_count(value: object) -> int:
+    """Return a number of 0 or more. Raise `ValueError` for anything else, as all readers of fields do."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ValueError(f"expected a whole number of 0 or more, got {json_type(value)}")
+
+
+def read_text(value: object) -> str:
+    """Return a text."""
+    if isinstance(value, str):
+        return value
+    raise ValueError(f"expected a text, got {json_type(value)}")
+
+
+def read_texts(value: object) -> tuple[str, ...]:
+    """Return a list of texts as a tuple."""
+    if isinstance(value, (list, tuple)):
+        return tuple(read_text(each) for each in cast("Sequence[object]", value))
+    raise ValueError(f"expected a list, got {json_type(value)}")
+
+
+def or_null(read: Callable[[object], object]) -> Callable[[object], object]:
+    """Return a reader that also takes null."""
+    return lambda value: None if value is None else read(value)
+
+
+def read_object(wrap: Callable[[Mapping[str, object]], Model]) -> Callable[[object], object]:
+    """Return a reader of an object that makes a model of a copy of it."""
+
+    def read(value: object) -> object:
+        if isinstance(value, Mapping):
+            return wrap(cast("dict[str, object]", plain_json(cast("object", value))))
+        raise ValueError(f"expected an object, got {json_type(value)}")
+
+    return read
 
 
 class WithArguments:

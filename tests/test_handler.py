@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Self, cast, get_args
 
 import httpx
 import pytest
+from azure.ai.agents.models import AgentEventHandler, AsyncAgentEventHandler
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openai import AssistantEventHandler, AsyncAssistantEventHandler
 
 from accumulator import (
     Accumulator,
@@ -32,7 +34,7 @@ from accumulator import (
     connect,
     tap,
 )
-from accumulator._assistants.handler import HOOKS
+from accumulator._assistants.handler import HOOKS, IN_PLACE_OF
 from tests.bodies import DONE, FIRST, FIRST_EVENTS, SECOND, SECOND_EVENTS, STEP_AFTER_SECOND, event, step
 from tests.loopback import PATIENCE, Loopback
 from tests.strategies import make_run, tapes
@@ -998,3 +1000,56 @@ def test_an_unknown_event_is_heard_with_its_data() -> None:
 
     accumulate([event("ping", {"a": 1})], handler=Unknown()).until_done()
     assert [("ping", '{"a":1}')] == heard
+
+
+# ---- A method that nothing would call.
+
+
+SDKS: list[type] = [
+    AssistantEventHandler,
+    AsyncAssistantEventHandler,
+    AgentEventHandler[object],
+    AsyncAgentEventHandler[object],
+]
+
+
+def test_every_hook_of_the_sdks_is_a_hook_or_says_what_is_in_its_place() -> None:
+    names = {name for sdk in SDKS for name in dir(sdk) if name.startswith("on_")}
+    assert names == (names & set(HOOKS.values())) | set(IN_PLACE_OF)
+    for name, instead in IN_PLACE_OF.items():
+        with pytest.raises(TypeError) as caught:
+            type("Mine", (Handler,), {name: Handler.on_end})
+        assert f"Mine.{name} is no hook: in its place is {instead}" == str(caught.value)
+        assert any(hook in instead for hook in HOOKS.values()) or name == "on_event"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("on_tool_call_deltas", "Mine.on_tool_call_deltas is no hook: did you mean on_tool_call_delta?"),
+        ("on_Q", f"Mine.on_Q is no hook: the hooks are {', '.join(HOOKS.values())}"),
+    ],
+)
+def test_a_method_that_is_no_hook_is_told_when_its_class_is_made(name: str, message: str) -> None:
+    def method(_self: object, _update: object) -> None: ...
+
+    for bases in ((Handler,), (type("Mixin", (), {name: method}), Handler)):
+        with pytest.raises(TypeError) as caught:
+            type("Mine", bases, {name: method} if len(bases) == 1 else {})
+        assert message == str(caught.value)
+
+
+def test_what_is_no_method_and_what_is_private_may_have_any_name() -> None:
+    class Mine(Handler):
+        on_air = True
+
+        def _on_text(self) -> None: ...
+
+        def once(self) -> None: ...
+
+        def on_end(self, update: BodyEnded, /) -> None: ...
+
+    class More(Mine):
+        def on_error(self, update: object, /) -> None: ...
+
+    accumulate([DONE], handler=More()).until_done()

@@ -26,7 +26,7 @@ PACKAGE = ROOT / "accumulator"
 LAYERS = (
     {"_json"},
     {"_errors"},  # above `_json`, whose `printable` the text of an error is
-    {"_sse", "_partial_json", "_formats"},
+    {"_sse", "_partial_json", "_formats", "_display", "_pydantic"},
     {"_model"},
     {"_fold"},
     {"_engine"},

@@ -11,8 +11,9 @@ import socket
 import subprocess
 import sys
 import tempfile
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, BinaryIO, cast
+from collections import UserDict
+from types import MappingProxyType, SimpleNamespace
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 import anyio
 import pydantic
@@ -320,7 +321,7 @@ def test_the_command_tells_that_its_input_is_in_non_blocking_mode() -> None:
     receiver, sender = made_pipe()
     os.write(sender, FIRST_EVENTS[0] + FIRST_EVENTS[1])
     done = subprocess.run(
-        [sys.executable, "-m", "accumulator", "replay", "-"],
+        [sys.executable, "-m", "accumulator", "--json", "-"],
         stdin=receiver,
         capture_output=True,
         text=True,
@@ -412,6 +413,37 @@ def test_events_are_taken_in_any_form_of_data(form: Callable[[object], object]) 
     assert kinds == [(type(update).__name__, update.event_number) for update in read_async(lambda: chunked(*items))]
 
 
+SHAPES: dict[str, Callable[[object, object], object]] = {
+    "attributes": lambda event, data: SimpleNamespace(event=event, data=data),
+    "a pair": lambda event, data: (event, data),
+    "a mapping": lambda event, data: {"event": event, "data": data},
+    "a mapping with more": lambda event, data: {"id": "1", "event": event, "retry": None, "data": data},
+    "a mapping with an attribute": lambda event, data: UserDict({"event": event, "data": data}),
+    "a mapping that is no dict": lambda event, data: MappingProxyType({"event": event, "data": data}),
+    "a named tuple": lambda event, data: Named(data, event),
+}
+
+
+class Named(NamedTuple):
+    """An event whose attributes stand in another order than those of a pair."""
+
+    data: object
+    event: object
+
+
+@pytest.mark.parametrize("form", [FORMS["str"], FORMS["dict"]], ids=["text", "object"])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_events_are_taken_in_any_shape(
+    shape: Callable[[object, object], object], form: Callable[[object], object]
+) -> None:
+    items = [shape(each.event, each.data) for each in cast("list[SimpleNamespace]", framed(form))]
+    assert list(accumulate(framed(form))) == list(accumulate(items))
+    assert list(accumulate(framed(form))) == read_async(lambda: chunked(*items))
+    enveloped = '{"event": "thread.run.step.created", "data": ' + text(STEP_AFTER_FIRST) + "}"
+    run = accumulate([shape(None, enveloped)]).until_done()
+    assert [STEP_AFTER_FIRST] == [step.to_dict() for step in run.run_steps()]
+
+
 def test_a_model_of_azure_is_taken() -> None:
     call = RunStepToolCall({"type": "mcp", "id": "call_1", "arguments": "{}", "new": [1, 1.0, None]})
     payload = {**step("in_progress", []), "step_details": {"type": "tool_calls", "tool_calls": [call]}}
@@ -468,8 +500,13 @@ def deep() -> dict[str, object]:
     ("item", "message"),
     [
         ("event: done", "expected chunks of bytes, got text"),
-        (1, "expected chunks of bytes, or events with .event and .data, got int"),
-        (("event", "data"), "got tuple"),
+        (1, r"expected chunks of bytes, or events with .event and .data, as \(event, data\) or as .*, got int"),
+        # A tuple of two and a mapping of both keys are events.
+        (("event", "data", "id"), "got tuple"),
+        (["event", "data"], "got list"),
+        ({"event": "ping"}, "got dict"),
+        ({"data": "{}"}, "got dict"),
+        ((1, "data"), "got tuple"),
         (SimpleNamespace(event=1, data=""), "got SimpleNamespace"),
         (SimpleNamespace(event="ping"), "got SimpleNamespace"),
         (SimpleNamespace(event="ping", data=None), "expected an event's data to be text, bytes, .* got NoneType"),

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import TYPE_CHECKING, cast
 
 from accumulator._assistants.messages import Message
 from accumulator._assistants.protocol import ASSISTANTS, MESSAGES, RUN_STEPS, required_action
-from accumulator._assistants.run_steps import RunStep, ToolCall, wrap_tool_call
+from accumulator._assistants.run_steps import RunStep, ToolCall, Usage, wrap_tool_call
 from accumulator._assistants.runs import ErrorObject, RequiredAction, Run
 from accumulator._assistants.updates import Problem, Update
 from accumulator._engine.accumulator import BaseAccumulator
+from accumulator._model import Visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class Accumulator(BaseAccumulator[Update]):
+class Accumulator(BaseAccumulator[Update], Visible):
     """Fold the events of one run into run steps and messages. Does no I/O, and is not thread-safe.
 
     A run may take several bodies: one body ends when the run has the status "requires_action", and the next begins when
@@ -30,6 +32,25 @@ class Accumulator(BaseAccumulator[Update]):
     """
 
     _protocol = ASSISTANTS
+
+    _repr_pretty_ = Visible._repr_pretty_
+
+    def __repr__(self) -> str:
+        run = None if self._engine.run is None else self._engine.run.get("id")
+        steps, messages = (len(self._engine.resources[each.name]) for each in (RUN_STEPS, MESSAGES))
+        counts = {"run_steps": steps, "messages": messages, "problems": self.problem_count}
+        told = {"run": run, "outcome": self.outcome, **counts}
+        return f"<{type(self).__name__} {' '.join(f'{name}={reprlib.repr(each)}' for name, each in told.items())}>"
+
+    def __shown__(self) -> dict[str, object]:
+        """Return what was folded, by name. Costs as in `run_steps`."""
+        return {
+            "outcome": self.outcome,
+            "current_run": self.current_run,
+            "run_steps": self.run_steps(),
+            "messages": self.messages(),
+            "problems": list(self.problems),
+        }
 
     def run_steps(self) -> list[RunStep]:
         """Return a snapshot of each run step, in the order in which the steps were first seen.
@@ -57,6 +78,27 @@ class Accumulator(BaseAccumulator[Update]):
         """Return a snapshot of the message with this id, or None if no event had the id. Costs as in `run_steps`."""
         message = self._engine.resources[MESSAGES.name].get(message_id)
         return None if message is None else Message.wrap(message.json())
+
+    def tool_calls(self) -> list[ToolCall]:
+        """Return a snapshot of each tool call: step by step, those of a step in the order of their indexes.
+
+        Costs as in `run_steps`.
+        """
+        return [call for step in self.run_steps() for call in step.tool_calls]
+
+    @property
+    def text(self) -> str:
+        """The text of all messages so far, with an empty line between two of them; "" if there is none.
+
+        The text of a message is its `text`: that of its text parts, without a separator. Costs as in `messages`.
+        """
+        return "\n\n".join(filter(None, (message.text for message in self.messages())))
+
+    @property
+    def usage(self) -> Usage | None:
+        """The tokens that `current_run` used; None until the server has sent them, which is when the run ends."""
+        run = self.current_run
+        return None if run is None else run.usage
 
     @property
     def outcome(self) -> str | None:

@@ -5,7 +5,7 @@ A hook is named after its class of update, except `on_error` and `on_end`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from accumulator._assistants.updates import (
     ContentCreated,
@@ -30,7 +30,7 @@ from accumulator._assistants.updates import (
 from accumulator._engine.body import BodyEnded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
 HOOKS: dict[type[Update], str] = {
@@ -55,12 +55,33 @@ HOOKS: dict[type[Update], str] = {
 }
 """The hook of each class of update. Each member of `Update` has a hook of its own."""
 
+IN_PLACE_OF: Final[Mapping[str, str]] = {
+    "on_done": "on_end",
+    "on_event": "a function as handler=, which gets every update",
+    "on_exception": "on_error for an error of the server, on_end for a source that raised",
+    "on_image_file_done": "on_content_done",
+    "on_message_delta": "on_content_delta",
+    "on_run_step": "on_run_step_created, on_run_step_updated or on_run_step_done",
+    "on_run_step_delta": "on_tool_call_delta",
+    "on_text_created": "on_content_created",
+    "on_text_delta": "on_content_delta",
+    "on_text_done": "on_content_done",
+    "on_thread_message": "on_message_created, on_message_updated or on_message_done",
+    "on_thread_run": "on_run_updated or on_requires_action",
+    "on_timeout": "on_end",
+    "on_unhandled_event": "on_unknown_event",
+}
+"""What takes the place of each hook of the handlers of openai-python and azure-ai-agents that has another name here."""
+
 
 class Handler:
     """A handler with a hook for each class of update. Subclass it and override hooks; the others do nothing.
 
     Pass an instance as `handler=` to `accumulate`, `connect`, `tap` or the async version of one of these, or call the
     instance with the updates that `Accumulator.feed` returns.
+
+    A subclass must have no other methods whose names begin with `on_`: nothing would call them. Such a class raises
+    `TypeError` when it is made.
 
     A hook takes one update, and a stream ignores what the hook returns. A hook is called before the loop over the
     stream gets the update. If a hook raises, the stream ends and the exception propagates unchanged; a tap goes on to
@@ -69,6 +90,13 @@ class Handler:
     A hook may be a coroutine function in `aaccumulate`, `aconnect` and `atap`: they await each call before they go on.
     `accumulate`, `connect` and `tap` raise `TypeError` for such a hook before anything is read.
     """
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        hooks = set(HOOKS.values())
+        for name in dir(cls):
+            if name.startswith("on_") and name not in hooks and callable(getattr(cls, name)):
+                raise TypeError(f"{cls.__name__}.{name} is no hook: {_instead(name)}")
 
     def __call__(self, update: Update, /) -> object:
         """Call the hook of the update's class, and return its result: a coroutine if the hook is a coroutine function.
@@ -146,3 +174,18 @@ class Handler:
 
         Not called if the stream is closed while the body is open.
         """
+
+
+_CLOSE = 0.8
+"""How alike a name must be to a hook to be taken for a slip of it: from 0 to 1, which is the same."""
+
+
+def _instead(name: str) -> str:
+    """Return what to do instead of a method that is no hook."""
+    if name in IN_PLACE_OF:
+        return f"in its place is {IN_PLACE_OF[name]}"
+    from difflib import get_close_matches
+
+    hooks = HOOKS.values()
+    close = get_close_matches(name, hooks, 1, cutoff=_CLOSE)
+    return f"did you mean {close[0]}?" if close else f"the hooks are {', '.join(hooks)}"

@@ -9,10 +9,13 @@ the entry. Text grows by deltas; an image or an annotation is complete in one de
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import Final as _Final
+from typing import Literal as _Literal
 
 from accumulator._json import copy_json
-from accumulator._model import Field, ListField, Model, by_type, copy_object, wrap_list
+from accumulator._model import Field, ListField, Model, by_type, copy_object, type_field, wrap_list
 from accumulator._model import PlainDict as _PlainDict
+from accumulator._model import UnknownType as _UnknownType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,7 +33,7 @@ class FileCitation(Model):
 class FileCitationAnnotation(Model):
     """A marker in the text that cites a file. The file search makes such markers."""
 
-    type: Field[str | None] = Field('"file_citation".')
+    type: _Final[_Literal["file_citation"]] = type_field("file_citation")
     text: Field[str | None] = Field("The marker, as it is in the text.")
     start_index: Field[int | None] = Field("Where the marker begins in the text, in characters.")
     end_index: Field[int | None] = Field("Where the marker ends in the text, in characters, exclusive.")
@@ -46,7 +49,7 @@ class FilePath(Model):
 class FilePathAnnotation(Model):
     """A marker in the text that stands for a file that the code interpreter made."""
 
-    type: Field[str | None] = Field('"file_path".')
+    type: _Final[_Literal["file_path"]] = type_field("file_path")
     text: Field[str | None] = Field("The marker, as it is in the text.")
     start_index: Field[int | None] = Field("Where the marker begins in the text, in characters.")
     end_index: Field[int | None] = Field("Where the marker ends in the text, in characters, exclusive.")
@@ -63,7 +66,7 @@ class URLCitation(Model):
 class URLCitationAnnotation(Model):
     """A marker in the text that cites a web page. Azure only."""
 
-    type: Field[str | None] = Field('"url_citation".')
+    type: _Final[_Literal["url_citation"]] = type_field("url_citation")
     text: Field[str | None] = Field("The marker, as it is in the text.")
     start_index: Field[int | None] = Field("Where the marker begins in the text, in characters.")
     end_index: Field[int | None] = Field("Where the marker ends in the text, in characters, exclusive.")
@@ -73,7 +76,7 @@ class URLCitationAnnotation(Model):
 class OtherAnnotation(Model):
     """An annotation of a type that the API reference lacks. Its content is in `extra`."""
 
-    type: Field[str | None] = Field("The type, as sent.")
+    type: _Final[_UnknownType | None] = type_field(None, "The type, as sent.")
 
 
 Annotation: TypeAlias = FileCitationAnnotation | FilePathAnnotation | URLCitationAnnotation | OtherAnnotation
@@ -99,7 +102,7 @@ class Text(Model):
 class TextContentBlock(Model):
     """A text part of a message."""
 
-    type: Field[str | None] = Field('"text".')
+    type: _Final[_Literal["text"]] = type_field("text")
     text: Field[Text | None] = Field("The text.", Text.wrap)
 
 
@@ -113,7 +116,7 @@ class ImageFile(Model):
 class ImageFileContentBlock(Model):
     """A part of a message that is an image in a file."""
 
-    type: Field[str | None] = Field('"image_file".')
+    type: _Final[_Literal["image_file"]] = type_field("image_file")
     image_file: Field[ImageFile | None] = Field("The image.", ImageFile.wrap)
 
 
@@ -127,21 +130,21 @@ class ImageURL(Model):
 class ImageURLContentBlock(Model):
     """A part of a message that is an image on the web."""
 
-    type: Field[str | None] = Field('"image_url".')
+    type: _Final[_Literal["image_url"]] = type_field("image_url")
     image_url: Field[ImageURL | None] = Field("The image.", ImageURL.wrap)
 
 
 class RefusalContentBlock(Model):
     """A part of a message in which the model refuses to answer."""
 
-    type: Field[str | None] = Field('"refusal".')
+    type: _Final[_Literal["refusal"]] = type_field("refusal")
     refusal: Field[str | None] = Field("What the model says in place of an answer.")
 
 
 class OtherContentBlock(Model):
     """A content part of a type that the API reference lacks. Its content is in `extra`."""
 
-    type: Field[str | None] = Field("The type, as sent.")
+    type: _Final[_UnknownType | None] = type_field(None, "The type, as sent.")
 
 
 MessageContent: TypeAlias = (
@@ -219,7 +222,7 @@ class FileCitationDeltaAnnotation(Model):
     """An annotation that cites a file. It is complete in the delta that has its marker."""
 
     index: Field[int | None] = Field("Index of the annotation in the text.")
-    type: Field[str | None] = Field('"file_citation".')
+    type: _Final[_Literal["file_citation"]] = type_field("file_citation")
     text: Field[str | None] = Field("The marker, as it is in the text.")
     start_index: Field[int | None] = Field("Where the marker begins in the whole text, in characters.")
     end_index: Field[int | None] = Field("Where the marker ends in the whole text, in characters, exclusive.")
@@ -230,7 +233,7 @@ class FilePathDeltaAnnotation(Model):
     """An annotation that stands for a file. It is complete in the delta that has its marker."""
 
     index: Field[int | None] = Field("Index of the annotation in the text.")
-    type: Field[str | None] = Field('"file_path".')
+    type: _Final[_Literal["file_path"]] = type_field("file_path")
     text: Field[str | None] = Field("The marker, as it is in the text.")
     start_index: Field[int | None] = Field("Where the marker begins in the whole text, in characters.")
     end_index: Field[int | None] = Field("Where the marker ends in the whole text, in characters, exclusive.")
@@ -241,7 +244,7 @@ class URLCitationDeltaAnnotation(Model):
     """An annotation that cites a web page. It is complete in the delta that has its marker. Azure only."""
 
     index: Field[int | None] = Field("Index of the annotation in the text.")
-    type: Field[str | None] = Field('"url_citation".')
+    type: _Final[_Literal["url_citation"]] = type_field("url_citation")
     text: Field[str | None] = Field("The marker, as it is in the text.")
     start_index: Field[int | None] = Field("Where the marker begins in the whole text, in characters.")
     end_index: Field[int | None] = Field("Where the marker ends in the whole text, in characters, exclusive.")
@@ -252,7 +255,7 @@ class OtherDeltaAnnotation(Model):
     """A delta of an annotation of a type that the API reference lacks. Its content is in `extra`."""
 
     index: Field[int | None] = Field("Index of the annotation in the text.")
-    type: Field[str | None] = Field("The type, as sent.")
+    type: _Final[_UnknownType | None] = type_field(None, "The type, as sent.")
 
 
 AnnotationDelta: TypeAlias = (
@@ -281,7 +284,7 @@ class TextDeltaBlock(Model):
     """A delta of a text part."""
 
     index: Field[int | None] = Field("Index of the content part in the message.")
-    type: Field[str | None] = Field('"text".')
+    type: _Final[_Literal["text"]] = type_field("text")
     text: Field[TextDelta | None] = Field("The delta of the text.", TextDelta.wrap)
 
 
@@ -289,7 +292,7 @@ class ImageFileDeltaBlock(Model):
     """A delta with a whole part that is an image in a file."""
 
     index: Field[int | None] = Field("Index of the content part in the message.")
-    type: Field[str | None] = Field('"image_file".')
+    type: _Final[_Literal["image_file"]] = type_field("image_file")
     image_file: Field[ImageFile | None] = Field("The image.", ImageFile.wrap)
 
 
@@ -297,7 +300,7 @@ class ImageURLDeltaBlock(Model):
     """A delta with a whole part that is an image on the web. The API reference has it; no known server sends it."""
 
     index: Field[int | None] = Field("Index of the content part in the message.")
-    type: Field[str | None] = Field('"image_url".')
+    type: _Final[_Literal["image_url"]] = type_field("image_url")
     image_url: Field[ImageURL | None] = Field("The image.", ImageURL.wrap)
 
 
@@ -305,7 +308,7 @@ class RefusalDeltaBlock(Model):
     """A delta of a refusal. The API reference has it; no known server sends it."""
 
     index: Field[int | None] = Field("Index of the content part in the message.")
-    type: Field[str | None] = Field('"refusal".')
+    type: _Final[_Literal["refusal"]] = type_field("refusal")
     refusal: Field[str | None] = Field("Text to append.")
 
 
@@ -313,7 +316,7 @@ class OtherDeltaBlock(Model):
     """A delta of a content part of a type that the API reference lacks. Its content is in `extra`."""
 
     index: Field[int | None] = Field("Index of the content part in the message.")
-    type: Field[str | None] = Field("The type, as sent.")
+    type: _Final[_UnknownType | None] = type_field(None, "The type, as sent.")
 
 
 MessageContentDelta: TypeAlias = (

@@ -9,10 +9,15 @@ the entry. The first delta of a tool call has the `id` of the call; the later on
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeGuard
+from typing import Final as _Final
+from typing import Literal as _Literal
 
-from accumulator._model import Field, ListField, Model, WithArguments, by_type, get_member, wrap_list
+from accumulator._assistants.azure import AZURE_TOOLS, AzureToolCall
+from accumulator._assistants.calls import Call, Function, join_texts
+from accumulator._model import Field, ListField, Model, by_type, get_member, type_field, wrap_list
 from accumulator._model import PlainDict as _PlainDict
+from accumulator._model import UnknownType as _UnknownType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,14 +36,14 @@ class MessageCreation(Model):
 class MessageCreationStepDetails(Model):
     """Details of a step that creates a message. They are complete when the step is created."""
 
-    type: Field[str | None] = Field('"message_creation".')
+    type: _Final[_Literal["message_creation"]] = type_field("message_creation")
     message_creation: Field[MessageCreation | None] = Field("The message that the step created.", MessageCreation.wrap)
 
 
 class CodeInterpreterLogOutput(Model):
     """Text that the code printed."""
 
-    type: Field[str | None] = Field('"logs".')
+    type: _Final[_Literal["logs"]] = type_field("logs")
     logs: Field[str | None] = Field("The text.")
 
 
@@ -51,14 +56,14 @@ class CodeInterpreterImage(Model):
 class CodeInterpreterImageOutput(Model):
     """An image that the code made."""
 
-    type: Field[str | None] = Field('"image".')
+    type: _Final[_Literal["image"]] = type_field("image")
     image: Field[CodeInterpreterImage | None] = Field("The image.", CodeInterpreterImage.wrap)
 
 
 class OtherOutput(Model):
     """An output of a type that the API reference lacks. Its content is in `extra`."""
 
-    type: Field[str | None] = Field("The type, as sent.")
+    type: _Final[_UnknownType | None] = type_field(None, "The type, as sent.")
 
 
 CodeInterpreterOutput: TypeAlias = CodeInterpreterLogOutput | CodeInterpreterImageOutput | OtherOutput
@@ -78,12 +83,17 @@ class CodeInterpreter(Model):
     )
 
 
-class CodeInterpreterToolCall(Model):
+class CodeInterpreterToolCall(Call, Model):
     """A call of the code interpreter."""
 
     id: Field[str | None] = Field('Id of the call, "call_...".')
-    type: Field[str | None] = Field('"code_interpreter".')
+    type: _Final[_Literal["code_interpreter"]] = type_field("code_interpreter")
     code_interpreter: Field[CodeInterpreter | None] = Field("Code and outputs.", CodeInterpreter.wrap)
+
+    @property
+    def output(self) -> str | None:
+        """The texts that the code printed, joined by line breaks; None while there is none."""
+        return join_texts(self._json.get("code_interpreter"), "outputs", "logs")
 
 
 class FileSearchRankingOptions(Model):
@@ -127,50 +137,39 @@ class FileSearch(Model):
     )
 
 
-class FileSearchToolCall(Model):
+class FileSearchToolCall(Call, Model):
     """A call of the file search."""
 
     id: Field[str | None] = Field('Id of the call, "call_...".')
-    type: Field[str | None] = Field('"file_search".')
+    type: _Final[_Literal["file_search"]] = type_field("file_search")
     file_search: Field[FileSearch | None] = Field("Options and results.", FileSearch.wrap)
 
-
-class Function(WithArguments, Model):
-    """A function's name, the arguments to call it with, and the output that was submitted."""
-
-    name: Field[str | None] = Field("Name of the function.")
-    arguments: Field[str | None] = Field("The arguments as the model wrote them, meant to be JSON text.")
-    output: Field[str | None] = Field(
-        "The output that was submitted for the call; None until the step ends, which is in the next body of the run."
-    )
+    @property
+    def output(self) -> str | None:
+        """The texts that were found, joined by line breaks; None unless the request had `include[]`."""
+        return join_texts(self._json.get("file_search"), "results", "content", "text")
 
 
-class FunctionToolCall(Model):
+class FunctionToolCall(Call, Model):
     """A call of a function that the API's client runs."""
 
     id: Field[str | None] = Field('Id of the call, "call_...". The output of the call is submitted with this id.')
-    type: Field[str | None] = Field('"function".')
+    type: _Final[_Literal["function"]] = type_field("function")
     function: Field[Function | None] = Field("Name, arguments and output.", Function.wrap)
 
 
-class OtherToolCall(WithArguments, Model):
-    """A call of a tool that the API reference lacks, such as "mcp" of Azure. Its content is in `extra`.
+class OtherToolCall(Call, Model):
+    """A call of a tool that has no class. Its content is in `extra`.
 
-    `parse_arguments` reads the key `arguments` of the call or, if the call has no such key, of the first object in the
-    call that has the key.
+    `name`, `input`, `output` and `parse_arguments` read the keys that the known tools have for these, in the call
+    itself or in an object in it.
     """
 
     id: Field[str | None] = Field("Id of the call.")
-    type: Field[str | None] = Field(
-        'The type, as sent. The key of the content may differ from the type: "openapi" of Azure has `function`.'
-    )
-
-    def _arguments(self) -> object:
-        nested = [cast("dict[str, object]", value) for value in self._json.values() if isinstance(value, dict)]
-        return next((each["arguments"] for each in (self._json, *nested) if "arguments" in each), None)
+    type: _Final[_UnknownType | None] = type_field(None, "The type, as sent.")
 
 
-ToolCall: TypeAlias = CodeInterpreterToolCall | FileSearchToolCall | FunctionToolCall | OtherToolCall
+ToolCall: TypeAlias = CodeInterpreterToolCall | FileSearchToolCall | FunctionToolCall | AzureToolCall | OtherToolCall
 """A tool call of a run step. `type` gives the class."""
 
 wrap_tool_call: Callable[[Mapping[str, object]], ToolCall] = by_type(
@@ -178,6 +177,7 @@ wrap_tool_call: Callable[[Mapping[str, object]], ToolCall] = by_type(
         "code_interpreter": CodeInterpreterToolCall,
         "file_search": FileSearchToolCall,
         "function": FunctionToolCall,
+        **AZURE_TOOLS,
     },
     OtherToolCall,
 )
@@ -186,21 +186,42 @@ wrap_tool_call: Callable[[Mapping[str, object]], ToolCall] = by_type(
 class ToolCallsStepDetails(Model):
     """Details of a step that calls tools."""
 
-    type: Field[str | None] = Field('"tool_calls".')
+    type: _Final[_Literal["tool_calls"]] = type_field("tool_calls")
     tool_calls: ListField[ToolCall] = ListField("The tool calls, in the order of their indexes.", wrap_tool_call)
 
 
+class Activity(Model):
+    """What a step did beside calls: an MCP server was asked for its tools. Azure only."""
+
+    id: Field[str | None] = Field("Id of the activity.")
+    type: Field[str | None] = Field('"mcp_list_tools".')
+    server_label: Field[str | None] = Field("Label of the MCP server.")
+    tools: Field[dict[str, object] | None] = Field("The tools by name, each with `description` and `parameters`.")
+
+
+class ActivitiesStepDetails(Model):
+    """Details of a step that calls no tool itself. Azure only."""
+
+    type: _Final[_Literal["activities"]] = type_field("activities")
+    activities: ListField[Activity] = ListField("The activities, in order.", Activity.wrap)
+
+
 class OtherStepDetails(Model):
-    """Details of a type that the API reference lacks, such as "activities" of Azure. Their content is in `extra`."""
+    """Details of a type that has no class. Their content is in `extra`."""
 
-    type: Field[str | None] = Field("The type, as sent.")
+    type: _Final[_UnknownType | None] = type_field(None, "The type, as sent.")
 
 
-StepDetails: TypeAlias = MessageCreationStepDetails | ToolCallsStepDetails | OtherStepDetails
+StepDetails: TypeAlias = MessageCreationStepDetails | ToolCallsStepDetails | ActivitiesStepDetails | OtherStepDetails
 """What a run step does. `type` gives the class."""
 
 wrap_step_details: Callable[[Mapping[str, object]], StepDetails] = by_type(
-    {"message_creation": MessageCreationStepDetails, "tool_calls": ToolCallsStepDetails}, OtherStepDetails
+    {
+        "message_creation": MessageCreationStepDetails,
+        "tool_calls": ToolCallsStepDetails,
+        "activities": ActivitiesStepDetails,
+    },
+    OtherStepDetails,
 )
 
 
@@ -255,12 +276,27 @@ class RunStep(Model):
         """The tool calls of the step, in the order of their indexes; () if the step has no tool calls."""
         return wrap_list(get_member(self._json.get("step_details"), "tool_calls"), wrap_tool_call)
 
+    @property
+    def duration(self) -> float | None:
+        """The seconds from the creation of the step to its end; None while it is open. Servers send whole seconds."""
+        began = self._json.get("created_at")
+        ended = next((time for key in _ENDS if (time := self._json.get(key)) is not None), None)
+        return ended - began if _is_number(began) and _is_number(ended) else None
+
+
+_ENDS = ("completed_at", "failed_at", "cancelled_at", "expired_at")
+"""The keys with the time at which a step ended. One of them has a value."""
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
 
 class CodeInterpreterLogs(Model):
     """A delta of text that the code printed."""
 
     index: Field[int | None] = Field("Index of the output in the call.")
-    type: Field[str | None] = Field('"logs".')
+    type: _Final[_Literal["logs"]] = type_field("logs")
     logs: Field[str | None] = Field("Text to append.")
 
 
@@ -268,7 +304,7 @@ class CodeInterpreterOutputImage(Model):
     """A delta with a whole image."""
 
     index: Field[int | None] = Field("Index of the output in the call.")
-    type: Field[str | None] = Field('"image".')
+    type: _Final[_Literal["image"]] = type_field("image")
     image: Field[CodeInterpreterImage | None] = Field("The image.", CodeInterpreterImage.wrap)
 
 
@@ -276,7 +312,7 @@ class OtherOutputDelta(Model):
     """A delta of an output of a type that the API reference lacks. Its content is in `extra`."""
 
     index: Field[int | None] = Field("Index of the output in the call.")
-    type: Field[str | None] = Field("The type, as sent.")
+    type: _Final[_UnknownType | None] = type_field(None, "The type, as sent.")
 
 
 CodeInterpreterOutputDelta: TypeAlias = CodeInterpreterLogs | CodeInterpreterOutputImage | OtherOutputDelta
@@ -299,7 +335,7 @@ class CodeInterpreterToolCallDelta(Model):
 
     index: Field[int | None] = Field("Index of the tool call in the step.")
     id: Field[str | None] = Field("Id of the call. Only the first delta of the call has it.")
-    type: Field[str | None] = Field('"code_interpreter".')
+    type: _Final[_Literal["code_interpreter"]] = type_field("code_interpreter")
     code_interpreter: Field[CodeInterpreterDelta | None] = Field("Code and outputs.", CodeInterpreterDelta.wrap)
 
 
@@ -308,7 +344,7 @@ class FileSearchToolCallDelta(Model):
 
     index: Field[int | None] = Field("Index of the tool call in the step.")
     id: Field[str | None] = Field("Id of the call.")
-    type: Field[str | None] = Field('"file_search".')
+    type: _Final[_Literal["file_search"]] = type_field("file_search")
     file_search: Field[FileSearch | None] = Field(
         "All options. The API reference says that this object is always empty; servers fill it.", FileSearch.wrap
     )
@@ -319,18 +355,18 @@ class FunctionToolCallDelta(Model):
 
     index: Field[int | None] = Field("Index of the tool call in the step.")
     id: Field[str | None] = Field("Id of the call. Only the first delta of the call has it.")
-    type: Field[str | None] = Field('"function".')
+    type: _Final[_Literal["function"]] = type_field("function")
     function: Field[Function | None] = Field(
         "The name and empty arguments in the first delta of the call, arguments to append in the others.", Function.wrap
     )
 
 
 class OtherToolCallDelta(Model):
-    """A delta of a call of a tool that the API reference lacks. Its content is in `extra`."""
+    """A delta of a call of any other tool, such as those of Azure. Its content is in `extra`."""
 
     index: Field[int | None] = Field("Index of the tool call in the step.")
     id: Field[str | None] = Field("Id of the call. Only the first delta of the call has it.")
-    type: Field[str | None] = Field("The type, as sent.")
+    type: _Final[_UnknownType | None] = type_field(None, "The type, as sent.")
 
 
 ToolCallDeltaEntry: TypeAlias = (
@@ -351,14 +387,14 @@ wrap_tool_call_delta: Callable[[Mapping[str, object]], ToolCallDeltaEntry] = by_
 class RunStepDeltaMessageDelta(Model):
     """A delta of the details of a step that creates a message. The API reference has it; no known server sends it."""
 
-    type: Field[str | None] = Field('"message_creation".')
+    type: _Final[_Literal["message_creation"]] = type_field("message_creation")
     message_creation: Field[MessageCreation | None] = Field("The message that the step creates.", MessageCreation.wrap)
 
 
 class ToolCallDeltaObject(Model):
     """A delta of the details of a step that calls tools."""
 
-    type: Field[str | None] = Field('"tool_calls".')
+    type: _Final[_Literal["tool_calls"]] = type_field("tool_calls")
     tool_calls: ListField[ToolCallDeltaEntry] = ListField(
         "Deltas of tool calls, in the order sent. Servers send one per event.", wrap_tool_call_delta
     )
@@ -367,7 +403,7 @@ class ToolCallDeltaObject(Model):
 class OtherStepDetailsDelta(Model):
     """A delta of details of a type that the API reference lacks. Its content is in `extra`."""
 
-    type: Field[str | None] = Field("The type, as sent.")
+    type: _Final[_UnknownType | None] = type_field(None, "The type, as sent.")
 
 
 StepDetailsDelta: TypeAlias = RunStepDeltaMessageDelta | ToolCallDeltaObject | OtherStepDetailsDelta

@@ -6,30 +6,36 @@ Times are in seconds since 1970-01-01 UTC. Nearly every field may be None: both 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
+from typing import Final as _Final
+from typing import Literal as _Literal
 
+from accumulator._assistants.azure import ComputerUseToolCall
+from accumulator._assistants.calls import Call
 from accumulator._assistants.run_steps import FunctionToolCall, LastError, OtherToolCall, Usage
-from accumulator._model import Field, ListField, Model, WithArguments, by_type, copy_object, get_member, wrap_list
+from accumulator._model import Field, ListField, Model, by_type, copy_object, get_member, type_field, wrap_list
 from accumulator._model import PlainDict as _PlainDict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-class RequiredMCPToolCall(WithArguments, Model):
+class RequiredMCPToolCall(Call, Model):
     """A call of a tool of an MCP server. The call waits for approval. Azure only."""
 
+    _names = ("name",)
+
     id: Field[str | None] = Field('Id of the call, "call_...". The approval of the call is submitted with this id.')
-    type: Field[str | None] = Field('"mcp".')
-    name: Field[str | None] = Field("Name of the tool.")
+    type: _Final[_Literal["mcp"]] = type_field("mcp")
     server_label: Field[str | None] = Field("Label of the MCP server that has the tool.")
     arguments: Field[str | None] = Field("The arguments as the model wrote them, meant to be JSON text.")
 
 
-RequiredToolCall: TypeAlias = FunctionToolCall | RequiredMCPToolCall | OtherToolCall
+RequiredToolCall: TypeAlias = FunctionToolCall | RequiredMCPToolCall | ComputerUseToolCall | OtherToolCall
 """A tool call that waits for its output or for approval. `type` gives the class."""
 
 wrap_required_tool_call: Callable[[Mapping[str, object]], RequiredToolCall] = by_type(
-    {"function": FunctionToolCall, "mcp": RequiredMCPToolCall}, OtherToolCall
+    {"function": FunctionToolCall, "mcp": RequiredMCPToolCall, "computer_use_preview": ComputerUseToolCall},
+    OtherToolCall,
 )
 
 

@@ -27,7 +27,8 @@ from accumulator._streams.tap import AsyncByteTap, ByteTap
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from accumulator._assistants.run_steps import RunStep
+    from accumulator._assistants.messages import Message
+    from accumulator._assistants.run_steps import RunStep, ToolCall, Usage
     from accumulator._streams.reading import Reading
     from accumulator._streams.recordings import RecordTo
 
@@ -57,7 +58,8 @@ def accumulate(  # noqa: PLR0913 - all but the source are keywords
             - the path of a file, as an `os.PathLike`, in any format that `open_recordings` reads, and a `Recording`;
             - a binary file or pipe;
             - an iterable of bytes;
-            - an iterable of events with `.event` and `.data`.
+            - an iterable of events: objects with `.event` and `.data`, tuples of these two, or mappings with these two
+              keys.
 
             A response is one body and is not read after the end of the body. Other sources may have several bodies. The
             status and content type of a response are checked at the first step.
@@ -196,7 +198,31 @@ def new_or_given(into: Accumulator | None, *, strict: bool = False, limits: Limi
     return into
 
 
-class RunStream(UpdateStream[Accumulator, Update]):
+class _Reads:
+    """What is read of the accumulator of a stream, in the loop or after it. Nothing is read from the source."""
+
+    __slots__ = ()
+    accumulator: Accumulator
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.accumulator!r}>"
+
+    @property
+    def text(self) -> str:
+        """The text of all messages so far, see `Accumulator.text`."""
+        return self.accumulator.text
+
+    @property
+    def usage(self) -> Usage | None:
+        """The tokens that the run used, see `Accumulator.usage`."""
+        return self.accumulator.usage
+
+    def tool_calls(self) -> list[ToolCall]:
+        """Return a snapshot of each tool call so far, see `Accumulator.tool_calls`."""
+        return self.accumulator.tool_calls()
+
+
+class RunStream(UpdateStream[Accumulator, Update], _Reads):
     """An iterator of the updates of a source; `accumulate` and `connect` return it.
 
     Events are folded one at a time: in the loop, `accumulator` has the state after the event of the current update.
@@ -239,10 +265,18 @@ class RunStream(UpdateStream[Accumulator, Update]):
         The `accumulator` of the error has everything folded so far.
 
         """
-        return _final_run_steps(self.until_done(), self._reading)
+        return _ended_well(self.until_done(), self._reading).run_steps()
+
+    def final_messages(self) -> list[Message]:
+        """Read to the end and return a snapshot of each message. Raises as `final_run_steps`."""
+        return _ended_well(self.until_done(), self._reading).messages()
+
+    def final_text(self) -> str:
+        """Read to the end and return the text of all messages, see `Accumulator.text`. Raises as `final_run_steps`."""
+        return _ended_well(self.until_done(), self._reading).text
 
 
-class AsyncRunStream(AsyncUpdateStream[Accumulator, Update]):
+class AsyncRunStream(AsyncUpdateStream[Accumulator, Update], _Reads):
     """An async iterator of the updates of a source: the async version of `RunStream`.
 
     `aaccumulate` and `aconnect` return it.
@@ -261,7 +295,15 @@ class AsyncRunStream(AsyncUpdateStream[Accumulator, Update]):
 
     async def final_run_steps(self) -> list[RunStep]:
         """Read to the end and return a snapshot of each run step, as in `RunStream.final_run_steps`."""
-        return _final_run_steps(await self.until_done(), self._reading)
+        return _ended_well(await self.until_done(), self._reading).run_steps()
+
+    async def final_messages(self) -> list[Message]:
+        """Read to the end and return a snapshot of each message. Raises as `final_run_steps`."""
+        return _ended_well(await self.until_done(), self._reading).messages()
+
+    async def final_text(self) -> str:
+        """Read to the end and return the text of all messages, see `Accumulator.text`. Raises as `final_run_steps`."""
+        return _ended_well(await self.until_done(), self._reading).text
 
 
 class Tap(ByteTap[Accumulator, Update]):
@@ -288,8 +330,8 @@ class AsyncTap(AsyncByteTap[Accumulator, Update]):
     """
 
 
-def _final_run_steps(accumulator: Accumulator, reading: Reading[Update]) -> list[RunStep]:
-    """Return the run steps. Raise if the last body that this stream read was cut or had an error event.
+def _ended_well(accumulator: Accumulator, reading: Reading[Update]) -> Accumulator:
+    """Return the accumulator. Raise if the last body that this stream read was cut or had an error event.
 
     Bodies that other streams read into the same accumulator do not count.
     """
@@ -306,7 +348,7 @@ def _final_run_steps(accumulator: Accumulator, reading: Reading[Update]) -> list
         message = printable(told[:_LONGEST_MESSAGE]) + cut
         error = RunError(f"expected the run to end, got an error: {message}", ErrorObject.wrap(json))
     else:
-        return accumulator.run_steps()
+        return accumulator
     error.accumulator = accumulator
     raise error
 

@@ -9,18 +9,62 @@ The garbage collector does not track updates (`gc=False`): they hold JSON and mo
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias, get_args
 
-from msgspec import Struct
-
-from accumulator._assistants.messages import Message, MessageContent, MessageContentDelta
-from accumulator._assistants.run_steps import RunStep, ToolCall, ToolCallDeltaEntry
+from accumulator._assistants.messages import (
+    Message,
+    MessageContent,
+    MessageContentDelta,
+    wrap_content,
+    wrap_content_delta,
+)
+from accumulator._assistants.run_steps import (
+    RunStep,
+    ToolCall,
+    ToolCallDeltaEntry,
+    wrap_tool_call,
+    wrap_tool_call_delta,
+)
 from accumulator._assistants.runs import ErrorObject, RequiredAction, Run
 from accumulator._engine.body import BodyEnded
+from accumulator._errors import DecodeError
 from accumulator._fold.changes import ProblemKind
+from accumulator._model import Record, or_null, read_count, read_object, read_text, record_type
 
 
-class RunStepCreated(Struct, frozen=True, gc=False):
+def _read_kind(value: object) -> object:
+    if isinstance(value, str) and value in get_args(ProblemKind):
+        return value
+    raise ValueError("expected a kind of problem, got another value")
+
+
+_READERS: Final[dict[str, Callable[[object], object]]] = {
+    "event_number": read_count,
+    "step_id": read_text,
+    "message_id": read_text,
+    "index": or_null(read_count),
+    "tool_call_id": or_null(read_text),
+    "run_step": read_object(RunStep.wrap),
+    "tool_call": read_object(wrap_tool_call),
+    "message": read_object(Message.wrap),
+    "content": read_object(wrap_content),
+    "run": read_object(Run.wrap),
+    "required_action": read_object(RequiredAction.wrap),
+    "error": read_object(ErrorObject.wrap),
+    "data": read_text,
+    "event": read_text,
+}
+"""How each field of an update is read from JSON. A field that means something else in one class stands there."""
+
+
+class _Update(Record, frozen=True, gc=False):
+    """The base of the updates of this module."""
+
+    _readers = _READERS
+
+
+class RunStepCreated(_Update, frozen=True, gc=False):
     """A run step was seen for the first time, in any event about it.
 
     Attributes:
@@ -35,7 +79,7 @@ class RunStepCreated(Struct, frozen=True, gc=False):
     run_step: RunStep
 
 
-class RunStepUpdated(Struct, frozen=True, gc=False):
+class RunStepUpdated(_Update, frozen=True, gc=False):
     """A known run step was sent again, or a delta set a field of it and named no tool call.
 
     A second ending of a run step also gives this update.
@@ -53,7 +97,7 @@ class RunStepUpdated(Struct, frozen=True, gc=False):
     run_step: RunStep
 
 
-class RunStepDone(Struct, frozen=True, gc=False):
+class RunStepDone(_Update, frozen=True, gc=False):
     """A run step ended: it was completed, failed, cancelled or expired. One update per run step.
 
     Attributes:
@@ -68,7 +112,7 @@ class RunStepDone(Struct, frozen=True, gc=False):
     run_step: RunStep
 
 
-class ToolCallCreated(Struct, frozen=True, gc=False):
+class ToolCallCreated(_Update, frozen=True, gc=False):
     """A tool call was seen for the first time.
 
     Attributes:
@@ -85,7 +129,7 @@ class ToolCallCreated(Struct, frozen=True, gc=False):
     tool_call: ToolCall
 
 
-class ToolCallDelta(Struct, frozen=True, gc=False):
+class ToolCallDelta(_Update, frozen=True, gc=False):
     """A delta of a tool call was received. One update per delta, the first included.
 
     Attributes:
@@ -103,8 +147,10 @@ class ToolCallDelta(Struct, frozen=True, gc=False):
     tool_call_id: str | None
     delta: ToolCallDeltaEntry
 
+    _readers = _READERS | {"delta": read_object(wrap_tool_call_delta)}
 
-class ToolCallDone(Struct, frozen=True, gc=False):
+
+class ToolCallDone(_Update, frozen=True, gc=False):
     """A tool call is complete because its run step ended. One update per call.
 
     The event that ends the run step need not have the call. A call that is first seen after that event is complete when
@@ -124,7 +170,7 @@ class ToolCallDone(Struct, frozen=True, gc=False):
     tool_call: ToolCall
 
 
-class MessageCreated(Struct, frozen=True, gc=False):
+class MessageCreated(_Update, frozen=True, gc=False):
     """A message was seen for the first time, in any event about it.
 
     Attributes:
@@ -139,7 +185,7 @@ class MessageCreated(Struct, frozen=True, gc=False):
     message: Message
 
 
-class MessageUpdated(Struct, frozen=True, gc=False):
+class MessageUpdated(_Update, frozen=True, gc=False):
     """A known message was sent again, or a delta set a field of it and named no content part.
 
     A second ending of a message also gives this update.
@@ -157,7 +203,7 @@ class MessageUpdated(Struct, frozen=True, gc=False):
     message: Message
 
 
-class MessageDone(Struct, frozen=True, gc=False):
+class MessageDone(_Update, frozen=True, gc=False):
     """A message ended: it is completed or incomplete. One update per message.
 
     Attributes:
@@ -172,7 +218,7 @@ class MessageDone(Struct, frozen=True, gc=False):
     message: Message
 
 
-class ContentCreated(Struct, frozen=True, gc=False):
+class ContentCreated(_Update, frozen=True, gc=False):
     """A content part of a message was seen for the first time.
 
     Attributes:
@@ -189,7 +235,7 @@ class ContentCreated(Struct, frozen=True, gc=False):
     content: MessageContent
 
 
-class ContentDelta(Struct, frozen=True, gc=False):
+class ContentDelta(_Update, frozen=True, gc=False):
     """A delta of a content part of a message was received. One update per delta, the first included.
 
     Attributes:
@@ -205,8 +251,10 @@ class ContentDelta(Struct, frozen=True, gc=False):
     index: int | None
     delta: MessageContentDelta
 
+    _readers = _READERS | {"delta": read_object(wrap_content_delta)}
 
-class ContentDone(Struct, frozen=True, gc=False):
+
+class ContentDone(_Update, frozen=True, gc=False):
     """A content part is complete because its message ended. One update per part.
 
     The event that ends the message need not have the part. A part that is first seen after that event is complete when
@@ -226,7 +274,7 @@ class ContentDone(Struct, frozen=True, gc=False):
     content: MessageContent
 
 
-class RunUpdated(Struct, frozen=True, gc=False):
+class RunUpdated(_Update, frozen=True, gc=False):
     """The run was sent. If the run waits for an action and says for which, `RequiresAction` is handed out instead.
 
     Attributes:
@@ -239,7 +287,7 @@ class RunUpdated(Struct, frozen=True, gc=False):
     run: Run
 
 
-class RequiresAction(Struct, frozen=True, gc=False):
+class RequiresAction(_Update, frozen=True, gc=False):
     """The run was sent, with the status "requires_action": it waits for tool outputs or approvals.
 
     Attributes:
@@ -254,7 +302,7 @@ class RequiresAction(Struct, frozen=True, gc=False):
     required_action: RequiredAction
 
 
-class ErrorReceived(Struct, frozen=True, gc=False):
+class ErrorReceived(_Update, frozen=True, gc=False):
     """The server sent an error event.
 
     Attributes:
@@ -269,7 +317,7 @@ class ErrorReceived(Struct, frozen=True, gc=False):
     data: str
 
 
-class Problem(Struct, frozen=True, gc=False):
+class Problem(_Update, frozen=True, gc=False):
     """Something in an event is wrong. All other values of the event were folded.
 
     Attributes:
@@ -296,8 +344,17 @@ class Problem(Struct, frozen=True, gc=False):
     step_id: str | None
     message_id: str | None = None
 
+    _readers = _READERS | {
+        "kind": _read_kind,
+        "path": read_text,
+        "raw": read_text,
+        "message": read_text,
+        "step_id": or_null(read_text),
+        "message_id": or_null(read_text),
+    }
 
-class UnknownEvent(Struct, frozen=True, gc=False):
+
+class UnknownEvent(_Update, frozen=True, gc=False):
     """An event of an unknown name, or about an object that is not a run step, a message or a run.
 
     Attributes:
@@ -333,3 +390,22 @@ Update: TypeAlias = (
     | BodyEnded
 )
 """Any update that an accumulator returns. The union is closed: a `match` can cover all of its members."""
+
+
+_CLASSES: Final[Mapping[str, type[Update]]] = {record_type(cls): cls for cls in get_args(Update)}
+
+
+def update_from_dict(value: Mapping[str, object]) -> Update:
+    """Make the update that `to_dict` was called on. Its "type" gives the class, other keys than the fields are ignored.
+
+    Raises:
+        DecodeError: the value is not a mapping, its "type" is not that of an update, or a field is missing or wrong.
+
+    """
+    if not isinstance(value, Mapping):
+        raise DecodeError(f"expected a mapping for an update, got {type(value).__qualname__}")
+    kind = value.get("type")
+    cls = _CLASSES.get(kind) if isinstance(kind, str) else None
+    if cls is None:
+        raise DecodeError('expected the type of an update, such as "run_step_done", got another')
+    return cls.from_dict(value)

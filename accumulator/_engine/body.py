@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, overload
 
 import msgspec
 
+from accumulator._model import Record, read_count, read_text, read_texts
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
@@ -136,17 +138,19 @@ class OpenIds(_Sequence[str]):
         return tuple, (self._read(),)
 
 
-class BodyEnded(msgspec.Struct, frozen=True, gc=False):
+class BodyEnded(Record, frozen=True, gc=False):
     """A body ended. Handed out once per body, last.
 
     Attributes:
         event_number: the number of events in all bodies so far; 0 before any.
         outcome: how the body ended, such as "completed", "requires_action", "error" or "truncated".
         open: ids of the objects that have not ended, or that have a part that has not: for Assistants, of run steps and
-            then of messages, each in order of first sight. A sequence that compares like a tuple; write
-            `tuple(ended.open)` to encode it as JSON. The ids are collected and sorted when it is first read.
+            then of messages, each in order of first sight. A sequence that compares like a tuple; `to_dict` has it as a
+            list. The ids are collected and sorted when it is first read.
 
     """
+
+    _readers = {"event_number": read_count, "outcome": read_text, "open": read_texts}  # noqa: RUF012 - no field
 
     event_number: int
     outcome: str

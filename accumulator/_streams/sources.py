@@ -1,6 +1,7 @@
 """Iterate over the items of what a user passes, and refuse a response that is no event stream.
 
-An item is a chunk of bytes, or an event with `.event` and `.data`. `openers` says how a source is recognised and
+An item is a chunk of bytes, or an event: an object with `.event` and `.data`, a pair of these two, or a mapping with
+these two keys. `openers` says how a source is recognised and
 opened. Bytes are read and iterators are made at the first step of the iteration.
 """
 
@@ -26,6 +27,9 @@ _READERS = {"connect": "accumulate", "aconnect": "aaccumulate"}
 """For each function that sends a request itself, the function that takes the bytes of a response."""
 
 _MISSING = object()
+
+_PAIR = 2
+_EVENT_FORMS = 'with .event and .data, as (event, data) or as {"event": ..., "data": ...}'
 
 
 class _Origin(NamedTuple):
@@ -314,12 +318,24 @@ def read_item(item: object) -> bytes | tuple[str, bytes | str]:
         return bytes(cast("bytes", item))
     if isinstance(item, str):
         raise TypeError("expected chunks of bytes, got text: encode it, or open its source in binary mode")
-    event, data = getattr(item, "event", _MISSING), getattr(item, "data", _MISSING)
+    event, data = _event_parts(item)
     if event is None:
         event = DEFAULT_NAME
     if not isinstance(event, str) or data is _MISSING:
-        raise TypeError(f"expected chunks of bytes, or events with .event and .data, got {type_name(item)}")
+        raise TypeError(f"expected chunks of bytes, or events {_EVENT_FORMS}, got {type_name(item)}")
     return str.__str__(event), _event_data(data)
+
+
+def _event_parts(item: object) -> tuple[object, object]:
+    """Return the name and the data of an event, `_MISSING` for one that it does not have."""
+    event, data = getattr(item, "event", _MISSING), getattr(item, "data", _MISSING)
+    if event is _MISSING or data is _MISSING:
+        if isinstance(item, tuple) and len(pair := cast("tuple[object, ...]", item)) == _PAIR:
+            event, data = pair
+        elif isinstance(item, Mapping):
+            members = cast("Mapping[object, object]", item)
+            event, data = members.get("event", _MISSING), members.get("data", _MISSING)
+    return event, data
 
 
 def _event_data(data: object) -> bytes | str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from accumulator import Accumulator, ContentDelta, FunctionToolCall, TextDelta, TextDeltaBlock, accumulate
+from accumulator import Accumulator, FunctionToolCall, accumulate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,10 +39,6 @@ def run_agent(
 
 def show(response: object, run: Accumulator) -> None:
     """Read one body of a run to its end, and print the text in it."""
-    for update in accumulate(response, into=run):
-        match update:
-            case ContentDelta(delta=TextDeltaBlock(text=TextDelta(value=str(text)))):
-                sys.stdout.write(text)
-                sys.stdout.flush()
-            case _:
-                pass
+    for text in accumulate(response, into=run).text_deltas():
+        sys.stdout.write(text)
+        sys.stdout.flush()

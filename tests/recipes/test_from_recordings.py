@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from accumulator import Accumulator, CodeInterpreterToolCall, accumulate, connect
+from accumulator import Accumulator, accumulate, connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,12 +69,7 @@ def agent_server() -> Iterator[Callable[..., str]]:
 
 
 def code_of(run: Accumulator) -> list[str]:
-    calls = [call for step in run.run_steps() for call in step.tool_calls]
-    return [
-        call.code_interpreter.input or ""
-        for call in calls
-        if isinstance(call, CodeInterpreterToolCall) and call.code_interpreter
-    ]
+    return [call.input or "" for call in run.tool_calls() if call.type == "code_interpreter"]
 
 
 def ask(client: httpx.Client, url: str) -> Accumulator:

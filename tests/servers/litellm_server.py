@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -28,4 +28,4 @@ def make_app(upstream: str, key: str) -> FastAPI:
 
     from litellm.proxy.proxy_server import app
 
-    return app
+    return cast("FastAPI", app)

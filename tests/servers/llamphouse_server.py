@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from llamphouse import Agent, AssistantAPIAdapter, InMemoryTracingStore, LLAMPHouse, step
 from llamphouse.core.adapters.assistant_api import run as adapter
@@ -121,4 +121,4 @@ def make_app() -> FastAPI:
         adapters=[AssistantAPIAdapter()],
         tracing_store=InMemoryTracingStore(),
     )
-    return house.fastapi
+    return cast("FastAPI", house.fastapi)

@@ -9,23 +9,35 @@ report one that ignores nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, assert_never, assert_type
+from typing import TYPE_CHECKING, Literal, assert_never, assert_type
 
 import accumulator
 from accumulator import (
     Accumulator,
     AccumulatorError,
+    ActivitiesStepDetails,
+    AzureAISearchToolCall,
+    AzureFunctionToolCall,
+    BingCustomSearchToolCall,
+    BingGroundingToolCall,
     BodyEnded,
+    BrowserAutomationToolCall,
     CodeInterpreterToolCall,
+    ComputerUseToolCall,
+    ConnectedAgentToolCall,
     ContentCreated,
     ContentDelta,
     ContentDone,
+    DeepResearchToolCall,
     ErrorObject,
     ErrorReceived,
+    FabricToolCall,
     FileSearchToolCall,
+    Function,
     FunctionToolCall,
     LimitError,
     Limits,
+    McpToolCall,
     MergeError,
     Message,
     MessageContent,
@@ -34,6 +46,7 @@ from accumulator import (
     MessageCreationStepDetails,
     MessageDone,
     MessageUpdated,
+    OpenAPIToolCall,
     OtherStepDetails,
     OtherToolCall,
     Problem,
@@ -47,6 +60,7 @@ from accumulator import (
     RunStepUpdated,
     RunUpdated,
     ServerSentEvent,
+    SharepointToolCall,
     SSEParser,
     ToolCall,
     ToolCallCreated,
@@ -55,6 +69,7 @@ from accumulator import (
     ToolCallDone,
     ToolCallsStepDetails,
     UnknownEvent,
+    UnknownType,
     Update,
     aaccumulate,
     accumulate,
@@ -75,6 +90,9 @@ def streams(source: Iterable[bytes], run: Accumulator) -> None:
     assert_type(accumulate(source).final_run_steps(), list[RunStep])
     assert_type(accumulate(source, into=run).until_done(), Accumulator)
     assert_type(accumulate(source).accumulator, Accumulator)
+    assert_type(accumulate(source).final_text(), str)
+    assert_type(accumulate(source).final_messages(), list[Message])
+    assert_type(accumulate(source).tool_calls(), list[ToolCall])
     with accumulate(source, strict=True, limits=Limits(max_event_size=None)) as stream:
         assert_type(stream, accumulator.RunStream)
         for update in stream:
@@ -84,6 +102,8 @@ def streams(source: Iterable[bytes], run: Accumulator) -> None:
 async def async_streams(source: object) -> None:
     assert_type(await aaccumulate(source).final_run_steps(), list[RunStep])
     assert_type(await aaccumulate(source).until_done(), Accumulator)
+    assert_type(await aaccumulate(source).final_text(), str)
+    assert_type(await aaccumulate(source).final_messages(), list[Message])
     async with aaccumulate(source) as stream:
         assert_type(stream, accumulator.AsyncRunStream)
         async for update in stream:
@@ -211,9 +231,11 @@ def models(step: RunStep) -> object:
         case None:
             found = None
         case MessageCreationStepDetails():
-            found = assert_type(details.type, str | None)
+            found = assert_type(details.type, Literal["message_creation"])
         case ToolCallsStepDetails():
             found = assert_type(details.tool_calls, tuple[ToolCall, ...])
+        case ActivitiesStepDetails():
+            found = assert_type(details.activities, tuple[accumulator.Activity, ...])
         case OtherStepDetails():
             found = assert_type(details.extra, dict[str, object])
         case _:
@@ -221,7 +243,7 @@ def models(step: RunStep) -> object:
     return found
 
 
-def tool_calls(call: ToolCall) -> object:
+def tool_calls(call: ToolCall) -> object:  # noqa: C901 - a case for every kind of call
     found: object
     match call:
         case CodeInterpreterToolCall():
@@ -230,15 +252,107 @@ def tool_calls(call: ToolCall) -> object:
             found = call.file_search and assert_type(call.file_search.results, tuple[accumulator.FileSearchResult, ...])
         case FunctionToolCall():
             found = call.function and assert_type(call.function.arguments, str | None)
+        case McpToolCall():
+            found = assert_type((call.name, call.server_label), tuple[str, str | None])
+        case OpenAPIToolCall(function=Function(arguments=arguments)):
+            found = assert_type(arguments, str | None)
+        case OpenAPIToolCall() | AzureAISearchToolCall() | AzureFunctionToolCall() | BingGroundingToolCall():
+            found = assert_type(call.output, str | None)
+        case BingCustomSearchToolCall() | FabricToolCall() | SharepointToolCall() | ConnectedAgentToolCall():
+            found = assert_type(call.input, str | None)
+        case DeepResearchToolCall() | BrowserAutomationToolCall() | ComputerUseToolCall():
+            found = call.id
         case OtherToolCall():
-            found = assert_type(call.type, str | None)
+            # As sent, when it runs. For checkers a literal, as `==` would narrow nothing beside a `str`.
+            found = assert_type(call.type, UnknownType | None)
+            if str(call.type) == "zapier":
+                found = call.extra
         case _:
             assert_never(call)
     return found
 
 
+# ---- A natural loop: nothing is cast and nothing is asserted.
+
+
+def natural(run: Accumulator) -> list[str]:
+    told = [f"{run.text} {run.usage and run.usage.total_tokens}"]
+    for step in run.run_steps():
+        told.append(f"{step.type} {step.status} {step.duration or 0:.1f} s")
+        for call in step.tool_calls:
+            told.append(f"{call.name}({call.input}) -> {call.output}")
+            if call.type == "function":
+                assert_type(call, FunctionToolCall)
+                told.append(f"{call.function and call.function.arguments} {call.parse_arguments()}")
+            elif call.type == "code_interpreter":
+                for output in call.code_interpreter.outputs if call.code_interpreter else ():
+                    if output.type == "logs":
+                        told.append(output.logs or "")
+                    elif output.type == "image" and output.image:
+                        told.append(output.image.file_id or "")
+            elif call.type == "file_search":
+                told += [
+                    f"{found.file_name} {found.score}"
+                    for found in (call.file_search and call.file_search.results) or ()
+                ]
+            elif call.type == "mcp":
+                told.append(call.server_label or "")
+    return told
+
+
+def natural_details(step: RunStep) -> object:
+    details = step.step_details
+    if details is not None and details.type == "message_creation":
+        return details.message_creation and details.message_creation.message_id
+    if details is not None and details.type == "tool_calls":
+        return [call.id for call in details.tool_calls]
+    if details is not None and details.type == "activities":
+        return [activity.tools for activity in details.activities]
+    return details
+
+
+def natural_messages(message: Message) -> list[str | None]:
+    told: list[str | None] = []
+    for part in message.content:
+        if part.type == "text" and part.text:
+            told.append(part.text.value)
+            for annotation in part.text.annotations:
+                if annotation.type == "file_citation":
+                    told.append(annotation.file_citation and annotation.file_citation.file_id)
+                elif annotation.type == "url_citation":
+                    told.append(annotation.url_citation and annotation.url_citation.url)
+                elif annotation.type == "file_path":
+                    told.append(annotation.file_path and annotation.file_path.file_id)
+        elif part.type == "image_file":
+            told.append(part.image_file and part.image_file.file_id)
+        elif part.type == "image_url":
+            told.append(part.image_url and part.image_url.url)
+        elif part.type == "refusal":
+            told.append(part.refusal)
+    return told
+
+
+def natural_updates(update: Update) -> str | None:
+    match update:
+        case ContentDelta(delta=part) if part.type == "text":
+            return part.text and part.text.value
+        case ToolCallDelta(delta=delta) if delta.type == "function":
+            return delta.function and delta.function.arguments
+        case ToolCallDelta(delta=delta) if delta.type == "code_interpreter" and delta.code_interpreter:
+            return "".join(each.logs or "" for each in delta.code_interpreter.outputs if each.type == "logs")
+        case ToolCallDone(tool_call=FunctionToolCall(function=Function(name=name))):
+            return name
+        case RequiresAction(required_action=action):
+            return " ".join(call.server_label or "" for call in action.tool_calls if call.type == "mcp")
+        case _:
+            return None
+
+
 def refused_of_a_model(step: RunStep) -> None:
     step.status = "completed"  # type: ignore[assignment]
+    for call in step.tool_calls:
+        if isinstance(call, FunctionToolCall):
+            call.type = "function"  # type: ignore[misc]
     _ = step.expire_at  # type: ignore[attr-defined]
     step.tool_calls.append  # type: ignore[attr-defined]  # noqa: B018
 
