@@ -22,7 +22,7 @@ import accumulator
 from accumulator import Problem
 from accumulator._cli.commands import commands, run
 from tests import bodies, wire
-from tests.command import COMMAND, ENV, POSIX, cli, process, read_terminal, recorded, shell
+from tests.command import COMMAND, ENV, POSIX, Result, cli, process, read_terminal, recorded, shell
 from tests.conftest import ROOT, real_recordings
 from tests.counting import calls_made
 from tests.unprintable import ESCAPED, HOSTILE, hostile
@@ -278,7 +278,6 @@ def test_the_exit_status_is_the_highest(tmp_path: Path) -> None:
     ]
 
 
-UTF_16 = b"\xff\xfe" + "event: done\n".encode("utf-16-le")
 CHAT = b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","choices":[]}\n\n'
 IN_STRING = b'data: "{\\"object\\":\\"thread.run\\"}"\n\n'
 
@@ -294,11 +293,6 @@ IN_STRING = b'data: "{\\"object\\":\\"thread.run\\"}"\n\n'
             b'{"error": {"message": "no stream"}}\n',
             "1 event, none of them known: it looks like a JSON object with an error",
             id="JSON",
-        ),
-        pytest.param(
-            UTF_16,
-            "1 event, none of them known: it looks like UTF-16 text (PowerShell's > writes it)",
-            id="UTF-16",
         ),
         pytest.param(b"data: {\n\n" * 3, "3 events, none of them known", id="only what cannot be decoded"),
         pytest.param(BAD + bodies.DONE, "2 events, none of them known", id="only what cannot be decoded, and done"),
@@ -386,20 +380,27 @@ def test_a_file_with_a_known_event_or_done_alone_is_usable(content: bytes, statu
     assert (status, False) == (result.status, "expected events of a run" in result.err)
 
 
-def test_a_real_file_in_another_format_is_unusable_and_named(tmp_path: Path) -> None:
+def steps_of(result: Result) -> list[object]:
+    return [each["step"] for each in result.lines]
+
+
+# These files were all unusable and named, before their formats were read.
+def test_a_real_file_in_another_format_is_read_or_named(tmp_path: Path) -> None:
     recordings = real_recordings()
     folder = None if recordings is None else recordings.parent / "formats"
-    if folder is None or not folder.is_dir():
+    if recordings is None or folder is None or not folder.is_dir():
         pytest.skip("no files in other formats here: set ACCUMULATOR_RECORDINGS to a folder beside theirs")
+    plain = cli("--json", recordings / "openai-dotnet_StreamingToolCall_1.sse")
+    for name in ("made_betamax/gz.json", "made_openai_node/toReadableStream.ndjson", "made_vcrpy/httpx_gz.yaml"):
+        result = cli("--json", folder / name)
+        assert (0, steps_of(plain)) == (result.status, steps_of(result))
+    both = cli("--json", folder / "openai_dotnet_session")
+    assert (0, 2) == (both.status, len({each["file"] for each in both.lines}))
+    packed = recorded(tmp_path, gzip.compress(bodies.FIRST + bodies.SECOND))
+    assert [bodies.STEP_AFTER_SECOND] == steps_of(cli("--json", packed))
     named = {
-        folder / "made_betamax" / "gz.json": "a VCR cassette",
         folder / "made_mitmproxy" / "streamed.har": "a HAR file",
         folder / "made_nock" / "assistants.json": "a recording of nock",
-        folder / "made_openai_node" / "toReadableStream.ndjson": "JSON lines",
-        folder / "made_vcrpy" / "httpx_gz.yaml": "a VCR cassette",
-        folder / "openai_php" / "ThreadRunStreamResponseFixture.txt": "events without a blank line between them",
-        folder / "openai_dotnet_session" / "StreamingToolCall.json": "a session record of the Azure test proxy",
-        recorded(tmp_path, gzip.compress(bodies.SECOND)): "gzip data",
     }
     for file, expected in named.items():
         result = cli("--json", file)
@@ -878,7 +879,8 @@ def test_every_command_and_option_is_documented(name: str) -> None:
 def test_the_manual_has_every_command() -> None:
     manual = (ROOT / "README.md").read_text(encoding="utf-8")
     commands_only = [name for name, command in every_command().items() if not hasattr(command, "commands")]
-    assert ["accumulator show", "accumulator completion"] == commands_only
+    names = ["show", "record", "replay", "check", "diff", "convert", "completion"]
+    assert [f"accumulator {name}" for name in names] == commands_only
     assert [] == [name for name in commands_only if name not in manual]
 
 

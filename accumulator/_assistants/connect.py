@@ -48,6 +48,15 @@ class AsyncClient(Protocol):
         ...
 
 
+REQUEST_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError)
+"""What a client of `make_client` raises if a request fails."""
+
+
+def make_client() -> httpx.Client:
+    """Make a client that waits as long as a run is silent, for a program that has none."""
+    return httpx.Client(timeout=httpx.Timeout(10, read=None))
+
+
 @contextmanager
 def connect(  # noqa: PLR0913 - the request's three, and accumulate's keywords
     client: Client,

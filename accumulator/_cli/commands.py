@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "show": "accumulator._cli.show",
+    "record": "accumulator._cli.record",
+    "replay": "accumulator._cli.replay",
+    "check": "accumulator._cli.check",
+    "diff": "accumulator._cli.diff",
+    "convert": "accumulator._cli.convert",
     "completion": "accumulator._cli.completion",
 }
 """The commands, each with the module whose `command` builds it. A callback returns the exit status."""

@@ -19,7 +19,8 @@ from accumulator import (
     UnknownEvent,
     Update,
 )
-from accumulator._formats import BEGINNING_SIZE, begins_like_events
+from accumulator._cli.opened import holds_events, open_events
+from accumulator._formats import BEGINNING_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -103,10 +104,8 @@ def _search(folder: str, on_unusable: Callable[[str, str], None], tick: Callable
 
 
 def _take(path: Path) -> list[Input]:
-    """Return the file, or nothing if it does not begin like an event stream."""
-    with path.open("rb") as file:
-        beginning = file.read(BEGINNING_SIZE)
-    return [_look(_measure(str(path)))] if begins_like_events(beginning) else []
+    """Return the file, or nothing if it is no event stream, and holds none in a known format."""
+    return [_look(_measure(str(path)))] if holds_events(str(path)) else []
 
 
 def _measure(name: str) -> Input:
@@ -120,7 +119,7 @@ def _look(file: Input) -> Input:
     """Add the first run of a file, if the beginning of the file names one."""
     accumulator, read, continues = Accumulator(), 0, False
     try:
-        with Path(file.name).open("rb") as opened:
+        with open_events(file.name) as opened:
             while read < _LOOKED_AT and (chunk := opened.read(BEGINNING_SIZE)):
                 read += len(chunk)
                 for update in accumulator.feed(chunk):

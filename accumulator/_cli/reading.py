@@ -16,6 +16,7 @@ from accumulator import (
     RequiresAction,
     RunStepCreated,
     RunStepDone,
+    RunStream,
     RunUpdated,
     TruncatedError,
     UnknownEvent,
@@ -24,6 +25,7 @@ from accumulator import (
 )
 from accumulator._cli.files import STANDARD_INPUT
 from accumulator._cli.interrupts import allowed, held, take
+from accumulator._cli.opened import open_events
 from accumulator._cli.output import closed_stream_error
 from accumulator._cli.runs import Runs, RunView
 from accumulator._errors import join_told
@@ -74,6 +76,9 @@ class Watcher(Protocol):
 
     def advanced(self, size: int) -> None:
         """Take the number of bytes that were read."""
+
+    def ended(self, reading: Reading) -> None:
+        """Take a run that was played to its end."""
 
 
 class Reading:
@@ -136,6 +141,33 @@ class Reading:
         if counts.nothing_known and not self.interrupted:
             self._watcher.noted(f"{name}: {counts.verdict(noted.beginning)}")
         self.unusable = self.unusable or counts.broken or counts.over_limit > 0 or counts.nothing_known
+
+    def play(self, name: str, source: object) -> int:
+        """Read what is on its way by itself, such as a request, and return the exit status; `name` is for messages.
+
+        The source is what `accumulate` reads, or a stream into this accumulator. Ctrl-C ends it; what came is shown.
+        """
+        self.names.append(name)
+        self.live = True
+        counts = _Counts(0)
+        stream = source if isinstance(source, RunStream) else accumulate(source, into=self.accumulator)
+        try:
+            self._read_to_end(name, stream, counts)
+        except KeyboardInterrupt:
+            self.interrupted = True
+            self.end()
+            raise
+        self.has_known_events = not counts.nothing_known
+        if counts.nothing_known:
+            self._watcher.noted(f"{name}: {counts.verdict(b'')}")
+        self.unusable = counts.broken or counts.over_limit > 0 or counts.nothing_known
+        return self.end()
+
+    def end(self) -> int:
+        """Show what is left of a run that was played, and return the exit status."""
+        self.has_known_events = self.has_known_events or self.event_count > 0
+        self._watcher.ended(self)
+        return self.status
 
     def verdict(self) -> str:
         """Return the outcome of the last body, how many steps there are, and the reason of an outcome that is bad."""
@@ -239,7 +271,7 @@ class _Noted:
 
 def _open(name: str) -> AbstractContextManager[BufferedReader]:
     if name != STANDARD_INPUT:
-        return Path(name).open("rb")
+        return open_events(name)
     if sys.stdin is None:
         raise closed_stream_error()
     return nullcontext(cast("BufferedReader", sys.stdin.buffer))

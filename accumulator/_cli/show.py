@@ -24,10 +24,11 @@ HELP = (
     SUMMARY
     + """
 
-Each FILE is a stream of server-sent events as the server sent it; "-" is standard input. A folder is searched for such
-files. For each run there is a tree of its steps with their calls, inputs, outputs and messages, and how it ended. On a
-terminal it is in colour and cut to the screen, elsewhere it is whole. What is still on its way ("-", a pipe, --follow)
-is shown as it comes. Ctrl-C ends the reading and shows what there is.
+Each FILE is a stream of server-sent events as the server sent it, or what a tool recorded: a recording of `accumulator
+record`, a cassette of vcrpy, VCR or Betamax, a HAR file, ...; "-" is standard input, as the server sent it. A folder is
+searched for such files. For each run there is a tree of its steps with their calls, inputs, outputs and messages, and
+how it ended. On a terminal it is in colour and cut to the screen, elsewhere it is whole. What is still on its way ("-",
+a pipe, --follow) is shown as it comes. Ctrl-C ends the reading and shows what there is.
 
 \b
   accumulator run.sse
@@ -94,7 +95,7 @@ def _show(files: tuple[str, ...], *, follow: bool, apart: bool, **asked: bool) -
         raise click.UsageError(f"expected one of {', '.join(f'--{name}' for name in VIEWS)}, got {len(views)}.")
     if follow and len(files) > 1:
         raise click.UsageError(f"expected one FILE with --follow, got {len(files)}.")
-    view = _make_view(views[0] if views else "tree")
+    view = make_view(views[0] if views else "tree")
     session = Session(view, _make_progress(view))
     try:
         return session.show(files, follow=follow, apart=apart)
@@ -102,7 +103,8 @@ def _show(files: tuple[str, ...], *, follow: bool, apart: bool, **asked: bool) -
         session.close()
 
 
-def _make_view(name: str) -> View:
+def make_view(name: str) -> View:
+    """Make the view of an option, "tree" without one."""
     from accumulator._cli import views
 
     match name:
@@ -191,6 +193,9 @@ class Session:
 
     def advanced(self, size: int) -> None:
         self._progress_made(size=size)
+
+    def ended(self, reading: Reading) -> None:
+        self._end(reading)
 
     # What is told before, and the progress.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from accumulator._assistants.accumulator import Accumulator
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 _FILL: Final = b"x"
 _WORD: Final = re.compile(rb"[^\s\"\\{}\[\],:]")
-_CREATED: Final = "1970-01-01T00:00:00Z"
 
 
 class Redaction:
@@ -83,7 +83,7 @@ def to_recording(recordings: Iterable[Recording], redaction: Redaction | None = 
 
     Chunks without a time come at once: at 0 seconds.
     """
-    yield first_line(_CREATED)
+    yield first_line(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
     number = 0
     for recording in recordings:
         for body in recording.bodies:

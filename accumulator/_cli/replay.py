@@ -1,0 +1,173 @@
+"""The command `accumulator replay`: show a recorded run as it came."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+from accumulator import RecordingError
+from accumulator._cli.output import print_to_stderr
+from accumulator._cli.reading import UNUSABLE, Reading
+from accumulator._cli.show import make_view
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    import click
+
+
+SUMMARY = "Show a recorded run as it came, in its own time."
+
+HELP = (
+    SUMMARY
+    + """
+
+FILE is a recording, or what another tool recorded. On a terminal the run is shown live: the space bar pauses, the right
+arrow skips 5 seconds, the up and down arrows double and halve the speed, q ends. Elsewhere a line of JSON is printed
+for each update, as `accumulator show --updates` does, and at once unless --speed says otherwise.
+
+The exit status is that of `accumulator show`.
+"""
+)
+
+_SKIP: Final = 5.0
+_LOOK_EVERY: Final = 0.05
+_PACE: Final = 30.0
+
+
+def command() -> click.Command:
+    """Build the command."""
+    import click
+
+    seconds = click.FloatRange(min=0)
+    rate = click.FloatRange(min=0, min_open=True)
+    params: list[click.Parameter] = [
+        click.Argument(["file"], metavar="FILE"),
+        click.Option(["--speed"], type=rate, help="How many times as fast as recorded. On a terminal 1 by default."),
+        click.Option(["--from", "start"], type=seconds, default=0.0, help="Show at once what came before this second."),
+        click.Option(["--pace"], type=rate, help="Events a second, for a recording without times. 30 by default."),
+    ]
+    return click.Command("replay", callback=_replay, params=params, help=HELP, short_help=SUMMARY)
+
+
+def _replay(file: str, *, speed: float | None, start: float, pace: float | None) -> int:
+    from accumulator import replay
+
+    live = sys.stdout is not None and sys.stdout.isatty()
+    timed = live or speed is not None or pace is not None
+    view = make_view("tree" if live else "updates")
+    reading = Reading(view)
+    deck = Deck(start, lambda: view.waits(reading))
+    try:
+        chunks = replay(
+            file,
+            (speed or 1.0) if timed else None,
+            pace=(pace or _PACE) if timed else None,
+            clock=deck.clock,
+            sleep=deck.sleep,
+        )
+    except (OSError, RecordingError) as error:
+        print_to_stderr(str(error) if isinstance(error, RecordingError) else f"{file}: {error.strerror or error}")
+        return UNUSABLE
+    with _keys(live) as read_key:
+        deck.read_key = read_key
+        try:
+            return reading.play(file, chunks)
+        except Ended:
+            return reading.end()
+
+
+class Ended(Exception):  # noqa: N818 - no error: somebody pressed q
+    """The replay was ended by a key."""
+
+
+class Deck:
+    """The clock of a replay, which keys pause, move on and speed up.
+
+    Attributes:
+        read_key: waits for a key so many seconds, and returns what it sent; b"" for none.
+
+    """
+
+    def __init__(self, start: float, draw: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
+        """Start at 0; the first `start` seconds pass at once."""
+        self.read_key: Callable[[float], bytes] = _wait
+        self._ahead = start
+        self._draw = draw
+        self._real = clock
+        self._last = clock()
+        self._now = 0.0
+        self._factor = 1.0
+        self._paused = False
+
+    def clock(self) -> float:
+        """Return the seconds that were played."""
+        real = self._real()
+        if not self._paused:
+            self._now += (real - self._last) * self._factor
+        self._last = real
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        """Wait until so many seconds more were played. Raise `Ended` if q is pressed."""
+        due = self.clock() + seconds
+        while (left := due - self.clock()) > 0:
+            if self._ahead:
+                passed = min(self._ahead, left)
+                self._ahead -= passed
+                self._now += passed
+                continue
+            self._draw()
+            self._press(self.read_key(min(left / self._factor, _LOOK_EVERY) if not self._paused else _LOOK_EVERY))
+
+    def _press(self, key: bytes) -> None:
+        self.clock()
+        match key:
+            case b"q" | b"Q":
+                raise Ended
+            case b" ":
+                self._paused = not self._paused
+            case b"\x1b[C" | b"\x1bOC":
+                self._ahead += _SKIP
+            case b"\x1b[A" | b"\x1bOA":
+                self._factor *= 2
+            case b"\x1b[B" | b"\x1bOB":
+                self._factor /= 2
+            case _:
+                pass
+
+
+def _wait(seconds: float) -> bytes:
+    time.sleep(seconds)
+    return b""
+
+
+@contextmanager
+def _keys(live: bool) -> Generator[Callable[[float], bytes]]:  # noqa: FBT001 - whether there is a terminal
+    """Yield what waits for a key. The terminal sends keys at once meanwhile."""
+    descriptor = sys.stdin.fileno() if live and sys.stdin is not None and sys.stdin.isatty() else None
+    try:
+        import termios
+        import tty
+    except ImportError:  # Windows
+        descriptor = None
+    if descriptor is None:
+        yield _wait
+        return
+    import os
+    import select
+
+    def read_key(seconds: float) -> bytes:
+        with suppress(OSError, ValueError):
+            if select.select([descriptor], [], [], seconds)[0]:
+                return os.read(descriptor, 16)
+        return b""
+
+    before = termios.tcgetattr(descriptor)
+    try:
+        tty.setcbreak(descriptor)
+        yield read_key
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
