@@ -35,6 +35,8 @@ from accumulator import (
     Update,
     aaccumulate,
     accumulate,
+    replay,
+    tap,
 )
 from benches import contenders
 from benches.__main__ import SUBJECTS
@@ -306,6 +308,8 @@ def test_what_is_named_is_there() -> None:
     keywords = {
         *signature(accumulate).parameters,
         *signature(aaccumulate).parameters,
+        *signature(replay).parameters,
+        *signature(tap).parameters,
         *Limits.__struct_fields__,
         "partial",
         "read",

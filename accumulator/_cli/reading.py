@@ -154,18 +154,13 @@ class Reading:
         try:
             self._read_to_end(name, stream, counts)
         except KeyboardInterrupt:
-            self.interrupted = True
-            self.end()
+            self.interrupted, self.has_known_events = True, not counts.nothing_known
+            self._watcher.ended(self)
             raise
         self.has_known_events = not counts.nothing_known
         if counts.nothing_known:
             self._watcher.noted(f"{name}: {counts.verdict(b'')}")
         self.unusable = counts.broken or counts.over_limit > 0 or counts.nothing_known
-        return self.end()
-
-    def end(self) -> int:
-        """Show what is left of a run that was played, and return the exit status."""
-        self.has_known_events = self.has_known_events or self.event_count > 0
         self._watcher.ended(self)
         return self.status
 

@@ -103,8 +103,7 @@ def _record(  # noqa: PLR0913 - one for each option
 def _read_input(reading: Reading, recorder: Recorder) -> int:
     if sys.stdin is None:
         raise closed_stream_error()
-    with recorder.record(sys.stdin.buffer) as stream:
-        return reading.play(STANDARD_INPUT, stream)
+    return reading.play(STANDARD_INPUT, recorder.record(sys.stdin.buffer))
 
 
 class _Request:

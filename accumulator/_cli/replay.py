@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 from accumulator import RecordingError
@@ -13,10 +15,11 @@ from accumulator._cli.reading import UNUSABLE, Reading
 from accumulator._cli.show import make_view
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
 
     import click
 
+    from accumulator import Replay
 
 SUMMARY = "Show a recorded run as it came, in its own time."
 
@@ -35,6 +38,7 @@ The exit status is that of `accumulator show`.
 _SKIP: Final = 5.0
 _LOOK_EVERY: Final = 0.05
 _PACE: Final = 30.0
+_KEY: Final = re.compile(rb"\x1b[\[O][A-Z]|.", re.DOTALL)
 
 
 def command() -> click.Command:
@@ -73,26 +77,38 @@ def _replay(file: str, *, speed: float | None, start: float, pace: float | None)
         return UNUSABLE
     with _keys(live) as read_key:
         deck.read_key = read_key
-        try:
-            return reading.play(file, chunks)
-        except Ended:
-            return reading.end()
+        return reading.play(file, _Played(chunks, deck))
 
 
-class Ended(Exception):  # noqa: N818 - no error: somebody pressed q
-    """The replay was ended by a key."""
+class _Played:
+    """The bodies of a replay, up to where a key ended it."""
+
+    def __init__(self, replayed: Replay, deck: Deck) -> None:
+        self._replay = replayed
+        self._deck = deck
+
+    def iter_bodies(self) -> Iterator[Iterator[bytes]]:
+        return takewhile(self._goes_on, map(self._cut, self._replay.iter_bodies()))
+
+    def _cut(self, body: Iterator[bytes]) -> Iterator[bytes]:
+        return takewhile(self._goes_on, body)
+
+    def _goes_on(self, _: object) -> bool:
+        return not self._deck.ended
 
 
 class Deck:
     """The clock of a replay, which keys pause, move on and speed up.
 
     Attributes:
-        read_key: waits for a key so many seconds, and returns what it sent; b"" for none.
+        ended: whether q was pressed.
+        read_key: waits for keys so many seconds, and returns what they sent; b"" for none.
 
     """
 
     def __init__(self, start: float, draw: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
         """Start at 0; the first `start` seconds pass at once."""
+        self.ended = False
         self.read_key: Callable[[float], bytes] = _wait
         self._ahead = start
         self._draw = draw
@@ -111,22 +127,24 @@ class Deck:
         return self._now
 
     def sleep(self, seconds: float) -> None:
-        """Wait until so many seconds more were played. Raise `Ended` if q is pressed."""
+        """Wait until so many seconds more were played, or q is pressed."""
         due = self.clock() + seconds
-        while (left := due - self.clock()) > 0:
+        while (left := due - self.clock()) > 0 and not self.ended:
             if self._ahead:
                 passed = min(self._ahead, left)
                 self._ahead -= passed
                 self._now += passed
                 continue
             self._draw()
-            self._press(self.read_key(min(left / self._factor, _LOOK_EVERY) if not self._paused else _LOOK_EVERY))
+            keys = self.read_key(_LOOK_EVERY if self._paused else min(left / self._factor, _LOOK_EVERY))
+            self.clock()
+            for key in _KEY.findall(keys):
+                self._press(key)
 
     def _press(self, key: bytes) -> None:
-        self.clock()
         match key:
             case b"q" | b"Q":
-                raise Ended
+                self.ended = True
             case b" ":
                 self._paused = not self._paused
             case b"\x1b[C" | b"\x1bOC":
@@ -147,12 +165,12 @@ def _wait(seconds: float) -> bytes:
 @contextmanager
 def _keys(live: bool) -> Generator[Callable[[float], bytes]]:  # noqa: FBT001 - whether there is a terminal
     """Yield what waits for a key. The terminal sends keys at once meanwhile."""
-    descriptor = sys.stdin.fileno() if live and sys.stdin is not None and sys.stdin.isatty() else None
-    try:
+    descriptor: int | None = None
+    with suppress(ImportError, OSError, ValueError):  # Windows, no standard input, or one in memory
         import termios
         import tty
-    except ImportError:  # Windows
-        descriptor = None
+
+        descriptor = sys.stdin.fileno() if live and sys.stdin is not None and sys.stdin.isatty() else None
     if descriptor is None:
         yield _wait
         return

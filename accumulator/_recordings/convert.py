@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from accumulator._recordings.recordings import RecordedBody, Recording
 
 _FILL: Final = b"x"
+_ESCAPE: Final = "surrogateescape"
 _WORD: Final = re.compile(rb"[^\s\"\\{}\[\],:]")
 
 
@@ -42,7 +43,7 @@ class Redaction:
 
         """
         try:
-            self._patterns = [re.compile(pattern.encode()) for pattern in patterns]
+            self._patterns = [re.compile(pattern) for pattern in patterns]
         except re.error as error:
             raise ValueError(f"expected a regular expression, got {error.pattern!r}: {error}") from error
         names = b"|".join(re.escape(key.encode()) for key in keys)
@@ -58,8 +59,12 @@ class Redaction:
                 group = 1 if found[1] is not None else 2
                 _fill(whole, *found.span(group), _FILL if group == 1 else b"1")
         for pattern in self._patterns:
-            for found in pattern.finditer(bytes(whole)):
-                _fill(whole, *found.span(), _FILL)
+            text = whole.decode("utf-8", _ESCAPE)
+            last = at = 0  # a place in the text, and the same place in the bytes
+            for found in pattern.finditer(text):
+                start = at + len(text[last : found.start()].encode("utf-8", _ESCAPE))
+                last, at = found.end(), start + len(found[0].encode("utf-8", _ESCAPE))
+                _fill(whole, start, at, _FILL)
         at = 0
         for chunk in given:
             yield chunk._replace(data=bytes(whole[at : at + len(chunk.data)]))
