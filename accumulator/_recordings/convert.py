@@ -61,9 +61,9 @@ class Redaction:
         for pattern in self._patterns:
             text = whole.decode("utf-8", _ESCAPE)
             last = at = 0  # a place in the text, and the same place in the bytes
-            for found in pattern.finditer(text):
-                start = at + len(text[last : found.start()].encode("utf-8", _ESCAPE))
-                last, at = found.end(), start + len(found[0].encode("utf-8", _ESCAPE))
+            for match in pattern.finditer(text):
+                start = at + len(text[last : match.start()].encode("utf-8", _ESCAPE))
+                last, at = match.end(), start + len(match[0].encode("utf-8", _ESCAPE))
                 _fill(whole, start, at, _FILL)
         at = 0
         for chunk in given:
