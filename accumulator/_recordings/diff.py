@@ -44,14 +44,28 @@ class Difference(NamedTuple):
 
     def __str__(self) -> str:
         """Return a line."""
-        values = f"a has {_cut(self.a)}, b has {_cut(self.b)}"
-        if self.kind != "differs":
-            values = f"{self.kind}: {_cut(self.a if self.b is None else self.b)}"
-        return printable(f"{self.where}  {self.path}  {values}")
+        return printable(f"{self.where}  {self.path}  {_told(self, 'a', 'b')}")
 
     def to_dict(self) -> dict[str, object]:
         """Return the difference as JSON values."""
         return dict(self._asdict())
+
+
+def _told(difference: Difference, a: str, b: str) -> str:
+    """Say how the two differ; `a` and `b` are what the two are called."""
+    match difference.kind:
+        case "only in a":
+            return f"only {a} has {_cut(difference.a)}"
+        case "only in b":
+            return f"only {b} has {_cut(difference.b)}"
+        case _:
+            return f"{a} has {_cut(difference.a)}, {b} has {_cut(difference.b)}"
+
+
+def differing_lines(a: object, b: object, a_name: str, b_name: str) -> list[str]:
+    """Return a line for each field in which two JSON values differ, with the path of the field."""
+    found = _compare("", "$", a, b, frozenset())
+    return [printable(f"{each.path}  {_told(each, a_name, b_name)}") for each in found]
 
 
 def _cut(value: object) -> str:
