@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 import requests
-import vcr
+import vcr  # type: ignore[import-untyped]
 import zstandard
 
-from accumulator import Accumulator, Recorder, Recording, RecordingError, accumulate, open_recordings, replay
+from accumulator import Accumulator, Problem, Recorder, Recording, RecordingError, accumulate, open_recordings, replay
 from accumulator._recordings import files, formats, recordings, stored
 from tests.bodies import DONE, FIRST, FIRST_EVENTS, SECOND, event, run
 from tests.conftest import ROOT
@@ -33,7 +33,7 @@ JSON_ANSWER = b'{"id": "thread_1", "object": "thread"}'
 URL = "http://127.0.0.1/v1/threads/t/runs"
 
 
-def folded(source: object) -> object:
+def folded(source: object) -> tuple[list[dict[str, object]], list[dict[str, object]], str | None, list[Problem]]:
     """Return all that a source folds to."""
     into = Accumulator()
     accumulate(source, into=into).until_done()

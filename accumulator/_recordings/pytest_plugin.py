@@ -6,12 +6,13 @@ pytest imports this module at its start; it imports nothing of the library until
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from accumulator import Accumulator
 
 _OPTION: Final = "--accumulator-update"
