@@ -20,7 +20,6 @@ from tests.command import COMMAND, ENV, POSIX, cli, process, read_terminal, reco
 from tests.loopback import Loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from tests.loopback import Exchange
@@ -354,13 +353,11 @@ def test_show_reads_what_other_tools_recorded(tmp_path: Path) -> None:
     assert [str(folder / "a.json")] == [each["file"] for each in cli("--json", folder).lines]
 
 
-@pytest.mark.parametrize(
-    "make", [lambda path: ["check", path], lambda path: ["convert", path, "-o", "-"]], ids=["check", "convert"]
-)
-def test_an_output_that_is_closed_is_told(make: Callable[[Path], list[str | Path]], tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", [["check"], ["convert", "-o", "-"]], ids=["check", "convert"])
+def test_an_output_that_is_closed_is_told(arguments: list[str], tmp_path: Path) -> None:
     path = recorded(tmp_path, FIRST)
     done = subprocess.run(
-        ["/bin/sh", "-c", '"$@" >&-', "sh", sys.executable, "-m", "accumulator", *make(path)],
+        ["/bin/sh", "-c", '"$@" >&-', "sh", sys.executable, "-m", "accumulator", *arguments, path],
         env=ENV,
         capture_output=True,
         check=False,

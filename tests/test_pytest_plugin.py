@@ -116,7 +116,7 @@ def test_alike():
 
 
 def test_a_failed_assertion_names_the_fields(tmp_path: Path) -> None:
-    result = run_pytest(tmp_path, COMPARED, "-vv")
+    result = run_pytest(tmp_path, COMPARED, "-vvv")
     assert 1 == result.status
     for line in (
         "two objects of RunStep that differ",

@@ -8,6 +8,7 @@ import json
 import os
 import ssl
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,6 @@ from tests.conftest import ROOT
 from tests.loopback import Loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.loopback import Exchange
 
 TLS = ssl.create_default_context()
@@ -68,19 +67,22 @@ def utf_16(data: bytes) -> bytes:
     return data.decode().replace("\n", "\r\n").encode("utf-16")
 
 
-@pytest.mark.parametrize(
-    "wrap",
-    [
-        gzip.compress,
-        zstandard.compress,
-        lambda data: zstandard.compress(data[:100]) + zstandard.compress(data[100:]),
-        utf_16,
-        lambda data: gzip.compress(utf_16(data)),
-        lambda data: b"\xef\xbb\xbf" + data,
-        lambda data: gzip.compress(data)[:-8],
-    ],
-    ids=["gzip", "zstd", "zstd frames", "utf-16", "utf-16 in gzip", "mark", "cut gzip"],
-)
+def in_frames(data: bytes) -> bytes:
+    return zstandard.compress(data[:100]) + zstandard.compress(data[100:])
+
+
+WRAPPERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "zstd": zstandard.compress,
+    "zstd frames": in_frames,
+    "utf-16": utf_16,
+    "utf-16 in gzip": lambda data: gzip.compress(utf_16(data)),
+    "mark": lambda data: b"\xef\xbb\xbf" + data,
+    "cut gzip": lambda data: gzip.compress(data)[:-8],
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS)
 def test_a_wrapper_is_taken_off(wrap: Callable[[bytes], bytes], tmp_path: Path) -> None:
     data = FIRST + SECOND
     path = write(tmp_path / "run.bin", wrap(data))
@@ -109,11 +111,12 @@ def test_a_wrapper_that_is_damaged_or_too_large_is_named(tmp_path: Path, monkeyp
 
 
 def test_a_pipe_is_read() -> None:
-    for read in (folded, lambda path: folded(next(open_recordings(path)))):
+    for is_opened in (False, True):
         reader, writer = os.pipe()
         os.write(writer, FIRST)
         os.close(writer)
-        assert folded([FIRST]) == read(Path(f"/dev/fd/{reader}"))
+        path = Path(f"/dev/fd/{reader}")
+        assert folded([FIRST]) == folded(next(open_recordings(path)) if is_opened else path)
         os.close(reader)
 
 
@@ -512,7 +515,7 @@ def test_a_cassette_that_vcrpy_writes_is_read(client: str, packed: bool, seriali
     path = tmp_path / f"run.{serializer}"
     if client == "httpx" and packed and serializer == "json":
         pytest.skip("vcrpy cannot write bytes to JSON")
-    with Loopback(answer) as server, vcr.VCR(serializer=serializer).use_cassette(str(path)):
+    with Loopback(answer) as server, vcr.use_cassette(str(path), serializer=serializer):  # pyright: ignore[reportUnknownMemberType] - untyped
         url = server.origin + ("/gz" if packed else "/plain")
         if client == "httpx":
             with httpx.Client(verify=TLS) as http, http.stream("POST", url) as response:

@@ -6,6 +6,7 @@ import re
 import sys
 import time
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
@@ -165,22 +166,18 @@ def _wait(seconds: float) -> bytes:
 @contextmanager
 def _keys(live: bool) -> Generator[Callable[[float], bytes]]:  # noqa: FBT001 - whether there is a terminal
     """Yield what waits for a key. The terminal sends keys at once meanwhile."""
-    descriptor: int | None = None
-    with suppress(ImportError, OSError, ValueError):  # Windows, no standard input, or one in memory
-        import termios
-        import tty
-
-        descriptor = sys.stdin.fileno() if live and sys.stdin is not None and sys.stdin.isatty() else None
+    descriptor = _find_keyboard() if live else None
     if descriptor is None:
         yield _wait
         return
     import os
     import select
+    import termios
+    import tty
 
     def read_key(seconds: float) -> bytes:
-        with suppress(OSError, ValueError):
-            if select.select([descriptor], [], [], seconds)[0]:
-                return os.read(descriptor, 16)
+        if select.select([descriptor], [], [], seconds)[0]:
+            return os.read(descriptor, 16)
         return b""
 
     before = termios.tcgetattr(descriptor)
@@ -189,3 +186,12 @@ def _keys(live: bool) -> Generator[Callable[[float], bytes]]:  # noqa: FBT001 - 
         yield read_key
     finally:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+def _find_keyboard() -> int | None:
+    """Return the descriptor of standard input if it is a terminal whose keys can be read at once."""
+    if find_spec("termios") is None or sys.stdin is None:  # Windows, or a closed standard input
+        return None
+    with suppress(OSError, ValueError):  # one in memory
+        return sys.stdin.fileno() if sys.stdin.isatty() else None
+    return None

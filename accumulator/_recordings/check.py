@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from accumulator._assistants.updates import Problem
-    from accumulator._json import Json
     from accumulator._sse import ServerSentEvent
     from accumulator._streams.sources import Source
 
@@ -279,24 +278,22 @@ class _Watch:
         return {} if found is None else found.to_dict()
 
 
-def _compare(streamed: object, said: Json | object, path: str) -> Iterator[Finding]:
+def _compare(streamed: object, said: object, path: str) -> Iterator[Finding]:
     """Yield the fields that differ, in the order of what the ending said."""
-    if streamed == said and type(streamed) is type(said):
-        return
-    if isinstance(streamed, Mapping) and isinstance(said, Mapping) and streamed:
+    if _is_empty(streamed) or _is_empty(said):
+        if not _is_empty(said):
+            yield Finding(path, "supplied", streamed, said)
+        elif not _is_empty(streamed):
+            yield Finding(path, "left out", streamed, said)
+    elif isinstance(streamed, Mapping) and isinstance(said, Mapping):
         ours, theirs = cast("Mapping[str, object]", streamed), cast("Mapping[str, object]", said)
         for key in [*theirs, *(key for key in ours if key not in theirs)]:
             yield from _compare(ours.get(key), theirs.get(key), f"{path}.{key}")
-    elif isinstance(streamed, list) and isinstance(said, list) and streamed:
+    elif isinstance(streamed, list) and isinstance(said, list):
         pairs = _pair(cast("list[object]", streamed), cast("list[object]", said))
         for at, (one, other) in enumerate(pairs):
             yield from _compare(one, other, f"{path}[{at}]")
-    elif _is_empty(streamed):
-        if not _is_empty(said):
-            yield Finding(path, "supplied", streamed, said)
-    elif _is_empty(said):
-        yield Finding(path, "left out", streamed, said)
-    else:
+    elif streamed != said or type(streamed) is not type(said):
         yield Finding(path, "differs", streamed, said)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _FILL: Final = b"x"
 _ESCAPE: Final = "surrogateescape"
+_ESCAPE_SIZE: Final = len(b"\\u0000")
 _WORD: Final = re.compile(rb"[^\s\"\\{}\[\],:]")
 
 
@@ -75,7 +76,12 @@ def _fill(target: bytearray, start: int, end: int, fill: bytes) -> None:
     """Replace the characters of words."""
     at = start
     while at < end:
-        if target[at : at + 1] == b"\\":
+        pair = bytes(target[at : at + 2])
+        if pair == b"\\u" and at + _ESCAPE_SIZE <= end:
+            target[at : at + _ESCAPE_SIZE] = b"\\u0078"  # an x
+            at += _ESCAPE_SIZE
+            continue
+        if pair.startswith(b"\\"):
             at += 2  # an escape stays one
             continue
         if _WORD.match(target, at):

@@ -19,9 +19,19 @@ if TYPE_CHECKING:
 _LONGEST: Final = 60
 _MISSING: Final = object()
 
-_OBJECT_KEYS: Final = frozenset({"id", "assistant_id", "thread_id", "run_id", "message_id", "file_id", "tool_call_id"})
-_TIMES: Final = frozenset({"created_at", "started_at", "completed_at", "failed_at", "cancelled_at", "expires_at"})
-_TIMES_OF_ENDS: Final = frozenset({"expired_at", "incomplete_at"})
+_IDS: Final = frozenset({"id", "assistant_id", "thread_id", "run_id", "message_id", "file_id", "tool_call_id"})
+_TIMES: Final = frozenset(
+    {
+        "created_at",
+        "started_at",
+        "completed_at",
+        "failed_at",
+        "cancelled_at",
+        "expires_at",
+        "expired_at",
+        "incomplete_at",
+    }
+)
 
 
 class Difference(NamedTuple):
@@ -89,7 +99,7 @@ def diff(a: object, b: object, *, ids: bool = False, times: bool = False) -> lis
 
     """
     one, other = _fold(a), _fold(b)
-    left_out = (frozenset() if ids else _OBJECT_KEYS) | (frozenset() if times else _TIMES | _TIMES_OF_ENDS)
+    left_out = frozenset[str]().union([] if ids else _IDS, [] if times else _TIMES)
     found = list(_compare("outcome", "$", one.outcome, other.outcome, left_out))
     for name, ours, theirs in (
         ("run step", one.run_steps(), other.run_steps()),
