@@ -8,7 +8,6 @@ import json
 import os
 import ssl
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,8 @@ from tests.conftest import ROOT
 from tests.loopback import Loopback
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.loopback import Exchange
 
 TLS = ssl.create_default_context()

@@ -6,7 +6,7 @@ import itertools
 import os
 import shutil
 import subprocess
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import httpx
 import httpx2
@@ -148,4 +148,4 @@ def test_each_fragment_that_is_lost_is_found(name: str, recordings: Path) -> Non
         findings = [finding for each in report.objects for finding in each.findings]
         assert not report.passed
         assert findings
-        assert cast("str", findings[0].path) in str(report)
+        assert findings[0].path in str(report)
