@@ -772,7 +772,7 @@ def test_an_interrupt_prints_what_was_folded() -> None:
 
 @POSIX
 @pytest.mark.usefixtures("interruptible")
-@pytest.mark.parametrize(("option", "begins"), [("--json", b"{"), ("--updates", b"{"), ("show", b"/")])
+@pytest.mark.parametrize(("option", "begins"), [("--json", b"{"), ("show", b"/")])
 def test_an_interrupt_ends_it_where_nobody_reads_its_output(tmp_path: Path, option: str, begins: bytes) -> None:
     # Much more than a pipe holds: the process cannot write it all.
     details = {"type": "x" * 10_000}

@@ -28,7 +28,7 @@ HELP = (
 Each FILE is a stream of server-sent events as the server sent it; "-" is standard input. A folder is searched for such
 files. For each run there is a tree of its steps with their calls, inputs, outputs and messages, and how it ended. On a
 terminal it is in colour and cut to the screen, elsewhere it is whole. What is still on its way ("-", a pipe, --follow)
-is shown as it comes. Ctrl-C ends the reading and shows what there is.
+is shown as it comes. Ctrl-C ends the reading and shows what there is; a second one ends that too.
 
 \b
   accumulator run.sse
