@@ -19,7 +19,7 @@ The modules are private. A module imports only from modules above it, apart from
 - `_streams`: reads sources, sync and async, and runs streams and taps.
 - `_assistants`: the models, updates, events and functions of the Assistants API.
 - `_recordings`: the recording format, the recorder, replay, and readers of what other tools recorded.
-- `_cli`: the command line.
+- `_cli`, `_pytest_plugin`: the command line, and the plugin of pytest.
 """
 
 from __future__ import annotations

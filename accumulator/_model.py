@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import reprlib
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, Never, NoReturn, Self, TypeAlias, TypeVar, cast, overload
 
 from msgspec import Struct
@@ -18,7 +18,7 @@ from accumulator._errors import DecodeError
 from accumulator._json import copy_json, dump_json, json_type, parse_json, plain_json, same_json
 
 if TYPE_CHECKING:
-    from collections.abc import KeysView, Sequence
+    from collections.abc import KeysView
 
     from accumulator._display import Printer
 
@@ -381,10 +381,11 @@ class Record(Visible, Struct, frozen=True, gc=False):  # type: ignore[misc]  # `
         return ("type", *self.__struct_fields__)
 
     def __getitem__(self, key: str) -> object:
-        value = record_type(type(self)) if key == "type" else getattr(self, key)
+        value: object = record_type(type(self)) if key == "type" else getattr(self, key)
         if isinstance(value, Model):
             return value.to_dict()
-        return value if isinstance(value, _SCALARS) else list(value)
+        ids = _plain_list(value)
+        return copy_json(value) if ids is None else ids
 
     def __shown__(self) -> dict[str, object]:
         """Return the fields by name."""
@@ -410,6 +411,13 @@ class Record(Visible, Struct, frozen=True, gc=False):  # type: ignore[misc]  # `
             raise ValueError(str(exc)) from exc
 
 
+def _plain_list(value: object) -> list[object] | None:
+    """Return a sequence that is neither a text nor a list as a list; None for anything else."""
+    if isinstance(value, Sequence) and not isinstance(value, (str, list)):
+        return list(cast("Sequence[object]", value))
+    return None
+
+
 def record_type(cls: type[Record]) -> str:
     """Return the name of a class in snake case: "run_step_done" for `RunStepDone`."""
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in cls.__name__)[1:]
@@ -427,6 +435,11 @@ def read_text(value: object) -> str:
     if isinstance(value, str):
         return value
     raise ValueError(f"expected a text, got {json_type(value)}")
+
+
+def read_any(value: object) -> object:
+    """Return a copy of any JSON value, as servers may send one in the place of a text."""
+    return plain_json(value)
 
 
 def read_texts(value: object) -> tuple[str, ...]:

@@ -1053,3 +1053,15 @@ def test_what_is_no_method_and_what_is_private_may_have_any_name() -> None:
         def on_error(self, update: object, /) -> None: ...
 
     accumulate([DONE], handler=More()).until_done()
+
+
+def test_a_base_beside_the_handler_gets_its_class_arguments() -> None:
+    names: list[str] = []
+
+    class Named:
+        def __init_subclass__(cls, *, name: str) -> None:
+            names.append(name)
+
+    class Mine(Handler, Named, name="mine"): ...
+
+    assert (["mine"], True) == (names, issubclass(Mine, Handler))

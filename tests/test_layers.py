@@ -34,7 +34,7 @@ LAYERS = (
     {"_assistants"},
     {"_recordings"},
     {"__init__"},
-    {"_cli"},
+    {"_cli", "_pytest_plugin"},
     {"__main__"},
 )
 LAYER_OF = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}

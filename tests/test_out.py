@@ -32,6 +32,7 @@ from accumulator import (
     RunStep,
     RunStepDone,
     ToolCall,
+    ToolCallDelta,
     UnknownEvent,
     Update,
     aaccumulate,
@@ -40,6 +41,7 @@ from accumulator import (
 )
 from accumulator._display import DEEPEST, LONGEST, MOST, brief, to_html
 from accumulator._json import same_json
+from tests import wire
 from tests.conftest import ROOT
 from tests.strategies import Run, hostile_streams, runs
 from tests.test_public import UPDATES
@@ -117,6 +119,15 @@ def test_an_update_with_the_deepest_json_comes_back(nested: str) -> None:
     check_round_trips(updates)
 
 
+@pytest.mark.parametrize("ident", [7, [1], {"a": [1]}, True])
+def test_an_id_that_is_no_text_comes_back_as_sent(ident: object) -> None:
+    calls = [{"index": 0, "id": ident, "type": "function"}]
+    delta = {"id": "step_1", "delta": {"step_details": {"type": "tool_calls", "tool_calls": calls}}}
+    updates = updates_of(wire.event("thread.run.step.delta", delta))
+    assert [ident] == [update.to_dict()["tool_call_id"] for update in updates if isinstance(update, ToolCallDelta)]
+    check_round_trips(updates)
+
+
 def test_a_dict_shares_nothing_with_its_update() -> None:
     update = RunStepDone(1, "step_1", RunStep.from_dict({"id": "step_1", "x": [1]}))
     plain = update.to_dict()
@@ -170,7 +181,7 @@ REFUSED: list[tuple[object, str]] = [
     (DONE | {"run_step": "x"}, "RunStepDone.run_step: expected an object, got a text"),
     (DONE | {"run_step": {"a": {1}}}, "RunStepDone.run_step: expected a JSON value at $.a, got set"),
     (DELTA | {"index": 1.0}, "ToolCallDelta.index: expected a whole number of 0 or more, got a number"),
-    (DELTA | {"tool_call_id": 1}, "ToolCallDelta.tool_call_id: expected a text, got a number"),
+    (DELTA | {"tool_call_id": {1}}, "ToolCallDelta.tool_call_id: expected a JSON value at $, got set"),
     (DELTA | {"delta": []}, "ToolCallDelta.delta: expected an object, got a list"),
     (FAULT | {"kind": "new"}, "Problem.kind: expected a kind of problem, got another value"),
     (FAULT | {"kind": None}, "Problem.kind: expected a kind of problem, got another value"),

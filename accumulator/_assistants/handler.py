@@ -91,8 +91,8 @@ class Handler:
     `accumulate`, `connect` and `tap` raise `TypeError` for such a hook before anything is read.
     """
 
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
         hooks = set(HOOKS.values())
         for name in dir(cls):
             if name.startswith("on_") and name not in hooks and callable(getattr(cls, name)):

@@ -30,7 +30,7 @@ from accumulator._assistants.runs import ErrorObject, RequiredAction, Run
 from accumulator._engine.body import BodyEnded
 from accumulator._errors import DecodeError
 from accumulator._fold.changes import ProblemKind
-from accumulator._model import Record, or_null, read_count, read_object, read_text, record_type
+from accumulator._model import Record, or_null, read_any, read_count, read_object, read_text, record_type
 
 
 def _read_kind(value: object) -> object:
@@ -44,7 +44,7 @@ _READERS: Final[dict[str, Callable[[object], object]]] = {
     "step_id": read_text,
     "message_id": read_text,
     "index": or_null(read_count),
-    "tool_call_id": or_null(read_text),
+    "tool_call_id": read_any,
     "run_step": read_object(RunStep.wrap),
     "tool_call": read_object(wrap_tool_call),
     "message": read_object(Message.wrap),

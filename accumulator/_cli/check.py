@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from accumulator._cli.output import displayable, flush, print_json, write_bytes
-from accumulator._cli.reading import UNUSABLE
+from accumulator._cli.output import UNUSABLE, displayable, flush, print_json, write_bytes
 from accumulator._cli.recordings import Recordings
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
-from accumulator._cli.output import discard_outputs, print_to_stderr
+from accumulator._cli.output import UNUSABLE, discard_outputs, print_to_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,9 +32,6 @@ COMMANDS = {
 
 DEFAULT = "show"
 """The command of arguments that begin with no command."""
-
-UNUSABLE = 2
-"""The exit status for an input, an argument or an output that cannot be used."""
 
 _READER_GONE = 0
 

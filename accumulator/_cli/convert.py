@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from accumulator._cli.output import flush, print_to_stderr, write_bytes
-from accumulator._cli.reading import UNUSABLE
+from accumulator._cli.output import UNUSABLE, flush, print_to_stderr, write_bytes
 from accumulator._cli.recordings import Recordings
 
 if TYPE_CHECKING:

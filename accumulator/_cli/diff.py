@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from accumulator import AccumulatorError
-from accumulator._cli.output import flush, print_json, print_to_stderr, write_bytes
-from accumulator._cli.reading import UNUSABLE
+from accumulator._cli.output import UNUSABLE, flush, print_json, print_to_stderr, write_bytes
 
 if TYPE_CHECKING:
     import click

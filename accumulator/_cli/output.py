@@ -19,6 +19,9 @@ from typing import BinaryIO
 from accumulator._cli.interrupts import allowed
 from accumulator._json import join_surrogates, printable
 
+UNUSABLE = 2
+"""The exit status for an input, an argument or an output that cannot be used."""
+
 _TAB_SIZE = 4
 
 

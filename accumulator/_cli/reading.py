@@ -26,7 +26,7 @@ from accumulator import (
 from accumulator._cli.files import STANDARD_INPUT
 from accumulator._cli.interrupts import allowed, held, take
 from accumulator._cli.opened import open_events
-from accumulator._cli.output import closed_stream_error
+from accumulator._cli.output import UNUSABLE, closed_stream_error
 from accumulator._cli.runs import Runs, RunView
 from accumulator._errors import join_told
 from accumulator._formats import BEGINNING_SIZE, describe
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from io import BufferedReader
 
     from accumulator import Run
-
-UNUSABLE = 2
-"""The exit status for an input, an argument or an output that cannot be used."""
 
 GOOD_OUTCOMES = frozenset({"completed", "requires_action", "unknown"})
 

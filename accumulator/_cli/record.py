@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, cast
 
 from accumulator import Recorder, RecordingError, ResponseError
 from accumulator._cli.files import STANDARD_INPUT
-from accumulator._cli.output import closed_stream_error, print_to_stderr
-from accumulator._cli.reading import UNUSABLE, Reading
+from accumulator._cli.output import UNUSABLE, closed_stream_error, print_to_stderr
+from accumulator._cli.reading import Reading
 from accumulator._cli.show import make_view
 from accumulator._cli.views import View
 

@@ -11,8 +11,8 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 from accumulator import RecordingError
-from accumulator._cli.output import print_to_stderr
-from accumulator._cli.reading import UNUSABLE, Reading
+from accumulator._cli.output import UNUSABLE, print_to_stderr
+from accumulator._cli.reading import Reading
 from accumulator._cli.show import make_view
 
 if TYPE_CHECKING:

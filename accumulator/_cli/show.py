@@ -6,7 +6,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from accumulator._cli.files import STANDARD_INPUT, find_inputs, group_runs
-from accumulator._cli.reading import UNUSABLE, Reading
+from accumulator._cli.output import UNUSABLE
+from accumulator._cli.reading import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +29,8 @@ Each FILE is a stream of server-sent events as the server sent it, or what a too
 record`, a cassette of vcrpy, VCR or Betamax, a HAR file, ...; "-" is standard input, as the server sent it. A folder is
 searched for such files. For each run there is a tree of its steps with their calls, inputs, outputs and messages, and
 how it ended. On a terminal it is in colour and cut to the screen, elsewhere it is whole. What is still on its way ("-",
-a pipe, --follow) is shown as it comes. Ctrl-C ends the reading and shows what there is.
+a pipe, --follow) is shown as it comes. Ctrl-C ends the reading and shows what there is; a second one
+ends that too.
 
 \b
   accumulator run.sse
@@ -38,9 +40,12 @@ a pipe, --follow) is shown as it comes. Ctrl-C ends the reading and shows what t
 With --json, standard output gets a line with a JSON object for each run step, at the end of its run:
 
 \b
-  {"file": "run.sse", "run_id": "run_...", "outcome": "completed", "step": {...}}
+  {"file": "run.sse", "run_id": "run_1", "outcome": "completed", "step": {...}}
 
-With --updates, it gets one for each update: {"file": "run.sse", "update": {"type": "run_step_created", ...}}.
+"file" has all files of a run, with " + " between them. With --updates, standard output gets a line for each update:
+
+\b
+  {"file": "run.sse", "update": {"type": "run_step_created", ...}}
 
 The outcome of a run is completed, requires_action, incomplete, failed, cancelled, expired, error (an error event
 arrived), truncated (its last body was cut) or unknown (done, no final status). Standard error gets a line for each file

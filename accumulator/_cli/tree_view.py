@@ -98,13 +98,14 @@ class TreeView(View):
         """Print what was not printed, and how the run ended."""
         if reading.has_known_events and (reading.runs or not self._is_shown):
             self._print_all(reading)
+        self._open.erase()
+        flush()
         self.close()
         self._start()
 
     def close(self) -> None:
         """Erase what is drawn, and tell what is left to tell."""
         self._open.erase()
-        flush()
         for line in self._notes:
             print_to_stderr(line)
         self._notes.clear()
@@ -169,14 +170,14 @@ class _OpenSteps(Region):
     def __init__(self, console: Console) -> None:
         """Draw on this console, if it is a terminal."""
         super().__init__(console)
-        self._tree = Tree(console, is_open=True)
-        self._rows = console.height
         self._frames = "-\\|/" if console.options.ascii_only else "\u280b\u2819\u2838\u2834\u2826\u2807"
         self._began = time.monotonic()
 
     def draw_steps(self, reading: Reading, steps: Sequence[RunStep]) -> None:
         """Draw the last of these steps."""
-        lines = [line for step in steps[-self._rows :] for line in step_lines(self._tree, reading, step, {})]
+        rows = self._console.height
+        tree = Tree(self._console, is_open=True)  # the size may have changed
+        lines = [line for step in steps[-rows:] for line in step_lines(tree, reading, step, {})]
         run = reading.accumulator.current_run
         status = said(None if run is None else run.status) or "waiting"
         seconds = time.monotonic() - self._began
@@ -184,4 +185,4 @@ class _OpenSteps(Region):
         told = Text.assemble((status, STATUS_STYLES.get(status, "cyan")), ("  " + "  ".join(facts), "dim"))
         frame = self._frames[int(seconds / DRAWN_EVERY) % len(self._frames)]
         told.truncate(self._console.width - 2, overflow="ellipsis")
-        self.draw([*lines[-max(self._rows - 2, 1) :], Text.assemble((f"{frame} ", "cyan"), told)])
+        self.draw([*lines[-max(rows - 2, 1) :], Text.assemble((f"{frame} ", "cyan"), told)])
