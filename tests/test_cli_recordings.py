@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import stat
@@ -13,7 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from accumulator import Recorder, accumulate, open_recordings, replay
+from accumulator._cli.reading import Reading
+from accumulator._cli.recordings import play
 from accumulator._cli.replay import Deck
+from accumulator._cli.show import make_view
 from tests.bodies import DONE, FIRST, FIRST_EVENTS, SECOND, STEP_AFTER_SECOND, event, run
 from tests.clock import Clock
 from tests.command import COMMAND, ENV, POSIX, cli, process, read_terminal, recorded
@@ -364,3 +368,19 @@ def test_an_output_that_is_closed_is_told(arguments: list[str], tmp_path: Path) 
     )
     assert 2 == done.returncode
     assert b"expected to be able to write the output" in done.stderr
+
+
+def test_ctrl_c_shows_what_came_and_keeps_what_was_recorded(tmp_path: Path) -> None:
+    class Interrupted(io.BytesIO):
+        def read1(self, size: int | None = -1, /) -> bytes:
+            if chunk := super().read1(size):
+                return chunk
+            raise KeyboardInterrupt
+
+    path = tmp_path / "run.sse"
+    view = make_view("tree")
+    with Recorder(path) as recorder, pytest.raises(KeyboardInterrupt):
+        play(view, Reading(view), "-", recorder.record(Interrupted(FIRST_EVENTS[0])))
+    assert FIRST_EVENTS[0] == b"".join(replay(path))
+    result = cli("replay", path, terminal=(80, 24))
+    assert (1, True) == (result.status, "truncated" in result.text)

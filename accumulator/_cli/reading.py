@@ -74,9 +74,6 @@ class Watcher(Protocol):
     def advanced(self, size: int) -> None:
         """Take the number of bytes that were read."""
 
-    def ended(self, reading: Reading) -> None:
-        """Take a run that was played to its end."""
-
 
 class Reading:
     """A run that is read from one file or several.
@@ -139,10 +136,10 @@ class Reading:
             self._watcher.noted(f"{name}: {counts.verdict(noted.beginning)}")
         self.unusable = self.unusable or counts.broken or counts.over_limit > 0 or counts.nothing_known
 
-    def play(self, name: str, source: object) -> int:
-        """Read what is on its way by itself, such as a request, and return the exit status; `name` is for messages.
+    def play(self, name: str, source: object) -> None:
+        """Read what is on its way by itself, such as a request; `name` is for messages. Ctrl-C ends it.
 
-        The source is what `accumulate` reads, or a stream into this accumulator. Ctrl-C ends it; what came is shown.
+        The source is what `accumulate` reads, or a stream into this accumulator.
         """
         self.names.append(name)
         self.live = True
@@ -151,15 +148,11 @@ class Reading:
         try:
             self._read_to_end(name, stream, counts)
         except KeyboardInterrupt:
-            self.interrupted, self.has_known_events = True, not counts.nothing_known
-            self._watcher.ended(self)
-            raise
+            self.interrupted = True
         self.has_known_events = not counts.nothing_known
-        if counts.nothing_known:
+        if counts.nothing_known and not self.interrupted:
             self._watcher.noted(f"{name}: {counts.verdict(b'')}")
         self.unusable = counts.broken or counts.over_limit > 0 or counts.nothing_known
-        self._watcher.ended(self)
-        return self.status
 
     def verdict(self) -> str:
         """Return the outcome of the last body, how many steps there are, and the reason of an outcome that is bad."""

@@ -12,6 +12,7 @@ from accumulator import Recorder, RecordingError, ResponseError
 from accumulator._cli.files import STANDARD_INPUT
 from accumulator._cli.output import UNUSABLE, closed_stream_error, print_to_stderr
 from accumulator._cli.reading import Reading
+from accumulator._cli.recordings import play
 from accumulator._cli.show import make_view
 from accumulator._cli.views import View
 
@@ -89,9 +90,12 @@ def _record(  # noqa: PLR0913 - one for each option
         reason = getattr(error, "strerror", None) or error
         print_to_stderr(f"{output}: expected to be able to record into this file: {reason}")
         return UNUSABLE
-    reading = Reading(View() if quiet else make_view("tree"))
+    view = View() if quiet else make_view("tree")
+    reading = Reading(view)
     with recorder:
-        status = _read_input(reading, recorder) if request is None else request.send(source, reading, recorder)
+        status = (
+            _read_input(view, reading, recorder) if request is None else request.send(source, view, reading, recorder)
+        )
     if not recorder.bodies and recorder.error is None:
         Path(output).unlink()  # nothing came
     if recorder.error is not None:
@@ -100,10 +104,10 @@ def _record(  # noqa: PLR0913 - one for each option
     return status
 
 
-def _read_input(reading: Reading, recorder: Recorder) -> int:
+def _read_input(view: View, reading: Reading, recorder: Recorder) -> int:
     if sys.stdin is None:
         raise closed_stream_error()
-    return reading.play(STANDARD_INPUT, recorder.record(sys.stdin.buffer))
+    return play(view, reading, STANDARD_INPUT, recorder.record(sys.stdin.buffer))
 
 
 class _Request:
@@ -119,7 +123,7 @@ class _Request:
                 raise _usage(f"expected the key in the environment variable {key_env}, it is not set")
             self._headers["Authorization"] = f"Bearer {os.environ[key_env]}"
 
-    def send(self, url: str, reading: Reading, recorder: Recorder) -> int:
+    def send(self, url: str, view: View, reading: Reading, recorder: Recorder) -> int:
         """Send the request, record the response and show it. Return the exit status."""
         from accumulator._assistants.connect import REQUEST_ERRORS, connect, make_client
 
@@ -131,7 +135,7 @@ class _Request:
                     client, self._method, url, into=into, record=recorder, headers=headers, json=self._body
                 ) as stream,
             ):
-                return reading.play(url, stream)
+                return play(view, reading, url, stream)
         except ResponseError as error:
             print_to_stderr(f"{url}: {error}")
             print_to_stderr(error.body)

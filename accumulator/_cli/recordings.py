@@ -1,4 +1,4 @@
-"""What the commands that read recordings share: the recordings, and what cannot be read, told on standard error."""
+"""What the commands for recordings share: the recordings, what cannot be read of them, and how one is played."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from accumulator import Recording
+    from accumulator._cli.reading import Reading
+    from accumulator._cli.views import View
 
 
 class Recordings:
@@ -34,3 +36,12 @@ class Recordings:
             self.failed = True
             for name, reason in error.files.items() or [("accumulator", str(error))]:
                 print_to_stderr(f"{name}: expected a recording, got {reason}")
+
+
+def play(view: View, reading: Reading, name: str, source: object) -> int:
+    """Show a run while it comes, and return the exit status. After Ctrl-C show what came, and raise it again."""
+    reading.play(name, source)
+    view.ended(reading)
+    if reading.interrupted:
+        raise KeyboardInterrupt
+    return reading.status

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from accumulator import RecordingError
 from accumulator._cli.output import UNUSABLE, print_to_stderr
 from accumulator._cli.reading import Reading
+from accumulator._cli.recordings import play
 from accumulator._cli.show import make_view
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _replay(file: str, *, speed: float | None, start: float, pace: float | None)
         return UNUSABLE
     with _keys(live) as read_key:
         deck.read_key = read_key
-        return reading.play(file, _Played(chunks, deck))
+        return play(view, reading, file, _Played(chunks, deck))
 
 
 class _Played:

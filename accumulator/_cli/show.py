@@ -199,9 +199,6 @@ class Session:
     def advanced(self, size: int) -> None:
         self._progress_made(size=size)
 
-    def ended(self, reading: Reading) -> None:
-        self._end(reading)
-
     # What is told before, and the progress.
 
     def _unusable(self, name: str, told: str) -> None:

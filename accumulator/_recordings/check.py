@@ -196,10 +196,11 @@ def check(source: object) -> Report:
     outcomes, errors, ended = list[str](), list[str](), False
     while not ended:
         try:
-            outcomes += [update.outcome for update in stream if isinstance(update, BodyEnded)]
+            for update in stream:
+                if isinstance(update, BodyEnded):
+                    outcomes.append(update.outcome)
             ended = True
         except (LimitError, TruncatedError) as error:
-            outcomes += [update.outcome for update in error.updates if isinstance(update, BodyEnded)]
             errors.append(str(error))
     return Report(watch.objects(), outcomes, list(run.problems), errors)
 
