@@ -16,7 +16,7 @@ import pytest
 from accumulator import Recorder, accumulate, open_recordings, replay
 from accumulator._cli.reading import Reading
 from accumulator._cli.recordings import play
-from accumulator._cli.replay import Deck
+from accumulator._cli.replay import Deck, _find_keyboard
 from accumulator._cli.show import make_view
 from tests.bodies import DONE, FIRST, FIRST_EVENTS, SECOND, STEP_AFTER_SECOND, event, run
 from tests.clock import Clock
@@ -220,7 +220,7 @@ def test_keys_end_pause_and_move_a_replay(tmp_path: Path) -> None:
     ) as command:
         os.close(terminal)
         shown = b""
-        while b"in_progress" not in shown and b"in progress" not in shown:
+        while shown.count(b"in_progress") < 3:  # it is drawn again while no key is pressed
             shown += read_terminal(controller)
         os.write(controller, b" q")
         while piece := read_terminal(controller):
@@ -368,6 +368,19 @@ def test_an_output_that_is_closed_is_told(arguments: list[str], tmp_path: Path) 
     )
     assert 2 == done.returncode
     assert b"expected to be able to write the output" in done.stderr
+
+
+def test_a_keyboard_is_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert None is _find_keyboard()
+
+
+def test_show_reads_a_pipe_by_its_path() -> None:
+    reader, writer = os.pipe()
+    os.write(writer, FIRST)
+    os.close(writer)
+    assert 1 == len(cli("--json", f"/dev/fd/{reader}").lines)
+    os.close(reader)
 
 
 def test_ctrl_c_shows_what_came_and_keeps_what_was_recorded(tmp_path: Path) -> None:

@@ -507,7 +507,11 @@ def test_a_body_that_goes_on_behind_the_next_one_is_missed(tmp_path: Path) -> No
         assert b"a" == next(first)
         list(recorder.record([b"c"]))
         assert b"b" == next(first)
-        assert "body 1 went on after its end" in str(recorder.error)
+        assert [] == list(first)
+        told = recorder.error
+        assert "body 1 went on after its end" in str(told)
+        recorder.write(1, b"d")
+        assert told is recorder.error
 
 
 def test_what_is_no_chunk_is_misuse(tmp_path: Path) -> None:
@@ -758,3 +762,50 @@ def test_a_warning_that_is_an_error_still_closes_the_source() -> None:
             with record(source, "/dev/full") as stream:
                 next(stream)
         assert source.closed
+
+
+def test_an_async_source_that_breaks_is_recorded_up_to_there(tmp_path: Path) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield FIRST_EVENTS[0]
+        raise ConnectionError
+
+    async def go() -> None:
+        with pytest.raises(ConnectionError):
+            await all_of(arecord(broken(), tmp_path / "run.sse"))
+
+    asyncio.run(go())
+    items = read((tmp_path / "run.sse").read_bytes())
+    assert (FIRST_EVENTS[0], [Ended("broken")]) == (
+        bytes_of(items),
+        [each for each in items if isinstance(each, Ended)],
+    )
+
+
+def test_a_file_that_fails_when_it_is_closed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    close, closed = os.close, list[int]()
+
+    def failing(descriptor: int) -> None:
+        close(descriptor)
+        closed.append(descriptor)
+        raise OSError(5, "Input/output error")
+
+    recorder = Recorder(tmp_path / "run.sse")
+    list(recorder.record([FIRST]))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "close", failing)
+        recorder.close()
+    assert 1 == len(closed)
+    assert "writing failed: Input/output error" in str(recorder.error)
+    with pytest.raises(TypeError):
+        Recorder(cast("str", 7.5))
+
+
+def test_a_tap_whose_fold_failed_passes_the_next_body_on(tmp_path: Path) -> None:
+    path = tmp_path / "run.sse"
+    bad = b"event: thread.run.step.delta\ndata: nonsense\n\n"
+    with Recorder(path) as recorder:
+        for body in (bad, SECOND):
+            list(recorder.record([body]))
+    with tap(path, into=Accumulator(strict=True)) as chunks:
+        assert [bad, SECOND] == list(chunks)
+    assert chunks.error is not None

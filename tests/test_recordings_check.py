@@ -73,7 +73,9 @@ def test_calls_are_paired_by_id_and_then_in_order() -> None:
     odd = {"id": "call_1", "type": "function", "function": {"name": "a", "arguments": "1", "strict": 1}}
     assert [("supplied", "$.step_details.tool_calls[0].function.strict")] == findings(ended([odd], typed))
     number = fragment({"index": 0, "id": "call_1", "type": "custom", "custom": {"size": 1.0}})
-    kinds = findings(ended([{"id": "call_1", "type": "custom", "custom": {"size": 1}}], number))
+    integer = ended([{"id": "call_1", "type": "custom", "custom": {"size": 1}}], number)
+    assert "custom.size  streamed 1.0, the ending has 1" in str(check([integer]))
+    kinds = findings(integer)
     assert [("differs", "$.step_details.tool_calls[0].custom.size")] == kinds
 
 

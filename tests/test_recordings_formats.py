@@ -79,6 +79,7 @@ WRAPPERS: dict[str, Callable[[bytes], bytes]] = {
     "utf-16": utf_16,
     "utf-16 in gzip": lambda data: gzip.compress(utf_16(data)),
     "mark": lambda data: b"\xef\xbb\xbf" + data,
+    "three": lambda data: gzip.compress(gzip.compress(gzip.compress(data))),
     "cut gzip": lambda data: gzip.compress(data)[:-8],
 }
 
@@ -174,6 +175,8 @@ def test_files_folders_and_patterns_are_found(tmp_path: Path) -> None:
     assert expected == [each.name for each in open_recordings(tmp_path)]
     assert expected == [each.name for each in open_recordings(f"{tmp_path}/**/*.sse")]
     assert expected == [each.name for each in open_recordings(f"{tmp_path}/a*", str(tmp_path / "d*"))]
+    (tmp_path / "dangling").symlink_to("nowhere")
+    assert expected == [each.name for each in open_recordings(tmp_path)]
     odd = write(tmp_path / "[odd].sse", FIRST)
     assert [str(odd)] == [each.name for each in open_recordings(odd)]
 

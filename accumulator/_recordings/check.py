@@ -229,9 +229,7 @@ class _Watch:
             elif isinstance(item, BYTES_LIKE):
                 self._take_bytes(bytes(cast("bytes", item)))
             else:
-                event = read_item(item)
-                if not isinstance(event, bytes):
-                    self._take(*event)
+                self._take(*cast("tuple[str, bytes | str]", read_item(item)))
             yield item
 
     def _take_bytes(self, data: bytes) -> None:
@@ -281,6 +279,7 @@ class _Watch:
 
 def _compare(streamed: object, said: object, path: str) -> Iterator[Finding]:
     """Yield the fields that differ, in the order of what the ending said."""
+    differs = Finding(path, "differs", streamed, said)
     if _is_empty(streamed) or _is_empty(said):
         if not _is_empty(said):
             yield Finding(path, "supplied", streamed, said)
@@ -295,7 +294,7 @@ def _compare(streamed: object, said: object, path: str) -> Iterator[Finding]:
         for at, (one, other) in enumerate(pairs):
             yield from _compare(one, other, f"{path}[{at}]")
     elif streamed != said or type(streamed) is not type(said):
-        yield Finding(path, "differs", streamed, said)
+        yield differs
 
 
 def _pair(ours: list[object], theirs: list[object]) -> Iterator[tuple[object, object]]:

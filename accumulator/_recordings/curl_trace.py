@@ -78,8 +78,7 @@ def _reads(text: str) -> Iterator[tuple[str, float | None, bytes]]:
             content += bytes.fromhex(found[1])
         elif _ASCII.match(line) and kind == "Recv data":
             raise RecordingError(f"{NAME} without all bytes: use --trace in place of --trace-ascii")
-    if kind:
-        yield kind, seconds, bytes(content)
+    yield kind, seconds, bytes(content)
 
 
 def _body(heads: list[bytes], chunks: list[tuple[float | None, bytes]]) -> StoredBody:

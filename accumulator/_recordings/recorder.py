@@ -52,6 +52,10 @@ class Recorder(Closing):
 
     """
 
+    # Of a recorder that could not be made, which is closed too.
+    _descriptor: int | None = None
+    _writer: BodyWriter | None = None
+
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -78,11 +82,9 @@ class Recorder(Closing):
         self.path = os.fspath(path)
         self.error: RecordingError | None = None
         self.told = False  # whether somebody was told of the error
-        self._descriptor: int | None = None
         self._clock = check_clock(clock)
         self._sync = sync
         self.bodies = 0
-        self._writer: BodyWriter | None = None
         self._began = 0.0
         self._tail = b""
         self._descriptor = _open_existing(self.path) if append else _create(self.path)
@@ -111,8 +113,7 @@ class Recorder(Closing):
 
     def __del__(self) -> None:
         """Close the file of a recorder that nobody closed."""
-        if hasattr(self, "_descriptor"):
-            self.close()
+        self.close()
 
     # For `Recorded`.
 
@@ -155,17 +156,16 @@ class Recorder(Closing):
             self._fail(error)
 
     def _fail(self, error: OSError) -> None:
-        self._miss(f"writing failed: {error.strerror or error}")
-        if self.error is not None and self.error.__cause__ is None:
-            self.error.__cause__ = error
+        self._miss(f"writing failed: {error.strerror or error}", error)
 
-    def _miss(self, reason: str) -> None:
+    def _miss(self, reason: str, cause: OSError | None = None) -> None:
         size = 0 if self._writer is None else self._writer.size
         if self.error is None:
             self.error = RecordingError(
                 f"{self.path}: expected to record all that passes, {reason}; the recording lacks what came since about "
                 f"byte {size} of body {self.bodies}"
             )
+            self.error.__cause__ = cause
 
     def _continue(self) -> None:
         """Read the file that is there, and end a body that it was cut within."""
