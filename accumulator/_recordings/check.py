@@ -279,7 +279,7 @@ class _Watch:
 
 def _compare(streamed: object, said: object, path: str) -> Iterator[Finding]:
     """Yield the fields that differ, in the order of what the ending said."""
-    differs = Finding(path, "differs", streamed, said)
+    finding, is_same = Finding(path, "differs", streamed, said), streamed == said and type(streamed) is type(said)
     if _is_empty(streamed) or _is_empty(said):
         if not _is_empty(said):
             yield Finding(path, "supplied", streamed, said)
@@ -293,8 +293,8 @@ def _compare(streamed: object, said: object, path: str) -> Iterator[Finding]:
         pairs = _pair(cast("list[object]", streamed), cast("list[object]", said))
         for at, (one, other) in enumerate(pairs):
             yield from _compare(one, other, f"{path}[{at}]")
-    elif streamed != said or type(streamed) is not type(said):
-        yield differs
+    elif not is_same:
+        yield finding
 
 
 def _pair(ours: list[object], theirs: list[object]) -> Iterator[tuple[object, object]]:

@@ -52,10 +52,6 @@ class Recorder(Closing):
 
     """
 
-    # Of a recorder that could not be made, which is closed too.
-    _descriptor: int | None = None
-    _writer: BodyWriter | None = None
-
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -79,6 +75,9 @@ class Recorder(Closing):
             TypeError: `clock` is not callable.
 
         """
+        # First: a recorder that could not be made is closed too.
+        self._descriptor: int | None = None
+        self._writer: BodyWriter | None = None
         self.path = os.fspath(path)
         self.error: RecordingError | None = None
         self.told = False  # whether somebody was told of the error
