@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from accumulator._formats import begins_like_events
 from accumulator._sse import DEFAULT_NAME
-from accumulator._streams.head import REFUSED_BODY_SECONDS, REFUSED_BODY_SIZE, read_head
+from accumulator._streams.head import REFUSED_BODY_SECONDS, REFUSED_BODY_SIZE, Head, read_head
 from accumulator._streams.openers import BYTES_LIKE, find_method, find_openers, make_misuse, type_name
 from accumulator._streams.turns import in_asyncio
 
@@ -58,9 +58,9 @@ class _SourceBase:
     """
 
     def __init__(self, origin: _Origin) -> None:
-        self.head = read_head(origin.response)
+        self.head: Head = read_head(origin.response)
         self._given = origin.given
-        self.response = origin.response
+        self.response: object = origin.response
         self._way_on = origin.way_on
         self._start = b""  # the bytes that `look` decides by
         self._read_ahead: deque[object] = deque()  # the items that `look` has read, to be handed out
