@@ -78,7 +78,7 @@ class Recorder(Closing):
         # First: a recorder that could not be made is closed too.
         self._descriptor: int | None = None
         self._writer: BodyWriter | None = None
-        self.path = os.fspath(path)
+        self.path: str = os.fspath(path)
         self.error: RecordingError | None = None
         self.told = False  # whether somebody was told of the error
         self._clock = check_clock(clock)

@@ -97,7 +97,7 @@ class Recording:
         """Store the arguments."""
         self.name = name
         self.run_id = run_id
-        self.bodies = tuple(bodies)
+        self.bodies: tuple[RecordedBody, ...] = tuple(bodies)
 
     @property
     def times(self) -> bool:
