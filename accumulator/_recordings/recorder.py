@@ -80,10 +80,10 @@ class Recorder(Closing):
         self._writer: BodyWriter | None = None
         self.path: str = os.fspath(path)
         self.error: RecordingError | None = None
-        self.told = False  # whether somebody was told of the error
+        self.told: bool = False  # whether somebody was told of the error
         self._clock = check_clock(clock)
         self._sync = sync
-        self.bodies = 0
+        self.bodies: int = 0
         self._began = 0.0
         self._tail = b""
         self._descriptor = _open_existing(self.path) if append else _create(self.path)
