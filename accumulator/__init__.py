@@ -18,7 +18,8 @@ The modules are private. A module imports only from modules above it, apart from
 - `_engine`: applies events to run steps, messages and bodies; has the fast path and checkpoints.
 - `_streams`: reads sources, sync and async, and runs streams and taps.
 - `_assistants`: the models, updates, events and functions of the Assistants API.
-- `_cli`: the command line.
+- `_recordings`: the recording format, the recorder, replay, and readers of what other tools recorded.
+- `_cli`, `_pytest_plugin`: the command line, and the plugin of pytest.
 """
 
 from __future__ import annotations
@@ -178,12 +179,19 @@ if TYPE_CHECKING:
         DecodeError,
         LimitError,
         MergeError,
+        RecordingError,
         ResponseError,
         RunError,
         TruncatedError,
     )
     from accumulator._fold.changes import ProblemKind
     from accumulator._model import Field, ListField, Model, UnknownType
+    from accumulator._recordings.check import Report, check
+    from accumulator._recordings.diff import Difference, diff
+    from accumulator._recordings.format import RecordedChunk
+    from accumulator._recordings.recorder import AsyncRecorded, Recorded, Recorder, arecord, record
+    from accumulator._recordings.recordings import RecordedBody, Recording, open_recordings
+    from accumulator._recordings.replay import AsyncReplay, Replay, areplay, replay
     from accumulator._sse import ServerSentEvent, SSEParser
 
 __all__ = [
@@ -193,6 +201,8 @@ __all__ = [
     "Activity",
     "Annotation",
     "AnnotationDelta",
+    "AsyncRecorded",
+    "AsyncReplay",
     "AsyncRunStream",
     "AsyncTap",
     "AzureAISearchToolCall",
@@ -226,6 +236,7 @@ __all__ = [
     "ContentDone",
     "DecodeError",
     "DeepResearchToolCall",
+    "Difference",
     "ErrorObject",
     "ErrorReceived",
     "FabricToolCall",
@@ -283,8 +294,16 @@ __all__ = [
     "OtherToolCallDelta",
     "Problem",
     "ProblemKind",
+    "Recorded",
+    "RecordedBody",
+    "RecordedChunk",
+    "Recorder",
+    "Recording",
+    "RecordingError",
     "RefusalContentBlock",
     "RefusalDeltaBlock",
+    "Replay",
+    "Report",
     "RequiredAction",
     "RequiredMCPToolCall",
     "RequiredToolCall",
@@ -334,8 +353,15 @@ __all__ = [
     "aaccumulate",
     "accumulate",
     "aconnect",
+    "arecord",
+    "areplay",
     "atap",
+    "check",
     "connect",
+    "diff",
+    "open_recordings",
+    "record",
+    "replay",
     "tap",
     "update_from_dict",
 ]
@@ -356,18 +382,28 @@ _MODULES = (
     "accumulator._errors",
     "accumulator._fold.changes",
     "accumulator._model",
+    "accumulator._recordings.seam",
     "accumulator._sse",
 )
-"""The modules that define the public names, but for `connect` and `aconnect`."""
+"""The modules that define the public names, but for those of `_OWN`; `seam` defines none, and makes paths sources."""
 
-_CONNECT = "accumulator._assistants.connect"
+_OWN = {
+    "accumulator._assistants.connect": ("aconnect", "connect"),
+    "accumulator._recordings.check": ("Report", "check"),
+    "accumulator._recordings.diff": ("Difference", "diff"),
+    "accumulator._recordings.format": ("RecordedChunk",),
+    "accumulator._recordings.recorder": ("AsyncRecorded", "Recorded", "Recorder", "arecord", "record"),
+    "accumulator._recordings.recordings": ("RecordedBody", "Recording", "open_recordings"),
+    "accumulator._recordings.replay": ("AsyncReplay", "Replay", "areplay", "replay"),
+}
+"""The modules that are imported only for a name of their own, and these names."""
 
 _HINTED = ("_Final", "_Literal", "_PlainDict", "_Sequence", "_UnknownType")
 """Names in type hints of public classes, which are looked up here."""
 
 
 def __getattr__(name: str) -> object:
-    """Import the modules when a public name is first used; that of `connect`, when `connect` or `aconnect` is.
+    """Import the modules when a public name is first used; those of `_OWN`, when one of their names is.
 
     So `import accumulator` takes next to no time, and the command line handles Ctrl-C while the modules are imported.
     The names of all modules become public at once: `connect` alone hands out objects of nearly every class.
@@ -376,7 +412,7 @@ def __getattr__(name: str) -> object:
 
     if name not in __all__ and name not in _HINTED:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
-    own = (_CONNECT,) if name in {"aconnect", "connect"} else ()
+    own = [module for module, names in _OWN.items() if name in names]
     for module in [import_module(module) for module in (*_MODULES, *own)]:
         _publish(module.__name__, vars(module))
     return globals()[name]

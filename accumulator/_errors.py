@@ -7,7 +7,8 @@ AccumulatorError
 ├── TruncatedError     a body was cut
 ├── RunError           a body had an error event
 ├── ResponseError      an HTTP response is no event stream
-└── CheckpointError    `Accumulator.from_bytes` got no checkpoint, or one of a version that it does not read
+├── CheckpointError    `Accumulator.from_bytes` got no checkpoint, or one of a version that it does not read
+└── RecordingError     a file is no recording that can be read, or a recording could not be written whole
 
 The text of an error shows what a server sent, such as ids, keys and messages, with control and format characters
 escaped: it cannot move a terminal's cursor or begin a line in a log. Attributes hold what was sent.
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, cast
 from accumulator._json import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from accumulator._assistants.accumulator import Accumulator
     from accumulator._assistants.runs import ErrorObject
@@ -169,3 +170,18 @@ class ResponseError(AccumulatorError):
 
 class CheckpointError(AccumulatorError):
     """The bytes are not a checkpoint of this library, or a checkpoint of a version that this release does not read."""
+
+
+class RecordingError(AccumulatorError):
+    """A file has no event stream in a format that is known, or a recording could not be written whole.
+
+    Attributes:
+        files: for each file that could not be read, its name, and why: what it looks like, and what would help. Empty
+            if the error is not about files to read.
+
+    """
+
+    def __init__(self, message: str, files: Mapping[str, str] | None = None) -> None:
+        """Store the message, and what is wrong with each file."""
+        super().__init__(message)
+        self.files: Mapping[str, str] = {} if files is None else dict(files)

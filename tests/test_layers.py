@@ -32,8 +32,9 @@ LAYERS = (
     {"_engine"},
     {"_streams"},
     {"_assistants"},
+    {"_recordings"},
     {"__init__"},
-    {"_cli"},
+    {"_cli", "_pytest_plugin"},
     {"__main__"},
 )
 LAYER_OF = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}

@@ -39,6 +39,7 @@ from accumulator import (
     MessageUpdated,
     Model,
     Problem,
+    RecordingError,
     RequiredAction,
     RequiresAction,
     ResponseError,
@@ -109,6 +110,7 @@ ERRORS = [
     RunError("failed", ERROR),
     ResponseError("refused", status=503, content_type="text/html", request_id="req_1", body="<p>"),
     CheckpointError("no checkpoint"),
+    RecordingError("no recording", {"a.har": "a HAR file with 1 answer, none of them an event stream"}),
 ]
 
 

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 from collections import UserDict
-from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
@@ -40,6 +39,7 @@ from tests.loopback import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+    from pathlib import Path
 
     from accumulator import Update
 
@@ -321,7 +321,7 @@ def test_the_command_tells_that_its_input_is_in_non_blocking_mode() -> None:
     receiver, sender = made_pipe()
     os.write(sender, FIRST_EVENTS[0] + FIRST_EVENTS[1])
     done = subprocess.run(
-        [sys.executable, "-m", "accumulator", "replay", "-"],
+        [sys.executable, "-m", "accumulator", "--json", "-"],
         stdin=receiver,
         capture_output=True,
         text=True,
@@ -578,13 +578,12 @@ class AsyncEntered:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("run.sse", r'got str: for a file give open\(path, "rb"\), for text \[text.encode\(\)\]'),
-        (Path("run.sse"), r'Path: for a file give open\(path, "rb"\)'),
+        ("run.sse", r"got str: for a file give Path\(path\), for text \[text.encode\(\)\]"),
         (FIRST, r"got bytes: for a whole body give \[data\]"),
         (bytearray(FIRST), r"got bytearray: for a whole body give \[data\]"),
         (memoryview(FIRST), r"got memoryview: for a whole body give \[data\]"),
         (io.StringIO("event: done"), r'got StringIO, a text file: use open\(path, "rb"\) or sys.stdin.buffer'),
-        (None, "takes a response, a binary file, or an iterable of bytes or of events; got NoneType"),
+        (None, "takes a response, a path, a binary file, or an iterable of bytes or of events; got NoneType"),
         (7, "got int"),
         (object(), "got object"),
         (list, "got type"),
@@ -638,7 +637,7 @@ def test_a_tap_names_the_other_tap_for_a_source_of_the_other_kind() -> None:
         tap(chunked())
     with pytest.raises(TypeError, match=r"^atap\(\) got a source that is read without await, list: use tap\(\)$"):
         atap([b""])
-    with pytest.raises(TypeError, match=r"^tap\(\) takes a response, a binary file, .*; got int$"):
+    with pytest.raises(TypeError, match=r"^tap\(\) takes a response, a path, a binary file, .*; got int$"):
         tap(7)
 
 

@@ -19,6 +19,7 @@ from accumulator._engine.limits import DEFAULT_LIMITS, Limits
 from accumulator._streams.coalesce import make_coalescer
 from accumulator._streams.deadlines import make_deadlines
 from accumulator._streams.hooks import Callback, check_handler
+from accumulator._streams.recordings import arecorded, open_recorder, recorded
 from accumulator._streams.sources import make_async_source, make_source
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from accumulator._assistants.accumulator import Accumulator
     from accumulator._assistants.updates import Update
+    from accumulator._streams.recordings import RecordTo
 
 
 class Client(Protocol):
@@ -46,6 +48,15 @@ class AsyncClient(Protocol):
         ...
 
 
+REQUEST_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError)
+"""What a client of `make_client` raises if a request fails."""
+
+
+def make_client() -> httpx.Client:
+    """Make a client that waits as long as a run is silent, for a program that has none."""
+    return httpx.Client(timeout=httpx.Timeout(10, read=None))
+
+
 @contextmanager
 def connect(  # noqa: PLR0913 - the request's three, and accumulate's keywords
     client: Client,
@@ -58,6 +69,7 @@ def connect(  # noqa: PLR0913 - the request's three, and accumulate's keywords
     clock: Callable[[], float] = time.monotonic,
     strict: bool = False,
     limits: Limits = DEFAULT_LIMITS,
+    record: RecordTo = None,
     **kwargs: object,
 ) -> Generator[RunStream, None, None]:
     """Send a request and yield the stream of its response. Leaving the `with` block closes the response.
@@ -73,6 +85,7 @@ def connect(  # noqa: PLR0913 - the request's three, and accumulate's keywords
         clock: the clock that measures `min_interval`, as in `accumulate`.
         strict: whether a problem raises `MergeError`, as in `accumulate`.
         limits: the limits of a new accumulator, as in `accumulate`.
+        record: the path of a new file, or a `Recorder`, to write the body of the response to as it arrives.
         **kwargs: further arguments of the client's `stream` method: `json`, `headers`, `timeout`, ... Unless `headers`
             has `Accept-Encoding`, the server is asked not to compress. An answer in gzip or deflate is unpacked in
             bounded memory all the same; any other coding is unpacked by the client, with the memory that it takes. An
@@ -83,11 +96,12 @@ def connect(  # noqa: PLR0913 - the request's three, and accumulate's keywords
             text/plain or application/octet-stream, or without a type, is refused if its body does not begin like an
             event stream. For such a response entering the block waits for the first bytes. The start of a refused
             body is in the error; it is read for a second, and then until the current read of the client returns.
+        OSError: the file of `record` cannot be created; `FileExistsError` if it is there.
         TypeError: the client is async, or `accumulate` would raise `TypeError` for one of its arguments.
         ValueError: `min_interval` is not more than 0, or not finite.
 
-    All three are raised when the block is entered; the last two before the request is sent. Exceptions that httpx
-    raises while it sends the request propagate unchanged.
+    All are raised when the block is entered, the first one after the request, the others before it is sent.
+    Exceptions that httpx raises while it sends the request propagate unchanged.
 
     """
     if hasattr(client, "aclose"):
@@ -95,8 +109,14 @@ def connect(  # noqa: PLR0913 - the request's three, and accumulate's keywords
     hooks, coalescer = check_handler(handler, "aconnect"), make_coalescer(min_interval, clock, ASSISTANTS.fragment)
     accumulator = new_or_given(into, strict=strict, limits=limits)
     with (
+        open_recorder(record) as recorder,
         httpx_sse.connect_sse(cast("httpx.Client", client), method, url, **_own_headers(kwargs)) as event_source,
-        RunStream(source := make_source(event_source, "connect", "aconnect"), accumulator, hooks, coalescer) as stream,
+        RunStream(
+            source := make_source(recorded(event_source, recorder, "connect", "aconnect"), "connect", "aconnect"),
+            accumulator,
+            hooks,
+            coalescer,
+        ) as stream,
     ):
         source.look()
         if source.refused:
@@ -118,6 +138,7 @@ async def aconnect(  # noqa: PLR0913 - as connect
     clock: Callable[[], float] = time.monotonic,
     strict: bool = False,
     limits: Limits = DEFAULT_LIMITS,
+    record: RecordTo = None,
     **kwargs: object,
 ) -> AsyncGenerator[AsyncRunStream, None]:
     """Send a request with an async client and yield the stream of its response: the async version of `connect`.
@@ -132,21 +153,26 @@ async def aconnect(  # noqa: PLR0913 - as connect
     hooks, coalescer = check_handler(handler), make_coalescer(min_interval, clock, ASSISTANTS.fragment)
     deadlines = make_deadlines(idle_timeout, total_timeout, clock)
     accumulator = new_or_given(into, strict=strict, limits=limits)
-    async with (
-        httpx_sse.aconnect_sse(cast("httpx.AsyncClient", client), method, url, **_own_headers(kwargs)) as event_source,
-        AsyncRunStream(
-            source := make_async_source(event_source, "aconnect", "connect"),
-            accumulator,
-            hooks,
-            coalescer,
-            deadlines=deadlines,
-            clock=clock,
-        ) as stream,
-    ):
-        await source.look(deadlines)
-        if source.refused:
-            await stream.until_done()
-        yield stream
+    with open_recorder(record) as recorder:
+        async with (
+            httpx_sse.aconnect_sse(
+                cast("httpx.AsyncClient", client), method, url, **_own_headers(kwargs)
+            ) as event_source,
+            AsyncRunStream(
+                source := make_async_source(
+                    arecorded(event_source, recorder, "aconnect", "connect"), "aconnect", "connect"
+                ),
+                accumulator,
+                hooks,
+                coalescer,
+                deadlines=deadlines,
+                clock=clock,
+            ) as stream,
+        ):
+            await source.look(deadlines)
+            if source.refused:
+                await stream.until_done()
+            yield stream
 
 
 def _own_headers(kwargs: dict[str, object]) -> dict[str, object]:

@@ -19,6 +19,7 @@ from accumulator._json import printable
 from accumulator._streams.coalesce import make_coalescer
 from accumulator._streams.deadlines import make_deadlines
 from accumulator._streams.hooks import Callback, check_handler
+from accumulator._streams.recordings import arecorded, recorded
 from accumulator._streams.sources import make_async_source, make_source
 from accumulator._streams.streams import AsyncUpdateStream, UpdateStream
 from accumulator._streams.tap import AsyncByteTap, ByteTap
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from accumulator._assistants.messages import Message
     from accumulator._assistants.run_steps import RunStep, ToolCall, Usage
     from accumulator._streams.reading import Reading
+    from accumulator._streams.recordings import RecordTo
 
 _LONGEST_MESSAGE = 500
 """Characters of a server's code and message that the text of a `RunError` shows. The whole ones are in its `error`."""
@@ -53,6 +55,7 @@ def accumulate(  # noqa: PLR0913 - all but the source are keywords
 
             - a response of httpx, httpx2, requests or urllib, an `EventSource`, a stream of openai-python, or any other
               object with `iter_bytes`;
+            - the path of a file, as an `os.PathLike`, in any format that `open_recordings` reads, and a `Recording`;
             - a binary file or pipe;
             - an iterable of bytes;
             - an iterable of events: objects with `.event` and `.data`, tuples of these two, or mappings with these two
@@ -76,6 +79,8 @@ def accumulate(  # noqa: PLR0913 - all but the source are keywords
         limits: the limits of a new accumulator.
 
     Raises:
+        OSError: the file at a path cannot be read.
+        RecordingError: the file at a path has no event stream in a format that is known.
         TypeError: the source cannot be read, or only with `await`; the handler, or a hook of the handler, is a
             coroutine function or cannot take one argument; `into` is not an `Accumulator`; `strict` or `limits` is
             given together with `into`; `min_interval` is not a number; or `clock` is not callable.
@@ -134,7 +139,13 @@ def aaccumulate(  # noqa: PLR0913 - as accumulate
     return AsyncRunStream(made, accumulator, hooks, coalescer, deadlines=deadlines, clock=clock)
 
 
-def tap(source: object, *, into: Accumulator | None = None, handler: Callback[Update] | None = None) -> Tap:
+def tap(
+    source: object,
+    *,
+    into: Accumulator | None = None,
+    handler: Callback[Update] | None = None,
+    record: RecordTo = None,
+) -> Tap:
     """Return an iterator of the chunks of a stream, unchanged, that folds them on the way.
 
     Use it to watch a stream that somebody else consumes, as in a proxy, in telemetry or in front of an SDK.
@@ -146,25 +157,34 @@ def tap(source: object, *, into: Accumulator | None = None, handler: Callback[Up
         handler: a callable of one update, such as a `Handler`. It is called with each update before the tap yields the
             chunk that completes the event. If it raises, the chunks are still yielded, and the exception is the `error`
             of the tap.
+        record: the path of a new file, or a `Recorder`, to write the chunks to as they arrive.
 
     Raises:
         TypeError: the source cannot be read, or only with `await`; the handler, or a hook of the handler, is a
-            coroutine function or cannot take one argument; or `into` is not an `Accumulator`.
+            coroutine function or cannot take one argument; `into` is not an `Accumulator`; or `record` is neither a
+            path nor a `Recorder`.
+        OSError: the file cannot be created; `FileExistsError` if it is there.
 
     """
-    hooks = check_handler(handler, "atap")
-    return Tap(make_source(source, "tap", "atap"), new_or_given(into), hooks)
+    hooks, accumulator = check_handler(handler, "atap"), new_or_given(into)
+    return Tap(make_source(recorded(source, record, "tap", "atap"), "tap", "atap"), accumulator, hooks)
 
 
-def atap(source: object, *, into: Accumulator | None = None, handler: Callback[Update] | None = None) -> AsyncTap:
+def atap(
+    source: object,
+    *,
+    into: Accumulator | None = None,
+    handler: Callback[Update] | None = None,
+    record: RecordTo = None,
+) -> AsyncTap:
     """Return an async iterator of the chunks of a stream, unchanged, that folds them: the async version of `tap`.
 
     This is not a coroutine function. The handler, or any of its hooks, may be a coroutine function. Each call is
     awaited before the next. If a call is cancelled, the cancellation propagates unchanged, and the next step yields the
     current chunk.
     """
-    hooks = check_handler(handler)
-    return AsyncTap(make_async_source(source, "atap", "tap"), new_or_given(into), hooks)
+    hooks, accumulator = check_handler(handler), new_or_given(into)
+    return AsyncTap(make_async_source(arecorded(source, record, "atap", "tap"), "atap", "tap"), accumulator, hooks)
 
 
 def new_or_given(into: Accumulator | None, *, strict: bool = False, limits: Limits = DEFAULT_LIMITS) -> Accumulator:

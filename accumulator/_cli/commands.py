@@ -1,24 +1,41 @@
 """Parse the arguments, run a command, and return an exit status.
 
-The exit status is that of the command, or 2 if the arguments are wrong, an output cannot be written or click is not
-installed. If the reader of an output closed its end early, as `head -1` does, it is 0, and nothing is printed: that is
-no error, also under a shell's `pipefail`.
+The exit status is that of the command, or 2 if the arguments are wrong, an output cannot be written or what the command
+line needs is not installed. If the reader of an output closed its end early, as `head -1` does, it is 0, and nothing is
+printed: that is no error, also under a shell's `pipefail`.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
 
-from accumulator._cli.output import discard_outputs, print_to_stderr
-from accumulator._cli.replay import HELP, SUMMARY, UNUSABLE, replay
+from accumulator._cli.output import UNUSABLE, discard_outputs, print_to_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import click
 
+
+COMMANDS = {
+    "show": "accumulator._cli.show",
+    "record": "accumulator._cli.record",
+    "replay": "accumulator._cli.replay",
+    "check": "accumulator._cli.check",
+    "diff": "accumulator._cli.diff",
+    "convert": "accumulator._cli.convert",
+    "completion": "accumulator._cli.completion",
+}
+"""The commands, each with the module whose `command` builds it. A callback returns the exit status."""
+
+DEFAULT = "show"
+"""The command of arguments that begin with no command."""
+
 _READER_GONE = 0
+
+_NEEDED = ("click", "rich")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -44,15 +61,22 @@ def run(arguments: Sequence[str]) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     try:
-        import click
-    except ModuleNotFoundError:
-        print_to_stderr("accumulator: the command line needs click: pip install 'delta-accumulator[cli]'")
+        for name in _NEEDED:
+            import_module(name)
+    except ModuleNotFoundError as error:
+        print_to_stderr(f"accumulator: the command line needs {error.name}: pip install 'delta-accumulator[cli]'")
         return UNUSABLE
-    command = commands()
+    import click
+
+    from accumulator._cli.completion import answer_shell
+
+    group = commands()
+    if (answered := answer_shell(group)) is not None:
+        return answered
     try:
-        # Not `command.main()`, which has its own exit statuses for an interrupt and for a reader that closed its end.
-        with command.make_context("accumulator", list(arguments)) as context:
-            status: int = command.invoke(context)
+        # Not `group.main()`, which has its own exit statuses for an interrupt and for a reader that closed its end.
+        with group.make_context("accumulator", list(arguments)) as context:
+            status: int = group.invoke(context)
     except click.exceptions.Exit as request:  # by --help and --version
         return request.exit_code
     except click.ClickException as error:
@@ -63,8 +87,10 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def commands() -> click.Group:
-    """Build the commands, whose callbacks return the exit status. Raise `ModuleNotFoundError` without click."""
+    """Build the commands. Raise `ModuleNotFoundError` without click."""
     import click
+
+    from accumulator._cli.default_group import DefaultGroup
 
     version = click.Option(
         ["--version"],
@@ -74,13 +100,12 @@ def commands() -> click.Group:
         callback=_show_version,
         help="Print the version.",
     )
-    files = click.Argument(["files"], metavar="FILE...", nargs=-1, required=True, type=click.UNPROCESSED)
-    return click.Group(
+    return DefaultGroup(
         "accumulator",
-        help="Fold the server-sent events of an Assistants run into its run steps.",
+        help="Fold the server-sent events of an Assistants run. `accumulator FILE...` is `accumulator show FILE...`.",
         params=[version],
-        commands=[click.Command("replay", callback=replay, params=[files], help=HELP, short_help=SUMMARY)],
-        no_args_is_help=False,
+        commands={name: cast("click.Command", import_module(module).command()) for name, module in COMMANDS.items()},
+        default=DEFAULT,
     )
 
 

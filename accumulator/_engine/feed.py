@@ -365,6 +365,11 @@ class Feed(Generic[U]):
         self.pending.clear()
         self.parser = SSEParser(max_event_size=self._max_event_size)
 
+    def next_body(self) -> None:
+        """Begin another body of the source, once `end` was called: nothing of the body before is continued."""
+        self.drop()
+        self.body, self.used, self._behind_done = Body(), False, None
+
     def waiting(self) -> list[Frame | None]:
         """Return the events that wait; None stands for one that was too large."""
         frames: list[Frame | None] = []

@@ -4,6 +4,7 @@ A source is recognised by its methods; this module imports neither an HTTP libra
 this order, and the first probe that recognises the source decides:
 
     probe                    looks for                   recognises
+    `_probe_bodies`          `iter_bodies, aiter_bodies` recordings
     `_probe_iter_bytes`      `iter_bytes, aiter_bytes`   httpx, httpx2, openai-python, azure.core
     `_probe_iter_content`    `iter_content`              requests
     `_probe_iter_any`        `iter_any`                  aiohttp
@@ -11,7 +12,8 @@ this order, and the first probe that recognises the source decides:
     `_probe_iteration`       `__iter__, __aiter__`       any iterable, sync or async
 
 So an `asyncio.StreamReader` is read with `read`, not line by line, and an async response is never mistaken for a sync
-one. If the source has a response, the response is read instead; see `find_openers`.
+one. A path is read as what the layer above makes of it, see `recordings`. If the source has a response, the response is
+read instead; see `find_openers`.
 
 A source is opened at the first step of the iteration, with one exception. If a response has `iter_bytes` but no
 `aiter_bytes`, its probe calls `iter_bytes()`, because only the result shows whether it is async.
@@ -25,8 +27,9 @@ import os
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing, closing, suppress
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
 
+from accumulator._streams import recordings
 from accumulator._streams.head import read_headers
 from accumulator._streams.turns import give_turn
 from accumulator._streams.unpack import Unpacker, make_unpacker
@@ -38,8 +41,10 @@ _READ_SIZE = 65_536
 """The bytes to ask a file or pipe for in one read: the usual capacity of a pipe. A read may return fewer."""
 
 BYTES_LIKE: tuple[type[object], ...] = (bytes, bytearray, memoryview)
-_PATH_LIKE: tuple[type[object], ...] = (str, os.PathLike)
-_EXPECTED = "a response, a binary file, or an iterable of bytes or of events"
+_EXPECTED = "a response, a path, a binary file, or an iterable of bytes or of events"
+
+NEXT_BODY: Final = object()
+"""The item between two bodies of a source that says where its bodies end."""
 
 
 class Openers(NamedTuple):
@@ -70,6 +75,32 @@ class _RawResponse(Protocol):
 
 
 # The probes, in the order in which they are tried. A probe returns no openers for a source that it does not recognise.
+
+
+def _probe_bodies(given: object) -> Openers:
+    """Recognise a recording: what has `iter_bodies` or `aiter_bodies`, an iterator of iterators of chunks."""
+    sync, async_ = find_method(given, "iter_bodies"), find_method(given, "aiter_bodies")
+    return Openers(
+        None if sync is None else partial(_chunks_of_bodies, sync),
+        None if async_ is None else partial(_achunks_of_bodies, async_),
+    )
+
+
+def _chunks_of_bodies(iter_bodies: Callable[[], object]) -> Iterator[object]:
+    for number, body in enumerate(cast("Iterable[Iterable[object]]", iter_bodies())):
+        if number:
+            yield NEXT_BODY
+        yield from body
+
+
+async def _achunks_of_bodies(aiter_bodies: Callable[[], object]) -> AsyncIterator[object]:
+    number = 0
+    async for body in cast("AsyncIterable[AsyncIterable[object]]", aiter_bodies()):
+        if number:
+            yield NEXT_BODY
+        number += 1
+        async for chunk in body:
+            yield chunk
 
 
 def _probe_iter_bytes(given: object) -> Openers:
@@ -222,14 +253,16 @@ def _probe_iteration(given: object) -> Openers:
 
 
 _RESPONSE_PROBES = (_probe_iter_bytes, _probe_iter_content, _probe_iter_any, _probe_read)
-_PROBES = (*_RESPONSE_PROBES, _probe_iteration)
+_PROBES = (_probe_bodies, *_RESPONSE_PROBES, _probe_iteration)
 
 
 def find_openers(given: object) -> tuple[object, Openers]:
     """Return the object to read, and the functions that open it. The object may be an attribute of the source."""
-    if isinstance(given, _PATH_LIKE):
+    if isinstance(given, os.PathLike):
+        given = recordings.open_path(cast("os.PathLike[str]", given))
+    if isinstance(given, str):
         raise TypeError(
-            f'expected {_EXPECTED}, got {type_name(given)}: for a file give open(path, "rb"), for text [text.encode()]'
+            f"expected {_EXPECTED}, got {type_name(given)}: for a file give Path(path), for text [text.encode()]"
         )
     if isinstance(given, BYTES_LIKE):
         raise TypeError(f"expected {_EXPECTED}, got {type_name(given)}: for a whole body give [data]")

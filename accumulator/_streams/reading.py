@@ -18,6 +18,8 @@ A chunk is parsed in slices, each when all events of the slice before are applie
     READING          `fail` with another error, or `end(failed=True)`           SOURCE_FAILED
     READING          `push` of neither bytes nor an event                       SOURCE_FAILED
     READING          the end of the body, if the source is one body             ENDED
+    READING          `push` of `NEXT_BODY`                                      BODY_ENDED
+    BODY_ENDED       the end of the body                                        READING
     SOURCE_ENDED     the end of the body, after all pending events              ENDED
     SOURCE_FAILED    the end of the body, after all pending events              ENDED
     all but CLOSED   `break_off`, unless its error ended the reading before     BROKEN_OFF
@@ -37,7 +39,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from accumulator._engine.body import TRUNCATED, Body, BodyEnded
-from accumulator._errors import AccumulatorError, ResponseError, TruncatedError, attach, note_failure
+from accumulator._errors import AccumulatorError, RecordingError, ResponseError, TruncatedError, attach, note_failure
+from accumulator._streams.openers import NEXT_BODY
 from accumulator._streams.sources import read_item
 
 if TYPE_CHECKING:
@@ -64,6 +67,8 @@ class Phase(Enum):
 
     READING = auto()
     """The source is read."""
+    BODY_ENDED = auto()
+    """A body of the source is at its end, and the next one follows: the body ends."""
     SOURCE_ENDED = auto()
     """The source is at its end: the pending events are applied, then the body ends."""
     SOURCE_FAILED = auto()
@@ -76,7 +81,7 @@ class Phase(Enum):
     """The stream was closed; no update is handed out."""
 
 
-_APPLYING = (Phase.READING, Phase.SOURCE_ENDED, Phase.SOURCE_FAILED)
+_APPLYING = (Phase.READING, Phase.BODY_ENDED, Phase.SOURCE_ENDED, Phase.SOURCE_FAILED)
 """The phases in which events are applied."""
 
 
@@ -258,8 +263,11 @@ class Reading(Generic[U]):
     # What the loop calls to report what happened.
 
     def push(self, item: object) -> None:
-        """Store an item of the source. If it is neither bytes nor an event, end the reading with a `TypeError`."""
+        """Store an item of the source. If it is no bytes, event or `NEXT_BODY`, end the reading with a `TypeError`."""
         self._count_before()
+        if item is NEXT_BODY:
+            self._phase = Phase.BODY_ENDED
+            return
         try:
             event = read_item(item)
         except TypeError as error:
@@ -282,10 +290,11 @@ class Reading(Generic[U]):
     def fail(self, error: Exception, *, deadline: bool = False) -> None:
         """End the reading because the source raised, or because a `deadline` passed, whose error this is.
 
-        A `ResponseError` is raised unchanged, and no body ends: a refused response has none. Any other exception
-        becomes the cause of a `TruncatedError`, unless the outcome of the body is known: then nothing is missing.
+        A `ResponseError` is raised unchanged, and no body ends: a refused response has none. A `RecordingError` is too:
+        a file that is no recording has none either. Any other exception becomes the cause of a `TruncatedError`, unless
+        the outcome of the body is known: then nothing is missing.
         """
-        if isinstance(error, ResponseError):
+        if isinstance(error, (ResponseError, RecordingError)):
             attach(error, [], self._accumulator)
             self._error = error
             self._incoming.extend(self._flush())
@@ -359,7 +368,11 @@ class Reading(Generic[U]):
         if self._chunk:
             self._parse(self._next_slice())
             return []
-        if self._phase is not Phase.READING:
+        if self._phase is Phase.BODY_ENDED:
+            updates = feed.end()  # if the last block raises, the body is still open, and the next step ends it
+            feed.next_body()
+            self._phase = Phase.READING
+        elif self._phase is not Phase.READING:
             # `feed.end` may raise for the last block. Then the body is still open, and the next step ends it.
             updates = feed.end() if self._phase is Phase.SOURCE_ENDED else feed.fail()
             if isinstance(self._error, TruncatedError) and not self.truncated:

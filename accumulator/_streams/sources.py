@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from accumulator._formats import begins_like_events
 from accumulator._sse import DEFAULT_NAME
-from accumulator._streams.head import REFUSED_BODY_SECONDS, REFUSED_BODY_SIZE, read_head
+from accumulator._streams.head import REFUSED_BODY_SECONDS, REFUSED_BODY_SIZE, Head, read_head
 from accumulator._streams.openers import BYTES_LIKE, find_method, find_openers, make_misuse, type_name
 from accumulator._streams.turns import in_asyncio
 
@@ -48,6 +48,8 @@ class _SourceBase:
     """What `Source` and `AsyncSource` share: what is known of the response, and the methods that close.
 
     Attributes:
+        head: what is known of the response.
+        response: the object that is read.
         one_body: whether to stop reading at the end of the first body, as for a response.
         refused: whether the response is no event stream; None until `look` has read the start of a body that decides.
         passes_refused: whether a refused response is read all the same, as by a tap. If not, each step raises
@@ -56,15 +58,15 @@ class _SourceBase:
     """
 
     def __init__(self, origin: _Origin) -> None:
-        self._head = read_head(origin.response)
+        self.head: Head = read_head(origin.response)
         self._given = origin.given
-        self._response = origin.response
+        self.response: object = origin.response
         self._way_on = origin.way_on
         self._start = b""  # the bytes that `look` decides by
         self._read_ahead: deque[object] = deque()  # the items that `look` has read, to be handed out
         self._failure: Exception | None = None  # what the source raised in `look`, to be raised after these items
-        self.one_body: bool = origin.one_body or self._head.is_response
-        self.refused: bool | None = self._head.refused
+        self.one_body: bool = origin.one_body or self.head.is_response
+        self.refused: bool | None = self.head.refused
         self.passes_refused = False
 
     @property
@@ -74,7 +76,7 @@ class _SourceBase:
 
     def refusal(self, start: bytes) -> ResponseError:
         """Make the error of a refused response. `start` is what was handed out of its body."""
-        return self._head.error(b"".join([start, *cast("Iterable[bytes]", self._read_ahead)]), self._way_on)
+        return self.head.error(b"".join([start, *cast("Iterable[bytes]", self._read_ahead)]), self._way_on)
 
     def _take_body(self) -> bytearray:
         """Return what `look` has read of a refused body, not to be handed out any more."""
@@ -120,7 +122,7 @@ class _SourceBase:
         def closer(owner: object) -> Callable[..., object] | None:
             return next(filter(None, (find_method(owner, name) for name in names)), None)
 
-        found = [closer(self._given) or closer(self._response)]
+        found = [closer(self._given) or closer(self.response)]
         if items is not self._given:
             found.append(closer(items))
         return [close for close in found if close is not None]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 
 from accumulator._streams.hooks import Callback, acall, call
-from accumulator._streams.openers import BYTES_LIKE
+from accumulator._streams.openers import BYTES_LIKE, NEXT_BODY
 from accumulator._streams.reading import Reading
 from accumulator._streams.streams import AsyncClosing, Closing
 from accumulator._streams.timed_reads import is_cancellation
@@ -51,6 +51,10 @@ class _Tapping(Generic[U]):
 
     def push(self, chunk: object) -> None:
         """Store a chunk, to be folded by `next_call`. The consumer gets a `TypeError` for an item that is no chunk."""
+        if chunk is NEXT_BODY:
+            if self._reading.wants_read:
+                self._reading.push(chunk)
+            return
         if not isinstance(chunk, BYTES_LIKE):
             got = type(chunk).__name__
             self.fail(TypeError(f"a tap passes chunks of bytes on, got {got}: give it the source of the bytes"))
@@ -141,10 +145,13 @@ class ByteTap(Closing, Generic[A, U]):
 
     def __next__(self) -> bytes:
         tapping = self._tapping
-        if tapping.wants_read:
-            self._read()
-        while self._call_handler():
-            pass
+        while True:
+            if tapping.wants_read:
+                self._read()
+            while self._call_handler():
+                pass
+            if not tapping.wants_read:  # else the next body begins: there is no chunk yet
+                break
         if (chunk := tapping.release()) is None:
             raise StopIteration
         return chunk
@@ -210,10 +217,13 @@ class AsyncByteTap(AsyncClosing, Generic[A, U]):
 
     async def __anext__(self) -> bytes:
         tapping = self._tapping
-        if tapping.wants_read:
-            await self._read()
-        while await self._call_handler():
-            pass
+        while True:
+            if tapping.wants_read:
+                await self._read()
+            while await self._call_handler():
+                pass
+            if not tapping.wants_read:  # else the next body begins: there is no chunk yet
+                break
         if (chunk := tapping.release()) is None:
             raise StopAsyncIteration
         return chunk

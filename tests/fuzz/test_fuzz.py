@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from accumulator import Accumulator, CheckpointError
+from accumulator._cli.reading import Reading
 from accumulator._engine.fast_path import TextTemplate
 from accumulator._sse import Item, SSEParser
 from tests.conftest import ROOT
@@ -78,12 +79,13 @@ def test_each_kind_of_failure_is_kept_once(tmp_path: Path) -> None:
 def test_each_target_finds_an_exception_that_is_not_the_library_s(
     target: str, shipped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def crash(_: Accumulator) -> None:
+    def crash(_: object) -> None:
         raise KeyError
 
     found = inputs(target, [shipped])
     read = [data for data in found if target != "checkpoint" or is_checkpoint(data)]
     monkeypatch.setattr(Accumulator, "run_steps", crash)
+    monkeypatch.setattr(Reading, "status", property(crash))  # of the command, whatever it prints
     assert [KeyError] * len(read) == [type(failure(TARGETS[target], data)) for data in read]
 
 

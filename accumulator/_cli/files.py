@@ -1,0 +1,146 @@
+"""What the command reads: files, the files of folders, and which of them are bodies of one run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from accumulator import (
+    Accumulator,
+    AccumulatorError,
+    BodyEnded,
+    ErrorReceived,
+    MessageCreated,
+    Problem,
+    RequiresAction,
+    RunStepCreated,
+    RunUpdated,
+    UnknownEvent,
+    Update,
+)
+from accumulator._cli.opened import holds_events, open_events
+from accumulator._formats import BEGINNING_SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+STANDARD_INPUT = "-"
+
+_LOOKED_AT = 1 << 20
+"""The bytes in which the id of a run is looked for. The first event of a body has it, and is seldom over 100 kB."""
+
+
+class Input(NamedTuple):
+    """A file to read.
+
+    Attributes:
+        name: its path, or "-".
+        size: its bytes; 0 where that is not known.
+        run_id: the id of its first run; None where that was not looked for, or not found.
+        continues: whether it goes on with a run: something of the run comes before the run itself.
+
+    """
+
+    name: str
+    size: int = 0
+    run_id: str | None = None
+    continues: bool = False
+
+
+def find_inputs(names: Iterable[str], on_unusable: Callable[[str, str], None], tick: Callable[[], None]) -> list[Input]:
+    """Return the files with these names and the event streams in the folders with these names, in order.
+
+    Folders are searched to any depth, by name. Symbolic links to folders and what has a name with a dot first are left
+    out. A folder that cannot be used is told to `on_unusable`, with the reason. `tick` is called for each file.
+    """
+    found: list[Input] = []
+    for name in names:
+        if name != STANDARD_INPUT and Path(name).is_dir():
+            found += _search(name, on_unusable, tick)
+        else:
+            found.append(Input(name) if name == STANDARD_INPUT else _measure(name))
+    return found
+
+
+def group_runs(inputs: list[Input], tick: Callable[[], None]) -> Iterator[list[Input]]:
+    """Yield the inputs, those with the same run together where the first of them is, those that continue it last.
+
+    Of a file only the beginning is read, and of what is no regular file nothing.
+    """
+    groups: dict[str, list[Input]] = {}
+    for number, each in enumerate(inputs):
+        tick()
+        known = each if each.run_id is not None or not Path(each.name).is_file() else _look(each)
+        groups.setdefault(f"run {known.run_id}" if known.run_id is not None else f"file {number}", []).append(known)
+    for group in groups.values():
+        yield sorted(group, key=lambda each: each.continues)
+
+
+def _search(folder: str, on_unusable: Callable[[str, str], None], tick: Callable[[], None]) -> list[Input]:
+    found: list[Input] = []
+    count = failed = 0
+
+    def told(kind: str, error: OSError) -> None:
+        nonlocal failed
+        failed += 1
+        on_unusable(str(error.filename), f"expected a readable {kind}: {error.strerror or error}")
+
+    for parent, folders, names in os.walk(folder, onerror=lambda error: told("folder", error)):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(name for name in names if not name.startswith(".")):
+            path = Path(parent, name)
+            tick()
+            if path.is_file():
+                count += 1
+                try:
+                    found += _take(path)
+                except OSError as error:
+                    told("file", error)
+    if not found and not failed:
+        files = f"{count} file{'' if count == 1 else 's'}"
+        on_unusable(folder, f"expected a folder with event streams, got none in {files}")
+    return found
+
+
+def _take(path: Path) -> list[Input]:
+    """Return the file, or nothing if it is no event stream, and holds none in a known format."""
+    return [_look(_measure(str(path)))] if holds_events(str(path)) else []
+
+
+def _measure(name: str) -> Input:
+    try:
+        return Input(name, Path(name).stat().st_size)
+    except (OSError, ValueError):  # told when it is read
+        return Input(name)
+
+
+def _look(file: Input) -> Input:
+    """Add the first run of a file, if the beginning of the file names one."""
+    accumulator, read, continues = Accumulator(), 0, False
+    try:
+        with open_events(file.name) as opened:
+            while read < _LOOKED_AT and (chunk := opened.read(BEGINNING_SIZE)):
+                read += len(chunk)
+                for update in accumulator.feed(chunk):
+                    of_run, run_id = _run_of(update)
+                    if run_id is not None:
+                        return file._replace(run_id=run_id, continues=continues or not of_run)
+                    continues = continues or not isinstance(update, (UnknownEvent, Problem, BodyEnded, ErrorReceived))
+    except (OSError, AccumulatorError):  # told when the file is read
+        pass
+    return file
+
+
+def _run_of(update: Update) -> tuple[bool, str | None]:
+    """Return whether an update is about a run itself, and the id of the run that it names, if it names one."""
+    match update:
+        case RunUpdated(run=run) | RequiresAction(run=run):
+            of_run, run_id = True, run.id
+        case RunStepCreated(run_step=step):
+            of_run, run_id = False, step.run_id
+        case MessageCreated(message=message):
+            of_run, run_id = False, message.run_id
+        case _:
+            of_run, run_id = False, None
+    return of_run, run_id if isinstance(run_id, str) else None

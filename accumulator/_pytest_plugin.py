@@ -1,0 +1,107 @@
+"""The pytest plugin: a fixture that folds a recording, golden files, and what differs between two steps or runs.
+
+pytest imports this module at its start; it imports nothing of the library until a test uses it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final, cast
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from accumulator import Accumulator
+
+_OPTION: Final = "--accumulator-update"
+_MARKER: Final = "accumulator_recording"
+_ENDINGS: Final = (".sse", ".json", ".yaml", ".yml", ".har", ".ndjson", ".jsonl", ".txt")
+_MOST_LINES: Final = 20
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that writes golden files."""
+    parser.getgroup("accumulator").addoption(
+        _OPTION, action="store_true", help="write what recorded runs fold to into their golden files"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker."""
+    config.addinivalue_line("markers", f"{_MARKER}(path): the recording that the fixture recorded_run folds")
+
+
+@pytest.fixture
+def recorded_run(request: pytest.FixtureRequest) -> Accumulator:
+    """Fold a recording, and return the accumulator.
+
+    The recording is the one that the marker `accumulator_recording(path)` names, relative to the folder of the test; or
+    the file beside the test that has its name, such as `test_weather.sse` for `test_weather`. Its format may be any
+    that `accumulator.open_recordings` reads.
+
+    If a golden file is beside it, such as `test_weather.golden.json`, the run steps and messages have to be those in
+    it. With `--accumulator-update` that file is written.
+    """
+    from accumulator import accumulate
+
+    path = _find(request)
+    run = accumulate(path).until_done()
+    golden = path.with_name(f"{path.stem}.golden.json")
+    folded = _folded(run)
+    if request.config.getoption(_OPTION):
+        golden.write_text(json.dumps(folded, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    elif golden.exists():
+        expected: object = json.loads(golden.read_text(encoding="utf-8"))
+        lines = _lines(expected, folded, golden.name, "the recording")
+        if lines:
+            pytest.fail("\n".join([f"{path.name} does not fold to what {golden.name} has", *lines]), pytrace=False)
+    return run
+
+
+def _find(request: pytest.FixtureRequest) -> Path:
+    folder = request.path.parent
+    marker = cast("pytest.Item", request.node).get_closest_marker(_MARKER)
+    if marker is not None:
+        return folder / str(marker.args[0])
+    name = cast("pytest.Function", request.node).originalname
+    for ending in _ENDINGS:
+        if (path := folder / f"{name}{ending}").exists():
+            return path
+    raise pytest.UsageError(
+        f"expected a recording beside the test, such as {folder / f'{name}.sse'}, or {_MARKER}(path)"
+    )
+
+
+def _folded(run: Accumulator) -> dict[str, object]:
+    return {
+        "outcome": run.outcome,
+        "run_steps": [step.to_dict() for step in run.run_steps()],
+        "messages": [message.to_dict() for message in run.messages()],
+    }
+
+
+def _lines(a: object, b: object, a_name: str, b_name: str) -> list[str]:
+    """Return a line for each field in which two JSON values differ, up to a number."""
+    from accumulator._recordings.diff import differing_lines
+
+    lines = [f"  {line}" for line in differing_lines(a, b, a_name, b_name)]
+    rest = len(lines) - _MOST_LINES
+    return lines if rest <= 0 else [*lines[:_MOST_LINES], f"  ... and {rest} more"]
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Name the fields in which two steps, messages, calls or runs differ."""
+    if op != "==" or type(left) is not type(right) or not type(left).__module__.startswith("accumulator"):
+        return None
+    from accumulator import Accumulator, Model
+
+    if isinstance(left, Model) and isinstance(right, Model):
+        values: tuple[object, object] = left.to_dict(), right.to_dict()
+    elif isinstance(left, Accumulator) and isinstance(right, Accumulator):
+        values = _folded(left), _folded(right)
+    else:
+        return None
+    lines = _lines(*values, "left", "right")
+    return [f"two objects of {type(left).__name__} that differ", *lines] if lines else None

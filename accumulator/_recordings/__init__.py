@@ -1,0 +1,1 @@
+"""Recordings: the format, the recorder, replay, and the readers of what other tools recorded."""

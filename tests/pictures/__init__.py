@@ -1,0 +1,1 @@
+"""The pictures of the README, as the commands print them on a terminal."""

@@ -1,0 +1,165 @@
+"""Check, diff and convert: what each says of runs that were made to differ."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from accumulator import Accumulator, RecordingError, accumulate, check, diff, open_recordings, replay
+from accumulator._recordings.convert import Redaction, to_event_lines, to_recording
+from accumulator._recordings.format import RecordedChunk
+from tests.bodies import DONE, FIRST, FIRST_EVENTS, SECOND, call, event, run, step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def ended(calls: list[object], *before: bytes) -> bytes:
+    """Return a run with one step, whose ending has these calls."""
+    return b"".join(
+        [
+            event("thread.run.in_progress", run("in_progress")),
+            event("thread.run.step.created", step("in_progress", [])),
+            *before,
+            event("thread.run.step.completed", step("completed", calls)),
+            event("thread.run.completed", run("completed")),
+            DONE,
+        ]
+    )
+
+
+def fragment(entry: dict[str, object]) -> bytes:
+    details = {"type": "tool_calls", "tool_calls": [entry]}
+    return event("thread.run.step.delta", {"id": "step_1", "delta": {"step_details": details}})
+
+
+def findings(data: bytes) -> list[tuple[str, str]]:
+    return [(each.kind, each.path) for found in check([data]).objects for each in found.findings]
+
+
+def test_a_server_that_streams_nothing_does_not_pass() -> None:
+    report = check([ended([call("{}", None)])])
+    assert ("not streamed", False, False) == (report.objects[0].verdict, report.passed, report.exact)
+    assert "run step  step_1  not streamed, 0 deltas" in str(report)
+
+
+def test_what_differs_is_shown_where_it_differs() -> None:
+    text = "0123456789" * 10
+    report = check([ended([call(text + "a", None)], fragment({"index": 0, **call(text + "b", None)}))])
+    (finding,) = report.objects[0].findings
+    assert ("differs", text + "b", text + "a") == (finding.kind, finding.streamed, finding.said)
+    assert 'at character 100, behind 20 others: streamed "01234567890123456789b", the ending has "0123' in str(report)
+    assert report.to_dict()["objects"] == [
+        {"id": "step_1", "what": "run step", "verdict": "differs", "deltas": 1, "findings": [finding._asdict()]}
+    ]
+    short = check([ended([call("ab", None)], fragment({"index": 0, **call("a", None)}))])
+    assert 'arguments  streamed "a", the ending has "ab"' in str(short)
+
+
+def test_calls_are_paired_by_id_and_then_in_order() -> None:
+    one = {"id": "call_1", "type": "function", "function": {"name": "a", "arguments": "1"}}
+    two = {"id": "call_2", "type": "function", "function": {"name": "b", "arguments": "2"}}
+    nameless = {"type": "function", "function": {"name": "c", "arguments": "3"}}
+    streamed = [fragment({"index": at, **each}) for at, each in enumerate((one, two, nameless))]
+    assert [] == findings(ended([two, one, nameless], *streamed))
+    assert [("left out", "$.step_details.tool_calls[2]")] == findings(ended([two, one], *streamed))
+    kinds = findings(ended([one, two, nameless, {**one, "id": "call_4"}], *streamed))
+    assert [("supplied", "$.step_details.tool_calls[3]")] == kinds
+    typed = fragment({"index": 0, "id": "call_1", "type": "function", "function": {"name": "a", "arguments": "1"}})
+    odd = {"id": "call_1", "type": "function", "function": {"name": "a", "arguments": "1", "strict": 1}}
+    assert [("supplied", "$.step_details.tool_calls[0].function.strict")] == findings(ended([odd], typed))
+    number = fragment({"index": 0, "id": "call_1", "type": "custom", "custom": {"size": 1.0}})
+    integer = ended([{"id": "call_1", "type": "custom", "custom": {"size": 1}}], number)
+    assert "custom.size  streamed 1.0, the ending has 1" in str(check([integer]))
+    kinds = findings(integer)
+    assert [("differs", "$.step_details.tool_calls[0].custom.size")] == kinds
+
+
+def test_events_an_event_over_a_limit_and_a_broken_source_are_checked() -> None:
+    def broken() -> Iterator[bytes]:
+        yield FIRST_EVENTS[0]
+        raise ConnectionError("gone")
+
+    events = [SimpleNamespace(event="thread.run.completed", data=json.dumps(run("completed")))]
+    assert check(events).passed
+    many = b"event: thread.run.step.delta\ndata: [" + b"1," * 120_000 + b"1]\n\n"
+    large = b"event: a\ndata: " + b"x" * (33 << 20) + b"\n\n"
+    for data in (many, large):
+        report = check([data + ended([])])
+        assert not report.passed
+        assert report.errors[0].startswith("event 1: expected ")
+        assert ["completed"] == report.outcomes
+        assert report.errors[0] in str(report)
+    report = check(broken())
+    assert (["truncated"], False) == (report.outcomes, report.passed)
+    assert "its source raised ConnectionError: gone" in report.errors[0]
+    with pytest.raises(TypeError, match="takes a response"):
+        check(7)
+
+
+def test_problems_are_told(tmp_path: Path) -> None:
+    report = check([b"event: thread.run.step.delta\ndata: {\n\n" + ended([])])
+    assert "event 1: undecodable at $: expected JSON text" in str(report)
+    assert [{"kind", "event_number", "path", "message"}] == [set(each) for each in report.to_dict()["problems"]]  # type: ignore[attr-defined] # a list
+    torn = check([ended([])[:-3]])
+    assert torn.outcomes == ["completed"]
+    path = tmp_path / "run.sse"
+    path.write_bytes(FIRST + SECOND)
+    assert check(path).passed
+    assert check(replay(path)).passed
+    (tmp_path / "none.html").write_text("<p>", encoding="utf-8")
+    with pytest.raises(RecordingError):
+        check(tmp_path / "none.html")
+
+
+def test_a_run_that_waits_may_have_open_steps() -> None:
+    report = check([FIRST])
+    assert (["open"], True, ["requires_action"]) == (
+        [each.verdict for each in report.objects],
+        report.passed,
+        report.outcomes,
+    )
+    assert "outcome none" in str(type(report)([], [], [], []))
+
+
+def test_runs_of_which_one_has_more_differ() -> None:
+    whole, part = accumulate([FIRST, SECOND]).until_done(), Accumulator()
+    assert [] == diff(whole, whole)
+    found = diff(whole, part)
+    assert [("outcome", "differs"), ("run step 1", "only in a")] == [(each.where, each.kind) for each in found]
+    assert ["only in b"] == [each.kind for each in diff(part, whole)][1:]
+    lines = [str(each) for each in found]
+    assert 'outcome  $  a has "completed", b has null' == lines[0]
+    assert lines[1].startswith('run step 1  $  only a has {"id": "step_1"')
+    assert "only b has" in str(diff(part, whole)[1])
+    other = accumulate([each.replace(b"get_weather", b"get_time") for each in (FIRST, SECOND)]).until_done()
+    (name,) = diff(whole, other, ids=True, times=True)
+    assert ("$.step_details.tool_calls[0].function.name", "get_weather", "get_time") == (name.path, name.a, name.b)
+
+
+def test_escapes_and_numbers_are_redacted_and_json_stays_json() -> None:
+    data = b'data: {"value": "a\\u00fc\\n\\"b\\\\ c", "n": -12.5, "keep": "x1"}\n\n'
+    redact = Redaction([], ["value", "n"])
+    ((_, new),) = redact([RecordedChunk(None, data)])
+    assert len(data) == len(new)
+    assert {"value": 'xx\n"x\\ x', "n": 1111.1, "keep": "x1"} == {**json.loads(new[6:]), "n": 1111.1}
+    assert b"12" not in new
+    cut = Redaction(["a.{3}"])
+    assert [b"xx", b"xxb"] == [chunk for _, chunk in cut([RecordedChunk(None, b"a1"), RecordedChunk(1.0, b"23b")])]
+    torn = Redaction(["u00"])
+    assert [b"\\xxx"] == [chunk for _, chunk in torn([RecordedChunk(None, b"\\u00")])]
+
+
+def test_an_ending_without_its_blank_line_is_converted(tmp_path: Path) -> None:
+    path = tmp_path / "run.sse"
+    path.write_bytes(FIRST + b"event: done\ndata: no JSON")
+    (recording,) = open_recordings(path)
+    lines = [json.loads(line) for line in to_event_lines([recording])]
+    assert [{"event": "done", "data": "[DONE]"}, {"event": "done", "data": "no JSON"}] == lines[-2:]
+    out = tmp_path / "out.sse"
+    out.write_bytes(b"".join(to_recording([recording])))
+    assert FIRST + b"event: done\ndata: no JSON" == b"".join(replay(out))
