@@ -100,7 +100,7 @@ def last_line(error: BaseException, name: str) -> int:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if frame.name not in {"trace", "raising", "profile"}
+        if frame.name not in {"trace", "raising", "profile", "fire"}
     ]
     return (frames[-1].lineno or 0) if frames[-1].name == name else 10**6
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 
-from accumulator import Accumulator, Limits, Update
+from accumulator import Accumulator, Limits, RunStepUpdated, Update
 from accumulator._assistants.protocol import MESSAGES, RUN_STEPS
 from accumulator._engine.resource import Resource
 from accumulator._fold.nodes import Object
@@ -258,3 +258,16 @@ def test_a_repeat_is_known_by_its_bytes_only_while_nothing_grew() -> None:
     pair = feed(*BEGUN, delta("step_1", opening(0, "call_1", "f")), in_progress())
     assert not kept(pair.run)
     pair.check()
+
+
+def test_an_ending_that_is_kept_leaves_the_moments_of_updates_before_it() -> None:
+    run = Accumulator()
+    run.feed(delta("step_1", {"index": 0, "type": "function"}))
+    run.feed(delta("step_1", {"index": 0, "id": "call_1", "function": {"name": "f"}}))
+    [updated] = run.feed(in_progress())
+    run.feed(completed("step_1", [CALL]))
+    assert kept(run)
+    assert isinstance(updated, RunStepUpdated)
+    assert [{"id": "call_1", "type": "function", "function": {"name": "f"}}] == [
+        each.to_dict() for each in updated.run_step.tool_calls
+    ]

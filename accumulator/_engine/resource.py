@@ -202,12 +202,12 @@ class Resource(Generic[U]):
         return self._keep_ending(step, payload, cast("list[JSONObject]", parts or []), named=named)
 
     def _keep_ending(self, step: Step, payload: JSONObject, parts: list[JSONObject], *, named: bool) -> Applied:
-        changes, finished = Changes() if parts and not named else NOTHING, list(self._undone)
+        changes, finished = Changes() if parts and not named else NOTHING, list[Entry]()
         for place, part in enumerate(parts):
+            finished.append(entry := Entry(place))  # a folded one stays as it is, for the moments before
+            entry.snap = part
             if not named:
-                finished.append(entry := Entry(place))
                 changes.parts.append(Change(entry, created=True, sent=part, path=None))
-            finished[place].snap = part
         self._root, self._whole, self._data, self._named, self._undone = None, payload, b"", named, {}
         self.state = step.state
         return Applied(step, "ending", changes, finished)

@@ -15,7 +15,7 @@ from accumulator._assistants.protocol import ASSISTANTS, MESSAGES
 from accumulator._assistants.streams import accumulate
 from accumulator._engine.body import TRUNCATED, BodyEnded
 from accumulator._errors import AccumulatorError, LimitError, TruncatedError
-from accumulator._json import printable
+from accumulator._json import count_openers, printable
 from accumulator._sse import SSEParser
 from accumulator._streams.openers import BYTES_LIKE, NEXT_BODY
 from accumulator._streams.sources import make_source, read_item
@@ -254,7 +254,7 @@ class _Watch:
         self._run.end()
 
     def _take(self, name: str, data: bytes | str) -> None:
-        event = ASSISTANTS.decode(name, data, torn=False)
+        event = ASSISTANTS.decode(name, data, torn=False, openers=count_openers(data))
         payload = event.payload
         if event.resource is not None and isinstance(payload, dict) and isinstance(payload.get("id"), str):
             what = "message" if event.resource is MESSAGES else "run step"
