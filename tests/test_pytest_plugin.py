@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, NamedTuple
@@ -34,7 +35,8 @@ def run_pytest(folder: Path, code: str, *options: str) -> Result:
         *options,
         "test_it.py",
     ]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return Result(done.returncode, done.stdout + done.stderr)
 
 
