@@ -9,12 +9,13 @@ from __future__ import annotations
 import inspect
 import signal
 import sys
+import threading
 import traceback
 from collections import Counter
 from itertools import count
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import pytest
 
@@ -325,28 +326,38 @@ class Raising:
         return self.trace
 
 
-def interrupted_at(
-    mode: Callable[[list[bytes]], tuple[Accumulator, list[object] | None]],
-    at: int,
-    *,
-    lines: type[BaseException] | None,
-) -> str | None:
-    """Run with an exception at one line, or at one call; return what the run said, None if it has fewer of them."""
+Read: TypeAlias = "Callable[[list[bytes]], tuple[Accumulator, list[object] | None]]"
+
+
+def interrupted_at(mode: Read, at: int, *, lines: type[BaseException] | None) -> str | None:
+    """Run with an exception at one line, or at one call; return what the run said, None if it has fewer of them.
+
+    It runs in a thread of its own: a tracer that raises may leave an exception as the one that a thread handles.
+    """
     raising = Raising(at, lines or Boom)
-    before = sys.gettrace()
-    if lines is not None:
-        sys.settrace(raising.trace)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    else:
-        sys.setprofile(raising.profile)
-    try:
-        run, updates = mode(CHUNKS)
-    except (Boom, Bang):  # before anything was read
-        return "not begun"
-    finally:
-        sys.setprofile(None)
+    made: list[tuple[Accumulator, list[object] | None]] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
         if lines is not None:
-            sys.settrace(before)
-    return None if raising.left else check(run, updates)
+            sys.settrace(raising.trace)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        else:
+            sys.setprofile(raising.profile)
+        try:
+            made.append(mode(CHUNKS))
+        except BaseException as error:  # noqa: BLE001 - the caller looks at it
+            failed.append(error)
+        finally:
+            sys.setprofile(None)
+            sys.settrace(None)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if failed:
+        assert isinstance(failed[0], (Boom, Bang)), failed
+        return "not begun"  # it came before anything was read
+    return None if raising.left else check(*made[0])
 
 
 @pytest.mark.parametrize("error", [Boom, Bang])
