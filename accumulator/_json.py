@@ -50,7 +50,7 @@ _T = TypeVar("_T")
 
 
 def parse_json(data: bytes | str, openers: int | None = None) -> object:
-    """Decode JSON text. Who has counted its brackets gives their number, or more, as `openers`.
+    """Decode JSON text. `openers` is the number of its `[` and `{`, or more, if the caller has counted them.
 
     Bytes are read as UTF-8; invalid sequences read as U+FFFD, as in the WHATWG decoder. The escape of a lone surrogate
     reads as that surrogate. Of duplicate keys the last counts.

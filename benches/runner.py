@@ -28,7 +28,7 @@ from benches.contenders import HERE
 from benches.workloads import CHUNK, RECIPES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
     from benches.workloads import Workload
@@ -311,6 +311,17 @@ def _peak(entrant: _Entrant, case: Case, timeout: float) -> int:
     with Worker(contenders.NODE) as fresh:
         fresh.load(_resized(case, entrant.row.size))
         return fresh.peak(timeout)
+
+
+def fastest(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Run in turns, and return the least CPU seconds of each."""
+    found = dict.fromkeys(runs, float("inf"))
+    for _ in range(rounds):
+        for name, run in runs.items():
+            begin = time.process_time()
+            run()
+            found[name] = min(found[name], time.process_time() - begin)
+    return found
 
 
 def machine() -> dict[str, str | int]:

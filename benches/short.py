@@ -1,14 +1,14 @@
 """Streams as short as those of users, each from nothing to its final steps, and the frames of Chat Completions.
 
-All contenders read the same stream in turns, in one process, so many times as the settings say; the minimum of each
-counts. A contender whose answer differs from that of the workload is wrong there, and is not timed. Of a recording the
-answer of `ours` counts: tests hold it to what the server said. Recordings with other line ends are left to `ours`.
+All contenders read the same stream in turns, in one process, and the minimum of each counts. A contender whose answer
+differs from that of the workload is wrong there, and is not timed. Of a recording the answer of `ours` counts: tests
+hold it to what the server said. Recordings with a byte-order mark, with CR or without the last blank line are left out:
+`leanest` does not claim to read them.
 """
 
 from __future__ import annotations
 
 import sys
-import time
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from accumulator import AccumulatorError, SSEParser
 from benches import workloads
 from benches.contenders import ByHand, Leanest, Ours
+from benches.runner import fastest
 from tests.conftest import ROOT, real_recordings
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ ROUNDS = 200
 
 
 class Load(NamedTuple):
-    """A stream, how often it is read in one turn, and the answer; None where that of `ours` counts."""
+    """A stream, and the answer; None where that of `ours` counts."""
 
     name: str
     data: bytes
@@ -85,7 +86,7 @@ def short(rounds: int = ROUNDS) -> None:
             right = answer if right is None else right
             if answer == right:
                 runs[name] = partial(each.run, chunks, "final")
-        _print_row(load, _fastest(runs, rounds))
+        _print_row(load, fastest(runs, rounds))
     _chat_frames(rounds)
 
 
@@ -94,17 +95,6 @@ def _answer(contender: Ours | ByHand, chunks: list[bytes]) -> str | None:
         return contender.answer(contender.run(chunks, "final"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     except (KeyError, ValueError, TypeError, AttributeError):  # what a loop that checks nothing raises
         return None
-
-
-def _fastest(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Run in turns, and return the least seconds of each."""
-    found = dict.fromkeys(runs, float("inf"))
-    for _ in range(rounds):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            found[name] = min(found[name], time.perf_counter() - start)
-    return found
 
 
 def _print_row(load: Load, seconds: dict[str, float]) -> None:
@@ -134,5 +124,5 @@ def _chat_frames(rounds: int) -> None:
         chunks = Load(name, frame * count).chunks
         assert count == parse(chunks)
         runs[name] = partial(parse, chunks)
-    for name, seconds in _fastest(runs, rounds).items():
+    for name, seconds in fastest(runs, rounds).items():
         print(f"{name:44}{count:>7}{seconds / count * 1e6:>9.2f}  (the parser alone)")

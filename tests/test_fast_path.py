@@ -478,6 +478,16 @@ def test_nothing_is_foretold_for_a_part_that_such_a_fragment_would_change_otherw
     assert 0 == pair.fast(created("step_2"), delta("step_2", part), other)
 
 
+@pytest.mark.parametrize("value", [5, {"x": 1}, [1]])
+def test_a_template_that_was_foretold_for_an_empty_text_is_forgotten_when_that_is_replaced(value: object) -> None:
+    pair = Pair()
+    pair.fast(created(), delta("step_1", opening(0, "call_1", "f")), SHAPES["plain"]("a"))
+    pair.fast(created("step_2"), delta("step_2", opening(0, "call_2", "f")))
+    other = SHAPES["plain"]("b").replace(b"step_1", b"step_2")
+    assert 0 == pair.fast(delta("step_2", function(0, arguments=value)), other)
+    assert ["shape"] == [problem.kind for problem in pair.run.problems]
+
+
 def test_a_template_that_was_foretold_leaves_the_moment_of_an_update_before_it() -> None:
     run = Accumulator()
     run.feed(b"".join([*BEGIN, SHAPES["plain"]("a"), SHAPES["plain"]("b")]))

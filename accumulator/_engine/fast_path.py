@@ -1,10 +1,9 @@
 """The fast path: templates that are learned from events, for events like them.
 
 Most events of a stream differ from the one before in one text only. Where the general way (`Engine.apply`) finds that
-all an event did was to append a text to another, the event's data becomes a *template*: the *head* up to
-the text's JSON string, and the *tail* behind it. Later data with that head, that tail and one JSON string between them
-is the same JSON but for the text. So the general way would append that text there, and do nothing else. The text's
-place is a *slot*.
+all an event did was to append to a text, the event's data becomes a *template*: the *head* up to the JSON string of
+what was appended, and the *tail* behind it. Later data with that head, that tail and one JSON string between them is
+the same JSON but for that string. So the general way would append it there, and do nothing else. Its place is a *slot*.
 
 Events that let parts grow differ in the id of their resource and the index of their part. So a *family* keeps an event
 with slots for both. For each new part it foretells the template, if a delta like that would only append to a text of
@@ -20,9 +19,9 @@ Why this is right:
 
 - A slot is proved: the data is decoded with another value in it, and that value is found where the first one was.
 - Nothing else in the event changes anything, and nothing in it is a fault: see `Changes.growth`.
-- That stays so while only deltas arrive, and none replaces a value. A field that keeps its first value keeps it, a
-  text that is not empty is only appended to, objects and lists stay what they are, entries stay under their indexes,
-  and a conflict is reported once. After any other event the templates of its resource are forgotten.
+- That stays so while only deltas arrive, and none replaces a value, not even an empty text. A field that keeps its
+  first value keeps it, a text is only appended to, objects and lists stay what they are, entries stay under their
+  indexes, and a conflict is reported once. After any other event the templates of its resource are forgotten.
 """
 
 from __future__ import annotations
@@ -296,7 +295,7 @@ class _Table(Generic[U]):
 class _Family(Generic[U]):
     """Events that differ in the id of their resource, the index of their part, and the text that they append to it."""
 
-    __slots__ = ("_head", "_id_first", "_keys", "_payload", "_tail", "_to_index", "kind")
+    __slots__ = ("_head", "_id_first", "_payload", "_tail", "_to_index", "kind")
 
     def __init__(
         self, resource: Resource[U], event: Event[U], pieces: list[bytes], to_index: list[str | int], *, id_first: bool

@@ -118,8 +118,8 @@ class Feed(Generic[U]):
     def step(self, most: int = 1) -> list[U] | None:
         """Apply the next event and return its updates, None if no event waits. The fast path is tried first.
 
-        With `build_updates` off, events are applied up to one that has updates all the same: all in a row that the fast
-        path takes, and `most` others.
+        With `build_updates` off, it goes on to the first event that has updates all the same. It applies at most `most`
+        events beside those that the fast path takes.
 
         Raises:
             LimitError: the event is over a limit, and is left out.

@@ -137,8 +137,10 @@ class Resource(Generic[U]):
         else:
             root = open_ending(self.id, whole, self.type.schema, named=self._named)
         self._root, self._whole, self._data = root, None, b""
-        if self.state == "ended" and whole is not None:
-            self._end_parts(self._parts())
+        if whole is not None:
+            self.recount_undone()
+            if self.state == "ended":
+                self._end_all()
         return root
 
     @property
@@ -233,16 +235,12 @@ class Resource(Generic[U]):
         parts = self._parts()
         if parts is None:
             return []
+        parts.open_unindexed = OpenUnindexed()
         finished = sorted(self._undone, key=parts.order.place)
-        self._end_parts(parts)
+        for entry in finished:
+            entry.done = True
         self._undone = {}
         return finished
-
-    def _end_parts(self, parts: Keyed | None) -> None:
-        if parts is not None:
-            parts.open_unindexed = OpenUnindexed()
-            for entry in parts.arrivals:
-                entry.done = True
 
     def _end_some(self, changes: Changes) -> list[Entry]:
         """End those of the changed parts whose `part_end_field` has a value. Return those that had not ended."""

@@ -272,8 +272,11 @@ class _Plan:
                 raise WrongShape(path, f"expected {json_type(snapshot(node))} as before, got a text")
         elif isinstance(node, Text) and (node or any(text is node for text, _, _, _ in self._texts)):
             raise WrongShape(path, f"expected a text to append, got {json_type(value)}")
+        elif isinstance(node, Text):
+            self._note_replaced(node)  # a template may have been foretold for the empty text
+            self._set(target, key, value)
         else:
-            self._replace(target, key, None if isinstance(node, Text) else node, value, path)
+            self._replace(target, key, node, value, path)
 
     def _merge_nested(  # noqa: PLR0913, PLR0917 - a field, its node and its delta
         self, target: Object, key: str, node: Node, value: JSONObject, schema: Schema, path: Path

@@ -1,8 +1,8 @@
 """Iterate over the items of what a user passes, and refuse a response that is no event stream.
 
 An item is a chunk of bytes, or an event: an object with `.event` and `.data`, a pair of these two, or a mapping with
-these two keys. `openers` says how a source is recognised and
-opened. Bytes are read and iterators are made at the first step of the iteration.
+these two keys. `openers` says how a source is recognised and opened. Bytes are read and iterators are made at the first
+step of the iteration.
 """
 
 from __future__ import annotations

@@ -6,8 +6,9 @@ anything. Every variant's answer is compared with that of the one in use before 
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
+
+from benches.runner import fastest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,12 +23,7 @@ def compare(title: str, variants: Mapping[str, Callable[[], object]], count: int
     for name, answer in answers.items():
         if answer != answers[used]:
             raise AssertionError(f"{name} gives another answer than {used}")
-    best = dict.fromkeys(variants, float("inf"))
-    for _ in range(repeats):
-        for name, variant in variants.items():
-            begin = time.process_time()
-            variant()
-            best[name] = min(best[name], time.process_time() - begin)
+    best = fastest(variants, repeats)
     print(title)
     for name, seconds in best.items():
         print(f"  {name:<52} {seconds / count * 1e6:8.3f} µs  {seconds / best[used]:5.2f} x")
