@@ -7,6 +7,8 @@ import re
 from typing import TYPE_CHECKING, cast
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from accumulator import Accumulator, LimitError, Limits, MergeError, RunStepUpdated, accumulate
 from accumulator._engine import fast_path
@@ -486,6 +488,49 @@ def test_a_template_that_was_foretold_for_an_empty_text_is_forgotten_when_that_i
     other = SHAPES["plain"]("b").replace(b"step_1", b"step_2")
     assert 0 == pair.fast(delta("step_2", function(0, arguments=value)), other)
     assert ["shape"] == [problem.kind for problem in pair.run.problems]
+
+
+# What may come about a call, of a few steps and indexes: most of it lets texts grow, the rest changes what they are.
+SENT: dict[str, Callable[[str, int], bytes]] = {
+    "opening": lambda step, index: delta(step, opening(index, f"call_{index}", "f")),
+    "null": lambda step, index: delta(step, {**function(index, arguments=None), "id": f"call_{index}"}),
+    "a": lambda step, index: delta(step, fragment(index, "a")),
+    "b": lambda step, index: delta(step, fragment(index, "b")),
+    "empty": lambda step, index: delta(step, fragment(index, "")),
+    "id": lambda step, index: delta(step, {**fragment(index, "c"), "id": f"call_{index}"}),
+    "other id": lambda step, index: delta(step, {**fragment(index, "d"), "id": "call_9"}),
+    "value": lambda step, index: delta(step, function(index, arguments=5)),
+    "object": lambda step, index: delta(step, function(index, arguments={"x": 1})),
+    "no object": lambda step, index: delta(step, {"index": index, "function": "text"}),
+    "type": lambda step, index: delta(step, {"index": index, "type": "other"}),
+    "no index": lambda step, _: delta(step, {"type": "function", "function": {"arguments": "e"}}),
+    "two": lambda step, index: delta(step, fragment(index, "f"), fragment(index + 1, "g")),
+    "field": lambda step, index: delta(step, {"index": index, "x": 1}),
+    "created": lambda step, _: created(step),
+    "in_progress": lambda step, index: in_progress(step, x=index),
+    "completed": lambda step, index: completed(step, [call(f"call_{index}", "f", "ab")]),
+}
+sent = st.tuples(
+    st.sampled_from(list(SENT)) | st.sampled_from(["opening", "a", "b"]),
+    st.sampled_from(["step_1", "step_2"]),
+    st.integers(0, 1),
+)
+
+
+@given(st.lists(sent, max_size=40))
+@example([(kind, step, 0) for step in ("step_1", "step_2") for kind in ("created", "opening", "a", "value", "b")])
+@example(
+    [
+        ("created", "step_2", 0),
+        ("opening", "step_1", 0),
+        ("a", "step_1", 0),
+        ("opening", "step_2", 0),
+        ("value", "step_2", 0),
+        ("a", "step_2", 0),
+    ]
+)
+def test_whatever_comes_about_a_call_the_fast_path_agrees(sent: list[tuple[str, str, int]]) -> None:
+    Pair().fast(*(SENT[kind](step, index) for kind, step, index in sent))
 
 
 def test_a_template_that_was_foretold_leaves_the_moment_of_an_update_before_it() -> None:
