@@ -49,7 +49,7 @@ _COUNTED = 2**16
 _T = TypeVar("_T")
 
 
-def parse_json(data: bytes | str, openers: int | None = None) -> object:
+def parse_json(data: bytes | str, openers: int | None = None) -> Json:
     """Decode JSON text. `openers` is the number of its `[` and `{`, or more, if the caller has counted them.
 
     Bytes are read as UTF-8; invalid sequences read as U+FFFD, as in the WHATWG decoder. The escape of a lone surrogate
@@ -65,7 +65,7 @@ def parse_json(data: bytes | str, openers: int | None = None) -> object:
 
     """
     try:
-        value: object = msgspec.json.decode(data)
+        value: Json = msgspec.json.decode(data)
     except (UnicodeError, msgspec.DecodeError, RecursionError):
         value = _parse_slowly(data)
     if (count_openers(data) if openers is None else openers) > MAX_DEPTH:
@@ -159,13 +159,13 @@ def text_of(data: bytes | str) -> str:
     return data if isinstance(data, str) else data.decode("utf-8", "replace")
 
 
-def _parse_slowly(data: bytes | str) -> object:
+def _parse_slowly(data: bytes | str) -> Json:
     """Decode text that msgspec rejects. It may have lone surrogates or invalid UTF-8, or not be JSON."""
     import json
 
     text = text_of(data)
     try:
-        return cast("object", json.loads(text, parse_constant=_refuse, parse_float=_finite, parse_int=_bounded))
+        return cast("Json", json.loads(text, parse_constant=_refuse, parse_float=_finite, parse_int=_bounded))
     except json.JSONDecodeError as exc:
         raise ValueError(f"expected JSON text: {exc.msg} (character {exc.pos} of {len(text)})") from exc
     except RecursionError as exc:

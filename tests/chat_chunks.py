@@ -84,7 +84,7 @@ class Chat(Protocol[Update]):
         if data == self.done_mark:
             return Event("done", name)
         try:
-            chunk = cast("Json", parse_json(data))
+            chunk = parse_json(data)
         except ValueError as exc:
             return Event("undecodable", name, message=f"{exc}{' (torn)' * torn}")
         if not isinstance(chunk, dict) or not chunk.get("id"):

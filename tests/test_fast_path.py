@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from accumulator import Accumulator, LimitError, Limits, MergeError, RunStepUpdated, accumulate
+from accumulator._assistants.protocol import EVENTS, MESSAGES, RUN_STEPS
 from accumulator._engine import fast_path
 from accumulator._engine.fast_path import MAX_DATA, MAX_LEARNED
 from tests.wire import (
@@ -26,6 +27,7 @@ from tests.wire import (
     function,
     in_progress,
     opening,
+    run_event,
     step_event,
     text,
 )
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from accumulator import Update
+    from accumulator._engine.protocol import ResourceType
 
 STEP_DELTA = "thread.run.step.delta"
 # The first fragment of a text that is null sets it; a template is learned from the second.
@@ -44,11 +47,13 @@ WORDS = ["é", "a", '"', "\\", "\u2028", "🏔", "", "b"]
 class Pair:
     """An accumulator with templates beside one without, fed alike, one event at a time, and held to be the same.
 
-    So is a drain of all events at once, which looks for runs of fragments.
+    So is a drain of all events at once, which looks for runs of fragments. A checkpoint makes the builders of all
+    objects: with `checkpoints` off, those that are kept as they were sent stay so.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, checkpoints: bool = True) -> None:
         self.run, self.general = Accumulator(), without_templates()
+        self._checkpoints = checkpoints
         self._fed: list[bytes] = []
 
     def fast(self, *events: bytes) -> int:
@@ -60,7 +65,8 @@ class Pair:
             updates: list[Update] = [] if fragment is None else [fragment]
             taken += len(updates)
             assert [*updates, *self.run.feed(b"")] == self.general.feed(each)
-            assert self.run.to_bytes() == self.general.to_bytes()
+            if self._checkpoints:
+                assert self.run.to_bytes() == self.general.to_bytes()
         self._fed += events
         looped, drained = without_templates(), Accumulator()
         assert list(accumulate([b"".join(self._fed)], into=looped))
@@ -508,6 +514,8 @@ SENT: dict[str, Callable[[str, int], bytes]] = {
     "field": lambda step, index: delta(step, {"index": index, "x": 1}),
     "created": lambda step, _: created(step),
     "in_progress": lambda step, index: in_progress(step, x=index),
+    "again": lambda step, _: in_progress(step),
+    "done": lambda _, __: DONE,
     "completed": lambda step, index: completed(step, [call(f"call_{index}", "f", "ab")]),
 }
 sent = st.tuples(
@@ -517,10 +525,11 @@ sent = st.tuples(
 )
 
 
-@given(st.lists(sent, max_size=40))
-@example([(kind, step, 0) for step in ("step_1", "step_2") for kind in ("created", "opening", "a", "value", "b")])
+@pytest.mark.parametrize("checkpoints", [True, False])
+@given(sent=st.lists(sent, max_size=40))
+@example(sent=[(kind, step, 0) for step in ("step_1", "step_2") for kind in ("created", "opening", "a", "value", "b")])
 @example(
-    [
+    sent=[
         ("created", "step_2", 0),
         ("opening", "step_1", 0),
         ("a", "step_1", 0),
@@ -529,8 +538,62 @@ sent = st.tuples(
         ("a", "step_2", 0),
     ]
 )
-def test_whatever_comes_about_a_call_the_fast_path_agrees(sent: list[tuple[str, str, int]]) -> None:
-    Pair().fast(*(SENT[kind](step, index) for kind, step, index in sent))
+def test_whatever_comes_about_a_call_the_fast_path_agrees(
+    sent: list[tuple[str, str, int]],
+    *,
+    checkpoints: bool,
+) -> None:
+    Pair(checkpoints=checkpoints).fast(*(SENT[kind](step, index) for kind, step, index in sent))
+
+
+AGAIN: dict[str, tuple[int, list[bytes]]] = {
+    "it": (1, [created(), in_progress()]),
+    "twice": (2, [created(), in_progress(), created()]),
+    "a message": (
+        1,
+        [
+            event("thread.message.created", {"id": "msg_1", "content": []}),
+            event("thread.message.in_progress", {"id": "msg_1", "content": []}),
+        ],
+    ),
+    "after another event": (2, [created(), in_progress(), event("thread.created", {"id": "thread_1"}), in_progress()]),
+    "after another step": (0, [created(), created("step_2"), in_progress()]),
+    "other bytes": (0, [created(), in_progress(x=1)]),
+    "after a part": (0, [created(), delta("step_1", opening(0, "call_1", "f")), in_progress()]),
+    "after the ending": (0, [created(), completed(), in_progress()]),
+    "as an ending": (0, [created(), created().replace(b"step.created", b"step.completed")]),
+    "as a delta": (0, [created(), created().replace(b"step.created", b"step.delta")]),
+    "as another object": (0, [created(), created().replace(b"run.step.created", b"message.created")]),
+    "in an envelope": (0, [event(None, {"event": "thread.run.step.created", "data": {"id": "step_1"}})] * 2),
+    "in the next body": (0, [created(), DONE, in_progress()]),
+}
+
+
+@pytest.mark.parametrize(("taken", "events"), AGAIN.values(), ids=AGAIN)
+def test_an_object_that_comes_again_byte_for_byte_takes_the_fast_path(taken: int, events: list[bytes]) -> None:
+    pair = Pair(checkpoints=False)
+    assert taken == pair.fast(*events)
+    assert pair.run.to_bytes() == pair.general.to_bytes()
+
+
+@pytest.mark.parametrize("kind", [RUN_STEPS, MESSAGES], ids=lambda kind: str(kind.name))
+def test_the_events_that_send_an_object_again_are_those_of_the_protocol(kind: ResourceType[Update]) -> None:
+    rows = {name: row for name, row in EVENTS.items() if row.resource is kind}
+    assert {name.encode() for name, row in rows.items() if row.role == "repeat"} == kind.repeated_by
+
+
+def test_an_object_that_comes_again_in_the_next_body_says_which_run_that_is_of() -> None:
+    """So it does in a body that began before the one in which it came first."""
+    step = created(run_id="run_1")
+    for of_body in (run_event("completed", id="run_1"), run_event("failed", id="run_2")):
+        pair = Pair(checkpoints=False)
+        assert 0 == pair.fast(run_event("in_progress", id="run_2"), step, DONE, step, of_body, DONE)
+    runs = [Accumulator(), without_templates()]
+    for run in runs:
+        older, newer = (accumulate([event("thread.created", {}), step, run_event("completed")], into=run) for _ in "ab")
+        assert [1, 2, 3, 4, 5] == [next(each).event_number for each in (older, newer, newer, older, newer)]
+        assert ["completed", "completed"] == [list(each)[-1].to_dict()["outcome"] for each in (newer, older)]
+    assert runs[0].to_bytes() == runs[1].to_bytes()
 
 
 def test_a_template_that_was_foretold_leaves_the_moment_of_an_update_before_it() -> None:

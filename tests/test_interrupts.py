@@ -494,7 +494,7 @@ def test_one_exception_is_one_problem(monkeypatch: pytest.MonkeyPatch, owner: ty
     run = Accumulator()
     run.feed(created())
     with pytest.raises(Boom):
-        run.feed(in_progress())
+        run.feed(in_progress(x=1))
     assert ["interrupted"] == [problem.kind for problem in run.problems]
     assert 1 == run.problem_count
 

@@ -52,6 +52,7 @@ RUN_STEPS: Final[ResourceType[Update]] = ResourceType(
     schema=_object(step_details=_object(tool_calls=_keyed_list(code_interpreter=_object(outputs=_keyed_list())))),
     delta_path=("delta",),
     parts_path=("step_details", "tool_calls"),
+    repeated_by=frozenset({b"thread.run.step.created", b"thread.run.step.in_progress"}),
     delta_has_part_id=True,
     frozen_by_ending=("status",),
     created=lambda number, ident, json: updates.RunStepCreated(number, ident, RunStep.wrap(json)),
@@ -69,6 +70,7 @@ MESSAGES: Final[ResourceType[Update]] = ResourceType(
     schema=_object(content=_keyed_list(text=_object(annotations=_keyed_list(grows=False)))),
     delta_path=("delta",),
     parts_path=("content",),
+    repeated_by=frozenset({b"thread.message.created", b"thread.message.in_progress"}),
     frozen_by_ending=("status",),
     created=lambda number, ident, json: updates.MessageCreated(number, ident, Message.wrap(json)),
     updated=lambda number, ident, read: updates.MessageUpdated(number, ident, Message.wrap_later(read)),
@@ -245,7 +247,7 @@ class Assistants(Protocol[Update]):
         if row.kind == "unknown" and name != DEFAULT_NAME and not torn:
             return Event("unknown", name)
         try:
-            payload = cast("Json", parse_json(data, openers))
+            payload = parse_json(data, openers)
         except ValueError as exc:
             return _not_json(row, name, text_of(data), str(exc), torn=torn)
         return _event_by_payload(payload) if name == DEFAULT_NAME else _event_of_row(row, name, payload)

@@ -26,7 +26,7 @@ from accumulator._engine.limits import DEFAULT_LIMITS, Limits
 from accumulator._errors import CheckpointError
 from accumulator._fold.nodes import Entry, Keyed, Node, Object, entry_type, snapshot
 from accumulator._fold.texts import Text
-from accumulator._json import MAX_DEPTH, Json, JSONObject, dump_json, parse_json, plain_json, text_of
+from accumulator._json import MAX_DEPTH, JSONObject, dump_json, parse_json, plain_json, text_of
 from accumulator._sse import Frame, SSEParser
 
 if TYPE_CHECKING:
@@ -306,7 +306,7 @@ def load_node(saved: SavedNode, depth: int = 0) -> Node:
         return load_object(saved, Object(), depth)
     if saved.kind == "keyed":
         return _load_keyed(saved, depth)
-    value = cast("Json", parse_json(saved.json))
+    value = parse_json(saved.json)
     if saved.kind == "json":
         return value
     if not isinstance(value, str):

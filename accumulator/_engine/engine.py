@@ -126,7 +126,7 @@ class Engine(Generic[U]):
     def get_resource(self, kind: ResourceType[U], ident: str) -> Resource[U]:
         """Return a resource by type and id, a new one if it is not known. `keep` stores it."""
         known = self.resources[kind.name]
-        return known.get(ident) or Resource(kind, ident, len(known))
+        return known.get(ident) or Resource(kind, ident, (self._ranks[kind.name], len(known)))
 
     def keep(self, resource: Resource[U]) -> None:
         """Store a resource, and note whether it is open."""
@@ -141,12 +141,13 @@ class Engine(Generic[U]):
             self._open[resource] = None
         else:
             del self._open[resource]
-        self._turns.append(self._turn(resource))
+        self._turns.append((resource.place, resource.id, is_open))
         if len(self._turns) > 2 * len(self._open) + SPARE_TURNS:
-            self._turns = [self._turn(each) for each in self._open]  # a new list: what was handed out reads the old one
+            self._renew_turns()
 
-    def _turn(self, resource: Resource[U]) -> Turn:
-        return (self._ranks[resource.type.name], resource.rank), resource.id, resource.is_open
+    def _renew_turns(self) -> None:
+        """Begin a new list of what is open: what was handed out reads the old one."""
+        self._turns = [(each.place, each.id, True) for each in self._open]
 
     # An event.
 
@@ -219,6 +220,7 @@ class Engine(Generic[U]):
     def begin_body(self, body: Body) -> None:
         """Make a body the last one. Until it names its run, that is the run that waits since the body before."""
         body.began = True
+        self.fast_path.kept = None  # its run may not be that of this body
         if self.body.status in self.protocol.waiting_statuses:
             body.run = self.body.run
         self.body = body
@@ -254,8 +256,8 @@ class Engine(Generic[U]):
         if not isinstance(ident, str) or not ident:
             got = "an empty one" if ident == "" else json_type(ident)
             raise WrongShape((None, "id"), f"expected a text that is not empty, got {got}")
-        resource = self.get_resource(cast("ResourceType[U]", event.resource), ident)
-        data, bounds, new = frame[1], self.bounds, resource.state == "new"
+        resource = self.get_resource(event.resource, ident)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - it has one
+        role, data, bounds, new = event.role, frame[1], self.bounds, resource.state == "new"
         length = len(data)
         most = MOST_PER_BYTE * length + RESOURCE_SIZE
         if (
@@ -268,7 +270,7 @@ class Engine(Generic[U]):
         if self.openers > self.nesting:
             self.nesting = max(self.nesting, json_depth(payload))
         self.touched = True
-        applied = resource.apply(event, payload, data)
+        applied = resource.apply(role, payload, data, build_updates=build_updates)
         changes, growth = applied.changes, applied.growth
         if isinstance(growth, TextGrowth):
             self.size += VALUE_SIZE + len(growth.fragment)
@@ -279,8 +281,10 @@ class Engine(Generic[U]):
             self.keep(resource)
         else:
             self._note_open(resource)
-        if applied.role != "delta" or changes.replaced or changes.outside_parts:
+        if role != "delta" or changes.replaced or changes.outside_parts:
             self.fast_path.forget(resource)  # the last for the moment of the update: see `History`
+            if role == "repeat" and not event.within and resource.repeats(data) and self.fast_path.enabled:
+                self.fast_path.kept = resource
         elif changes.parts:
             self._learn(resource, event, frame, changes.parts[-1].entry, growth)
         problems = [self._report_fault(fault, resource) for fault in changes.faults] if changes.faults else []
@@ -357,7 +361,7 @@ class Engine(Generic[U]):
                 resource.mend()
         self.fast_path.forget_all()
         self._open = {each: None for known in self.resources.values() for each in known.values() if each.is_open}
-        self._turns = [self._turn(each) for each in self._open]
+        self._renew_turns()
         before, self.reported = self.reported, None
         message = "expected to fold what was read, an exception broke that off: text or updates may be missing"
         self._report(Report(self.count, "interrupted", "$", "", message, None, None))

@@ -28,16 +28,18 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Final, Generic, TypeAlias, cast
 
 import msgspec
 
 from accumulator._engine.protocol import Event, Fragment, U
-from accumulator._fold.changes import Growth, ListGrowth, TextGrowth
+from accumulator._fold.changes import Change, Growth, ListGrowth, TextGrowth
+from accumulator._fold.delta import Way
 from accumulator._fold.nodes import Entry, Keyed
 from accumulator._fold.texts import Text
-from accumulator._json import JSONObject, dump_json, path_keys
+from accumulator._json import JSONObject, dump_json, path_keys, value_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -75,16 +77,16 @@ _replace = msgspec.structs.replace
 class Template(ABC, Generic[U]):
     """The data around the slots of an event, and the update about it."""
 
-    __slots__ = ("_key", "_keys", "_part", "_update", "_wrap", "around", "head", "tail")
+    __slots__ = ("_key", "_keys", "_part", "_sample", "_update", "_wrap", "around", "head", "tail")
 
-    def __init__(self, pieces: list[bytes], keys: list[str | int], part: JSONObject, update: U) -> None:
+    def __init__(self, pieces: list[bytes], keys: list[str | int], part: JSONObject, sample: Callable[[], U]) -> None:
         """Make the template of an event.
 
         Args:
             pieces: its data around the slots.
             keys: the keys that lead from the part to the text.
             part: the part as sent.
-            update: the update about the event; see `ResourceType.part_delta`.
+            sample: makes the update about the event; see `ResourceType.part_delta`.
 
         """
         self.head, self.tail = pieces[0], pieces[-1]
@@ -92,8 +94,8 @@ class Template(ABC, Generic[U]):
         *self._keys, key = keys
         self._key = cast("str", key)
         self._part = cast("_Tree", part)
-        self._update = cast("msgspec.Struct", update)
-        self._wrap = cast("Callable[[_Tree], Model]", type(cast("Fragment[U]", update).delta).wrap)
+        self._sample = sample
+        self._update: msgspec.Struct | None = None  # made when it is first needed
 
     @abstractmethod
     def match(self, data: bytes) -> tuple[Match[U], str] | None:
@@ -101,6 +103,10 @@ class Template(ABC, Generic[U]):
 
     def update(self, number: int, text: str, *, ident: str | None = None, index: tuple[str, int] | None = None) -> U:
         """Make the update about a matching event: `ident` is the id in its part, `index` that in its entry, by key."""
+        if self._update is None:
+            sample = self._sample()
+            self._wrap = cast("Callable[[_Tree], Model]", type(cast("Fragment[U]", sample).delta).wrap)
+            self._update = cast("msgspec.Struct", sample)
         node = part = self._part.copy()
         if ident is not None:
             part["id"] = ident  # type: ignore[assignment]  # pyright: ignore[reportArgumentType] - a leaf of the tree
@@ -118,9 +124,9 @@ class TextTemplate(Template[U]):
 
     __slots__ = ("_growth", "_owner", "_text")
 
-    def __init__(self, pieces: list[bytes], growth: TextGrowth, keys: list[str | int], update: U) -> None:
+    def __init__(self, pieces: list[bytes], growth: TextGrowth, keys: list[str | int], sample: Callable[[], U]) -> None:
         """Make the template of an event that did `growth`; other parameters are those of `Template`."""
-        super().__init__(pieces, keys, growth.change.sent, update)
+        super().__init__(pieces, keys, growth.change.sent, sample)
         self._growth, self._text, self._owner = growth, growth.text, growth.owner
 
     def match(self, data: bytes) -> tuple[Match[U], str] | None:
@@ -163,10 +169,17 @@ class ResentIdTemplate(TextTemplate[U]):
     __slots__ = ("_id_first", "_longest", "_middle")
 
     def __init__(  # noqa: PLR0913 - as `TextTemplate`, and what is special about ids
-        self, pieces: list[bytes], growth: TextGrowth, keys: list[str | int], update: U, *, id_first: bool, longest: int
+        self,
+        pieces: list[bytes],
+        growth: TextGrowth,
+        keys: list[str | int],
+        sample: Callable[[], U],
+        *,
+        id_first: bool,
+        longest: int,
     ) -> None:
         """Make the template of an event; `id_first` says which slot comes first, `longest` how long an id may be."""
-        super().__init__(pieces, growth, keys, update)
+        super().__init__(pieces, growth, keys, sample)
         self._longest = longest
         self._middle = pieces[1]
         self._id_first = id_first
@@ -187,10 +200,12 @@ class EntryTemplate(Template[U]):
 
     __slots__ = ("_fields", "_growth", "_keyed", "_middle", "_most", "index_key")
 
-    def __init__(self, pieces: list[bytes], growth: ListGrowth, keys: list[str | int], update: U, most: int) -> None:
+    def __init__(
+        self, pieces: list[bytes], growth: ListGrowth, keys: list[str | int], sample: Callable[[], U], most: int
+    ) -> None:
         """Make the template of an event that did `growth`; `most` is how many entries the list may have."""
         self._most = most
-        super().__init__(pieces, keys, growth.change.sent, update)
+        super().__init__(pieces, keys, growth.change.sent, sample)
         self._middle = pieces[1]
         self._growth, self._keyed, self.index_key = growth, growth.keyed, growth.key
         self._fields = {name: value for name, value in growth.sent.items() if name != growth.key}
@@ -252,7 +267,24 @@ class NewEntry(Generic[U]):
         return self._template.update(number, text, index=(self._template.index_key, self._index))
 
 
-Match: TypeAlias = TextTemplate[U] | ResentId[U] | NewEntry[U]
+class SameAgain(Generic[U]):
+    """A match of an event that sends an object again, byte for byte as it is kept."""
+
+    __slots__ = ("_resource",)
+
+    def __init__(self, resource: Resource[U]) -> None:
+        """Keep the resource."""
+        self._resource = resource
+
+    def commit(self, text: str) -> None:
+        """Change nothing."""
+
+    def update(self, number: int, text: str) -> U:  # noqa: ARG002 - as other matches
+        """Make the update about the object."""
+        return self._resource.updated(number)
+
+
+Match: TypeAlias = TextTemplate[U] | ResentId[U] | NewEntry[U] | SameAgain[U]
 """The result of a match: `update` makes the update about the event, `commit` folds it."""
 
 
@@ -295,32 +327,38 @@ class _Table(Generic[U]):
 class _Family(Generic[U]):
     """Events that differ in the id of their resource, the index of their part, and the text that they append to it."""
 
-    __slots__ = ("_head", "_id_first", "_payload", "_tail", "_to_index", "kind")
+    __slots__ = ("_head", "_id_first", "_in_part", "_index_key", "_part", "_path", "_tail", "_way", "kind")
 
     def __init__(
-        self, resource: Resource[U], event: Event[U], pieces: list[bytes], to_index: list[str | int], *, id_first: bool
+        self,
+        resource: Resource[U],
+        event: Event[U],
+        pieces: list[bytes],
+        growth: TextGrowth,
+        *,
+        id_first: bool,
     ) -> None:
-        """Keep an event: its data around the three slots, of which the text is last, and the keys to its index."""
-        self.kind = resource.type
-        self._payload = cast("_Tree", event.payload)
+        """Keep an event: its data around the three slots, of which the text is last, and what it did."""
+        self.kind = kind = resource.type
+        self._part, self._path = growth.change.sent, (growth.path, growth.change.path)
+        self._index_key = cast("str", kind.parts.key)
         *self._head, self._tail = pieces
-        self._to_index, self._id_first = to_index, id_first
+        keys, to_part = path_keys(growth.path), path_keys(growth.change.path)
+        self._in_part, self._id_first = keys[len(to_part) :], id_first
+        delta, _ = value_at(event.payload, kind.delta_path)
+        self._way = Way(cast("JSONObject", delta), keys[len(kind.delta_path) :], kind.schema)
 
     def foretell(self, resource: Resource[U], entry: Entry) -> TextTemplate[U] | None:
         """Make the template of the events about a part; None if such a delta would do more than append to a text."""
-        payload = node = self._payload.copy()
-        *keys, index_key = self._to_index
-        for key in keys:
-            node[key] = node = node[key].copy()
-        node[index_key] = entry.index  # type: ignore[assignment]  # pyright: ignore[reportArgumentType] - a leaf
-        growth = resource.find_growth(cast("JSONObject", payload))
-        if not isinstance(growth, TextGrowth) or growth.change.entry is not entry:
+        path, part_path = self._path
+        change = Change(entry, created=False, sent={**self._part, self._index_key: entry.index}, path=part_path)
+        growth = resource.find_growth(self._way, change, path)
+        if growth is None:
             return None
-        values = dump_json(resource.id).encode(), b"%d" % cast("int", entry.index)
-        first, second = values if self._id_first else reversed(values)
+        ident, index = dump_json(resource.id).encode(), str(entry.index).encode()
+        first, second = (ident, index) if self._id_first else (index, ident)
         head = self._head[0] + first + self._head[1] + second + self._head[2]
-        in_part = path_keys(growth.path)[len(keys) :]
-        return TextTemplate([head, self._tail], growth, in_part, resource.part_delta(0, growth.change))
+        return TextTemplate([head, self._tail], growth, self._in_part, partial(resource.part_delta, 0, change))
 
 
 def _make_family(
@@ -334,7 +372,8 @@ def _make_family(
     index_at = _Slot([*event.within, *to_index], index, index + 1).place(data, text[0])
     if id_at is None or index_at is None:
         return None
-    return _Family(resource, event, _around(data, id_at, index_at, text), to_index, id_first=id_at < index_at)
+    pieces = _around(data, id_at, index_at, text)
+    return _Family(resource, event, pieces, growth, id_first=id_at < index_at)
 
 
 class _Lessons(Generic[U]):
@@ -357,16 +396,18 @@ class FastPath(Generic[U]):
     Attributes:
         enabled: whether anything is learned. Without templates every event goes the general way, to the same result.
         last: the template that matched last; None after any was forgotten.
+        kept: the object that is kept as the last event about it sent it, in the last body; None if there is none.
 
     """
 
-    __slots__ = ("_bounds", "_families", "_last_name", "_learned", "_lessons", "_tables", "enabled", "last")
+    __slots__ = ("_bounds", "_families", "_last_name", "_learned", "_lessons", "_tables", "enabled", "kept", "last")
 
     def __init__(self, bounds: Bounds) -> None:
         """Start with no templates."""
         self._bounds = bounds
         self.enabled = True
         self.last: Template[U] | None = None
+        self.kept: Resource[U] | None = None
         self._last_name = b""
         self._tables: dict[bytes, _Table[U]] = {}
         self._lessons: dict[Resource[U], _Lessons[U]] = {}
@@ -375,8 +416,8 @@ class FastPath(Generic[U]):
 
     @property
     def knows_any(self) -> bool:
-        """Whether anything was learned of a resource that is open."""
-        return bool(self._lessons)
+        """Whether an event may be one that the fast path takes."""
+        return bool(self._lessons) or self.kept is not None
 
     def find(self, name: bytes, data: bytes) -> tuple[Match[U], str] | None:
         """Return the match of an event, and its text; None if no template matches."""
@@ -389,6 +430,9 @@ class FastPath(Generic[U]):
             if found is not None:
                 self._last_name, self.last = name, template
                 return found
+        kept = self.kept
+        if kept is not None and kept.repeats(data) and name in kept.type.repeated_by:
+            return SameAgain(kept), ""
         return None
 
     def learn(self, resource: Resource[U], event: Event[U], frame: Frame, growth: Growth) -> None:
@@ -405,7 +449,7 @@ class FastPath(Generic[U]):
             return
         lessons.learned += size
         self._learned += size  # also if there is no template in it
-        sample = resource.part_delta(0, growth.change)
+        sample = partial(resource.part_delta, 0, growth.change)
         template = _make_template(event, data, growth, sample, resource.type.schema.policy.append, self._bounds)
         if template is not None:
             self._add(lessons, name, template)
@@ -431,12 +475,12 @@ class FastPath(Generic[U]):
 
     def forget_all(self) -> None:
         """Forget everything."""
-        self.last, self._learned = None, 0
+        self.last, self.kept, self._learned = None, None, 0
         self._tables, self._lessons = {}, {}
 
     def forget(self, resource: Resource[U]) -> None:
         """Forget what was learned of a resource."""
-        self.last = None
+        self.last = self.kept = None
         lessons = self._lessons.pop(resource, None) if self._lessons else None
         if lessons is not None:
             self._learned -= lessons.learned
@@ -445,7 +489,7 @@ class FastPath(Generic[U]):
 
 
 def _make_template(  # noqa: PLR0913, PLR0917 - an event, what it did, and what bounds such events
-    event: Event[U], data: bytes, growth: Growth, update: U, append: Collection[str], bounds: Bounds
+    event: Event[U], data: bytes, growth: Growth, sample: Callable[[], U], append: Collection[str], bounds: Bounds
 ) -> Template[U] | None:
     """Make the template of an event, None if it has none."""
     keys, to_part = path_keys(growth.path), path_keys(growth.change.path)
@@ -454,16 +498,16 @@ def _make_template(  # noqa: PLR0913, PLR0917 - an event, what it did, and what 
         return None
     at = [*event.within, *keys]
     if isinstance(growth, ListGrowth):
-        return _make_entry_template(data, at, growth, in_part, update, append, bounds)
+        return _make_entry_template(data, at, growth, in_part, sample, append, bounds)
     text = _Slot(at, growth.fragment, "").place(data)
     sent = growth.change.sent.get("id")
     if text is None or "id" not in growth.change.entry.conflicts or not isinstance(sent, str):
-        return None if text is None else TextTemplate(_around(data, text), growth, in_part, update)
+        return None if text is None else TextTemplate(_around(data, text), growth, in_part, sample)
     ident = _Slot([*event.within, *to_part, "id"], sent, "b" if sent == "a" else "a").place(data)
     if ident is None:
         return None
     return ResentIdTemplate(
-        _around(data, ident, text), growth, in_part, update, id_first=ident < text, longest=bounds.id
+        _around(data, ident, text), growth, in_part, sample, id_first=ident < text, longest=bounds.id
     )
 
 
@@ -472,7 +516,7 @@ def _make_entry_template(  # noqa: PLR0913, PLR0917 - as `_make_template`, and t
     at: list[str | int],
     growth: ListGrowth,
     in_part: list[str | int],
-    update: U,
+    sample: Callable[[], U],
     append: Collection[str],
     bounds: Bounds,
 ) -> EntryTemplate[U] | None:
@@ -483,7 +527,7 @@ def _make_entry_template(  # noqa: PLR0913, PLR0917 - as `_make_template`, and t
     index = _Slot([*at, growth.key], growth.index, growth.index + 1).place(data)
     if text is None or index is None or text < index:
         return None
-    return EntryTemplate(_around(data, index, text), growth, [*in_part, key], update, bounds.entries)
+    return EntryTemplate(_around(data, index, text), growth, [*in_part, key], sample, bounds.entries)
 
 
 def _around(data: bytes, *places: tuple[int, int]) -> list[bytes]:

@@ -142,7 +142,7 @@ class Feed(Generic[U]):
     def next_fragment(self) -> U | None:
         """Apply the next event if the fast path takes it, and return its update; else return None."""
         pending, body, engine = self.pending, self.body, self._engine
-        if not pending or body.ended or not body.began or engine.exact:
+        if not pending or body.ended or body is not engine.body or engine.exact:
             return None
         item = pending[0]
         if type(item) is not tuple or (found := self._fast_path.find(item[0], item[1])) is None:
@@ -161,7 +161,7 @@ class Feed(Generic[U]):
 
     def _drain_fast_path(self) -> None:
         """Apply events, without updates, up to the first that the fast path does not take."""
-        if self.body.ended or not self.body.began or self._engine.exact:
+        if self.body.ended or self.body is not self._engine.body or self._engine.exact:
             return
         pending, count, taken = self.pending, self._engine.count, 0
         waiting, committing = len(pending), False
@@ -217,7 +217,8 @@ class Feed(Generic[U]):
             return None
         item, waiting, count, engine.touched = pending[0], len(pending), engine.count, False
         try:
-            return self._apply_next(item)
+            updates = self._apply(self._take_next(item))
+            return self._raise_if_strict(updates) if self._strict else updates
         except AccumulatorError:
             raise
         except BaseException:
@@ -234,19 +235,18 @@ class Feed(Generic[U]):
             self.pending.popleft()
         return self.pending[0] if self.pending else None
 
-    def _apply_next(self, item: Item) -> list[U]:
+    def _take_next(self, item: Item) -> Frame:
+        """Take the next event, or raise the error that stands for it."""
         if type(item) is not tuple:
             self.pending.popleft()
             self._begin()
             raise self._engine.count_too_large(cast("LimitError", item))
         data = item[1]
         if self._done_line is not None and isinstance(data, bytes) and data.startswith(self._done_line):
-            item = self._take_first(item)
-        else:
-            self._levels = self._engine.require_stack(data, self._levels)
-            self.pending.popleft()
-        updates = self._apply(item)
-        return self._raise_if_strict(updates) if self._strict else updates
+            return self._take_first(item)
+        self._levels = self._engine.require_stack(data, self._levels)
+        self.pending.popleft()
+        return item
 
     def _take_first(self, item: Frame) -> Frame:
         """Take the next event, or the first of the two that it is; the second waits."""

@@ -55,7 +55,7 @@ undecodable: the data does not fit the name. It is a problem.
 """
 
 
-class Event(msgspec.Struct, Generic[U], frozen=True):
+class Event(msgspec.Struct, Generic[U], frozen=True, gc=False):
     """What `Protocol.decode` says of an event.
 
     Attributes:
@@ -101,6 +101,7 @@ class ResourceType(msgspec.Struct, Generic[U_co], kw_only=True, eq=False, dict=T
         delta_has_part_id: whether that update names the part's id.
         part_end_field: the field that ends its part once it has a value; None if parts end with their object.
         frozen_by_ending: fields that a repeat after the first ending leaves as they are.
+        repeated_by: the names of the events that are repeats of it whatever their data, if that has an id.
 
     """
 
@@ -117,6 +118,7 @@ class ResourceType(msgspec.Struct, Generic[U_co], kw_only=True, eq=False, dict=T
     delta_has_part_id: bool = False
     part_end_field: str | None = None
     frozen_by_ending: tuple[str, ...] = ()
+    repeated_by: frozenset[bytes] = frozenset()
 
     @cached_property
     def parts(self) -> Schema:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final, Generic, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from accumulator._engine.protocol import Event, ResourceType, Role, U
-from accumulator._fold.changes import NOTHING, Change, Changes
-from accumulator._fold.delta import find_growth, fold_delta
+from accumulator._engine.protocol import ResourceType, Role, U
+from accumulator._fold.changes import NOTHING, Change, Changes, TextGrowth
+from accumulator._fold.delta import Way, fold_delta
 from accumulator._fold.history import History
 from accumulator._fold.nodes import (
     Entry,
@@ -80,7 +80,7 @@ since the first ending gets its `part_done`.
 """
 
 
-class Applied(msgspec.Struct, frozen=True):
+class Applied(msgspec.Struct, frozen=True, gc=False):
     """What an event did to a resource.
 
     Attributes:
@@ -105,16 +105,16 @@ class Applied(msgspec.Struct, frozen=True):
 class Resource(Generic[U]):
     """An object that events build: its builder, its state, and which of its parts have not ended.
 
-    `rank` is the number of resources of its type that are older.
+    `place` is its place among all resources: the number of its type, and how many of its type are older.
     """
 
-    __slots__ = ("_data", "_history", "_named", "_root", "_undone", "_whole", "id", "rank", "state", "type")
+    __slots__ = ("_data", "_history", "_named", "_root", "_undone", "_whole", "id", "place", "state", "type")
 
-    def __init__(self, kind: ResourceType[U], ident: str, rank: int) -> None:
+    def __init__(self, kind: ResourceType[U], ident: str, place: tuple[int, int]) -> None:
         """Start with no events."""
         self.type = kind
         self.id = ident
-        self.rank = rank
+        self.place = place
         self.state: State = "new"
         self._root: Object | None = None  # the builder, None until something has to grow
         self._whole: JSONObject | None = None  # the object as sent, if it is kept so; then there is no builder
@@ -137,10 +137,9 @@ class Resource(Generic[U]):
         else:
             root = open_ending(self.id, whole, self.type.schema, named=self._named)
         self._root, self._whole, self._data = root, None, b""
-        if whole is not None:
+        if whole is not None and self.state == "ended":  # a kept repeat has no parts
             self.recount_undone()
-            if self.state == "ended":
-                self._end_all()
+            self._end_all()
         return root
 
     @property
@@ -151,7 +150,7 @@ class Resource(Generic[U]):
     @property
     def is_open(self) -> bool:
         """Whether a part has not ended or, if parts end with their object, the object has not."""
-        return bool(self._undone) or (self.state != "ended" and self.type.part_end_field is None)
+        return (self.state != "ended" and self.type.part_end_field is None) or bool(self._undone)
 
     def json(self) -> JSONObject:
         """Return its JSON, which is shared and must not be changed. Costs what changed since the last call."""
@@ -170,49 +169,63 @@ class Resource(Generic[U]):
         entry = parts.entries.get(index) if parts is not None else None
         return None if entry is None else snapshot_object(entry)
 
-    def apply(self, event: Event[U], payload: JSONObject, data: bytes | str) -> Applied:
-        """Apply an event with its data, or raise `WrongShape` with nothing changed."""
-        step = LIFE[self.state, event.role]
-        if event.role != "delta" and self.state != "ended" and (kept := self._keep(step, event.role, payload, data)):
-            return kept
-        changes = self._fold(step.fold, payload)
-        self.state = step.state
-        self._undone.update((change.entry, None) for change in changes.parts if change.created)
-        finished = self._end_all() if event.role == "ending" else self._end_some(changes)
-        return Applied(step, event.role, changes, finished)
+    def apply(self, role: Role, payload: JSONObject, data: bytes | str, *, build_updates: bool) -> Applied:
+        """Apply an event with its data, or raise `WrongShape` with nothing changed.
 
-    def _keep(self, step: Step, role: Role, payload: JSONObject, data: bytes | str) -> Applied | None:
-        """Keep a whole object as it was sent, if it is all that there is to say; else return None."""
+        `build_updates` says whether `build_updates` is called with the result.
+        """
+        state = self.state
+        step = LIFE[state, role]
+        if role == "delta" or state == "ended" or not self._keep(role, payload, data):
+            changes = self._fold(step.fold, payload)
+            self._undone.update((change.entry, None) for change in changes.parts if change.created)
+            finished = self._end_all() if role == "ending" else self._end_some(changes)
+        elif role == "ending" and build_updates:
+            changes, finished = self._list_kept(payload)
+        else:
+            changes, finished = NOTHING, []
+        self.state = step.state
+        return Applied(step, role, changes, finished)
+
+    def _keep(self, role: Role, payload: JSONObject, data: bytes | str) -> bool:
+        """Keep a whole object as it was sent, if it is all that there is to say; else return False."""
         kind = self.type
         if role == "repeat" and self.state == "open":
-            same = self._whole is not None and data == self._data
-            return Applied(step, role, NOTHING, []) if same else None
-        text = data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")
-        if kind.part_end_field is not None or not can_keep(payload, text, kind.schema, ending=role == "ending"):
-            return None
-        parts: Json = payload
-        for key in kind.parts_path:
-            parts = parts.get(key) if isinstance(parts, dict) else None
+            return self.repeats(data)
+        if kind.part_end_field is not None or not can_keep(payload, data, kind.schema, ending=role == "ending"):
+            return False
         if role == "repeat":
-            if parts:
-                return None
+            if self._sent_parts(payload):
+                return False
             self._root, self._whole, self._data, self.state = None, payload, data, "open"
-            return Applied(step, role, NOTHING, [])
+            return True
         named = False if self.state == "new" else says_all(self._whole or self.root, payload, kind.schema)
         if named is None:
-            return None
-        return self._keep_ending(step, payload, cast("list[JSONObject]", parts or []), named=named)
+            return False
+        self._root, self._whole, self._data, self._named, self._undone = None, payload, b"", named, {}
+        self.state = "ended"
+        return True
 
-    def _keep_ending(self, step: Step, payload: JSONObject, parts: list[JSONObject], *, named: bool) -> Applied:
-        changes, finished = Changes() if parts and not named else NOTHING, list[Entry]()
-        for place, part in enumerate(parts):
+    def repeats(self, data: bytes | str) -> bool:
+        """Tell whether the data of an event that sends the object again has nothing that is not kept."""
+        return self._whole is not None and data == self._data
+
+    def _sent_parts(self, payload: JSONObject) -> list[JSONObject]:
+        """Return the parts in a whole object that may be kept."""
+        parts: Json = payload
+        for key in self.type.parts_path:
+            parts = parts.get(key) if isinstance(parts, dict) else None
+        return cast("list[JSONObject]", parts or [])
+
+    def _list_kept(self, payload: JSONObject) -> tuple[Changes, list[Entry]]:
+        """Return what an ending that is kept did, and the parts that ended with it."""
+        changes, finished = Changes(), list[Entry]()
+        for place, part in enumerate(self._sent_parts(payload)):
             finished.append(entry := Entry(place))  # a folded one stays as it is, for the moments before
             entry.snap = part
-            if not named:
+            if not self._named:
                 changes.parts.append(Change(entry, created=True, sent=part, path=None))
-        self._root, self._whole, self._data, self._named, self._undone = None, payload, b"", named, {}
-        self.state = step.state
-        return Applied(step, "ending", changes, finished)
+        return changes, finished
 
     def _fold(self, fold: Fold, payload: JSONObject) -> Changes:
         kind, moment = self.type, self._history.open()
@@ -224,11 +237,29 @@ class Resource(Generic[U]):
         keep = kind.frozen_by_ending if fold == "repeat after ending" else ()
         return fold_repeat(self.root, payload, kind.schema, kind.parts, moment, keep=keep)
 
-    def find_growth(self, payload: JSONObject) -> Growth | None:
-        """Return the only thing that a delta event with this payload would do, None if it would do more or less."""
-        kind = self.type
-        delta, path = _at(payload, kind.delta_path)
-        return find_growth(self.root, delta, kind.schema, path, kind.parts, self._history.open())
+    def find_growth(self, way: Way, change: Change, path: Path) -> TextGrowth | None:
+        """Return the growth of a text of a part by a delta like one before; None if the delta would do more or less.
+
+        What is there before is noted as if the delta were merged.
+
+        Args:
+            way: the way in the delta to the text.
+            change: what it does to the part.
+            path: the place of the text in the event.
+
+        """
+        kind, moment = self.type, self._history.open()
+        found = way.follow(self.root, change.entry, kind.schema.policy.keep_first)
+        if found is None:
+            return None
+        text, objects, entries = found
+        if moment is not None:
+            moment.note_text(text)
+            for each in objects:
+                moment.touch(each)
+            for keyed, _ in entries:
+                moment.touch(keyed)
+        return TextGrowth(path, change, objects, entries, text, "", objects[-1])
 
     def _end_all(self) -> list[Entry]:
         """End every part, and return those that had not ended, in order."""
@@ -291,10 +322,14 @@ class Resource(Generic[U]):
         if "done" in step.updates:
             updates.append(kind.done(number, self.id, self.json()))
         elif "updated" in step.updates or (changes.outside_parts and "updated if outside parts" in step.updates):
-            whole = self._whole
-            read = partial(self._history.now().read, self.root) if whole is None else lambda: whole
-            updates.append(kind.updated(number, self.id, read))
+            updates.append(self.updated(number))
         return updates
+
+    def updated(self, number: int) -> U:
+        """Make the update about the object, which was sent again."""
+        whole = self._whole
+        read = partial(self._history.now().read, self.root) if whole is None else lambda: whole
+        return self.type.updated(number, self.id, read)
 
     def part_delta(self, number: int, change: Change) -> U:
         """Make the update about a fragment of a part."""

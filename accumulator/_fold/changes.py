@@ -50,7 +50,7 @@ class Fault(msgspec.Struct, frozen=True):
     raw: str
 
 
-class Change(msgspec.Struct, frozen=True):
+class Change(msgspec.Struct, frozen=True, gc=False):
     """A part that an event names: its entry, whether it is new, the part as sent, and its path in the event."""
 
     entry: Entry

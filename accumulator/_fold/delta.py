@@ -42,6 +42,8 @@ from accumulator._fold.texts import Text
 from accumulator._json import Json, JSONObject, Path, dump_json, json_type, same_json
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from accumulator._fold.history import Moment
 
 
@@ -78,25 +80,69 @@ def fold_delta(  # noqa: PLR0913, PLR0917 - the object, its delta, and what is n
     return plan.commit()
 
 
-def find_growth(  # noqa: PLR0913, PLR0917 - as `fold_delta`
-    root: Object, delta: JSONObject, schema: Schema, path: Path, parts: Schema, moment: Moment | None
-) -> Growth | None:
-    """Return the only thing that a delta would do, None if it would do more or less. Nothing is merged.
+class Way:
+    """The way in a delta to the text that it appends to, and what it says again beside the way.
 
-    The parameters are those of `fold_delta`. What is there before is noted as if the delta were merged.
+    A delta that only grew a text of one part does the same to other parts, if what it says again is there too.
     """
-    plan = _Plan(parts)
-    try:
-        check(delta, schema, path)
-        plan.merge_object(root, delta, schema, path)
-    except WrongShape:
-        return None
-    finally:
-        plan.put_back()
-    growth = plan.growth()
-    if growth is not None and moment is not None:
-        plan.note(moment)
-    return growth
+
+    __slots__ = ("_levels",)
+
+    def __init__(self, delta: JSONObject, keys: list[str | int], schema: Schema) -> None:
+        """Find the way in a delta, in which `check` found nothing.
+
+        Args:
+            delta: the delta, with one part.
+            keys: the keys that lead to the text.
+            schema: the schema of the delta.
+
+        """
+        self._levels: list[tuple[str | None, list[tuple[str, Json]]]] = []  # None stands for the list of parts
+        value: Json = delta
+        dropped = None
+        for key in keys:
+            if isinstance(value, list):
+                self._levels.append((None, []))
+                value, dropped = value[int(key)], schema.dropped
+                continue
+            name, sent = str(key), cast("JSONObject", value)
+            self._levels.append((name, [(other, sent[other]) for other in sent if other not in {name, dropped}]))
+            value, schema, dropped = sent[name], schema.fields.get(name, schema.other), None
+
+    def follow(
+        self, root: Object, entry: Entry, keep_first: Collection[str]
+    ) -> tuple[Text, list[Object], list[tuple[Keyed, Entry]]] | None:
+        """Return the text of a part, if all that the delta would do there is to append to it. Nothing is merged.
+
+        The result also has what gets a stale snapshot: objects, and entries with their lists. It is None if the delta
+        would do more or less, or sets anything again but what keeps its first value. The cost is linear in the fields
+        of the delta.
+        """
+        node: Node = root
+        objects, entries = list[Object](), list[tuple[Keyed, Entry]]()
+        for name, others in self._levels:
+            if name is None:
+                index = entry.index
+                if not isinstance(node, Keyed) or index is None or node.entries.get(index) is not entry:
+                    return None
+                entries.append((node, entry))
+                node = entry
+                continue
+            if not isinstance(node, Object) or name in node.settled:
+                return None
+            fields = node.fields
+            for key, value in others:
+                if type(value) is str:
+                    said = value == fields.get(key) and key in keep_first
+                else:
+                    said = key in fields if value is None else value == [] and isinstance(fields.get(key), Keyed)
+                if not said:
+                    return None
+            objects.append(node)
+            node = fields.get(name)
+        if not isinstance(node, Text) or entry.assumed or entry.whole:
+            return None
+        return node, objects, entries
 
 
 class _Plan:

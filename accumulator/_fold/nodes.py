@@ -594,11 +594,9 @@ def build_fields(  # noqa: PLR0913, PLR0917 - as `build`, and the key to drop
     if dropped is not None:
         fields.pop(dropped, None)
     for key, value in sent.items():
-        if isinstance(value, (dict, list)):
-            if key != dropped:
-                fields[key] = build(value, key, schema.fields.get(key, schema.other), build_list, (path, key))
-        elif key in append and key != dropped and isinstance(value, str):
-            fields[key] = Text(value)
+        kind = type(value)
+        if (kind is dict or kind is list or (kind is str and key in append)) and key != dropped:
+            fields[key] = build(value, key, schema.fields.get(key, schema.other), build_list, (path, key))
     return target
 
 

@@ -29,7 +29,7 @@ _KNOWN: Final = "known"
 _NEW: Final = "new"
 
 
-def can_keep(sent: JSONObject, data: bytes, schema: Schema, *, ending: bool) -> bool:
+def can_keep(sent: JSONObject, data: bytes | str, schema: Schema, *, ending: bool) -> bool:
     """Tell whether the merge of a whole object into nothing gives the very object.
 
     It does if everything is what the schema needs, and no entry of a keyed list names its index, which would be left
@@ -43,6 +43,8 @@ def can_keep(sent: JSONObject, data: bytes, schema: Schema, *, ending: bool) -> 
 
     """
     if not ending:
+        if isinstance(data, str):
+            data = data.encode("utf-8", "surrogatepass")
         for mark in schema.marks:
             if mark in data:
                 return False
