@@ -395,12 +395,12 @@ class FastPath(Generic[U]):
 
     Attributes:
         enabled: whether anything is learned. Without templates every event goes the general way, to the same result.
-        last: the template that matched last; None after any was forgotten.
+        last: the template that matched last, an event of the name `last_name`; None after any was forgotten.
         kept: the object that is kept as the last event about it sent it, in the last body; None if there is none.
 
     """
 
-    __slots__ = ("_bounds", "_families", "_last_name", "_learned", "_lessons", "_tables", "enabled", "kept", "last")
+    __slots__ = ("_bounds", "_families", "_learned", "_lessons", "_tables", "enabled", "kept", "last", "last_name")
 
     def __init__(self, bounds: Bounds) -> None:
         """Start with no templates."""
@@ -408,7 +408,7 @@ class FastPath(Generic[U]):
         self.enabled = True
         self.last: Template[U] | None = None
         self.kept: Resource[U] | None = None
-        self._last_name = b""
+        self.last_name = b""
         self._tables: dict[bytes, _Table[U]] = {}
         self._lessons: dict[Resource[U], _Lessons[U]] = {}
         self._families: dict[bytes, list[_Family[U]]] = {}
@@ -422,13 +422,17 @@ class FastPath(Generic[U]):
     def find(self, name: bytes, data: bytes) -> tuple[Match[U], str] | None:
         """Return the match of an event, and its text; None if no template matches."""
         last = self.last  # most events are like the one before
-        if last is not None and name == self._last_name and (found := last.match(data)) is not None:
+        if last is not None and name == self.last_name and (found := last.match(data)) is not None:
             return found
+        return self.find_other(name, data)
+
+    def find_other(self, name: bytes, data: bytes) -> tuple[Match[U], str] | None:
+        """Return what `find` does for an event that the last template does not match."""
         table = self._tables.get(name)
         for template in table.fitting(data) if table is not None else ():
             found = template.match(data)
             if found is not None:
-                self._last_name, self.last = name, template
+                self.last_name, self.last = name, template
                 return found
         kept = self.kept
         if kept is not None and kept.repeats(data) and name in kept.type.repeated_by:

@@ -144,8 +144,12 @@ class Feed(Generic[U]):
         pending, body, engine = self.pending, self.body, self._engine
         if not pending or body.ended or body is not engine.body or engine.exact:
             return None
-        item = pending[0]
-        if type(item) is not tuple or (found := self._fast_path.find(item[0], item[1])) is None:
+        item, fast_path = pending[0], self._fast_path
+        if type(item) is not tuple:
+            return None
+        name, data, last = item[0], item[1], fast_path.last
+        found = last.match(data) if last is not None and name == fast_path.last_name else None
+        if found is None and (found := fast_path.find_other(name, data)) is None:
             return None
         match, text = found
         number = engine.count + 1

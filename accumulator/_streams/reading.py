@@ -158,19 +158,31 @@ class Reading(Generic[U]):
         return self._phase is Phase.READING
 
     @property
+    def wants_only_read(self) -> bool:
+        """Whether the loop has to read the source before it does anything else."""
+        return self.steps > 0 and self._phase is Phase.READING and not self._for_handler
+
+    @property
     def truncated(self) -> bool:
         """Whether the current body was cut short, or the stream was closed before the body began."""
         return self._feed.outcome == TRUNCATED or (self._phase is Phase.CLOSED and not self.body.began)
 
-    def next_update(self) -> U | None:
+    def next_update(self) -> U | None:  # noqa: C901 - one `try` around all that an exception could lose
         """Return the next update.
 
         Return None if the handler has to be called first, if the source has to be read first, if a turn is wanted, or
         if there is no update left. An error of one event is raised after the updates of the earlier events. The error
         that ended the reading is raised once, after all updates.
         """
-        updates, update, waiting, count = None, None, 0, self._engine.count
+        updates, update, waiting, count, fast = None, None, 0, self._engine.count, self.next_fast_update
         try:
+            if fast is not None and not self.ready and self.steps > 0:  # most calls need no more than this
+                if not self._feed.pending:
+                    if self._starves:
+                        return None
+                elif (update := fast()) is not None:
+                    self.steps -= 1
+                    return update
             while not self.ready and not self._for_handler and self.steps > 0:
                 if self._pending_error is not None:
                     error, self._pending_error = self._pending_error, None
@@ -188,6 +200,12 @@ class Reading(Generic[U]):
             if error is not self._error:
                 self._recover(updates, update, waiting, count)
             raise
+
+    @property
+    def _starves(self) -> bool:
+        """Whether there is nothing to do until the source is read; no event waits, and nothing is ready."""
+        idle = self._phase is Phase.READING and not self._chunk
+        return idle and self._pending_error is None and not self._engine.interrupted
 
     def _recover(self, updates: list[U] | None, update: U | None, waiting: int, count: int) -> None:
         """Keep what was made before an exception, and say so if something is lost.

@@ -234,15 +234,11 @@ class AsyncSource(_SourceBase):
             else:
                 self._see(item)
 
-    async def __anext__(self) -> object:
+    def __anext__(self) -> Awaitable[object]:
         """Return the next item. An exception of the source propagates."""
-        if self.refused is not False:
-            await self._look()
-            if self.refused and not self.passes_refused:
-                raise self.refusal(await self._start_of_body())
-        if self._items is None or self._read_ahead or self._failure is not None:
-            return await self._next()
-        return await anext(self._items)
+        if self.refused is not False or self._items is None or self._read_ahead or self._failure is not None:
+            return self._next()
+        return anext(self._items)
 
     async def aclose(self) -> None:
         """Close the iterator over the source, then the source. A failure of the first does not prevent the second."""
@@ -251,6 +247,10 @@ class AsyncSource(_SourceBase):
                 stack.push_async_callback(_await_if_needed, close)
 
     async def _next(self) -> object:
+        if self.refused is not False:
+            await self._look()
+            if self.refused and not self.passes_refused:
+                raise self.refusal(await self._start_of_body())
         item = self._take_read_ahead()
         return await self._read() if item is _MISSING else item
 

@@ -273,45 +273,43 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
         return self
 
     async def __anext__(self) -> U:
-        fast = self._next_fast_update
-        if fast is not None and not self._ready and not self._readers.level:
-            update = None
+        fast, update, readers = self._next_fast_update, None, self._readers
+        level = readers.level
+        if fast is not None and not level and not self._ready:
             try:
                 if (update := fast()) is not None:
                     return update
             except BaseException:
                 self._reading.put_back(update)
                 raise
-        return await self._next_alone()
-
-    async def _next_alone(self) -> U:
-        """Return the next update, unless another reader's step is under way."""
-        self._readers.enter()
-        update, level = None, self._readers.level
+        readers.enter()
         try:
-            self._readers.level = level + 1
+            readers.level = level + 1
             update = await self._next()
-            self._readers.level = level
+            readers.level = level
             if update is None:
                 raise StopAsyncIteration  # noqa: TRY301 - an exception here puts the update back
             return update  # noqa: TRY300 - as above
         except BaseException:
-            self._readers.level = level
+            readers.level = level
             self._reading.put_back(update)
             raise
 
     async def _next(self) -> U | None:
         reading, update = self._reading, None
         try:
-            while (update := reading.next_update()) is None and await self._do_next():
-                pass
+            while (update := reading.next_update()) is None:
+                if reading.wants_only_read:
+                    await self._read()
+                elif not await self._do_next():
+                    break
             return update  # noqa: TRY300 - an exception here puts it back
         except BaseException:
             reading.put_back(update)
             raise
 
     async def _do_next(self) -> bool:
-        """Call the handler, give a turn or read the source, whichever is due. Return False if none is."""
+        """Call the handler or give a turn, whichever is due. Return False if neither is, and nothing is to be read."""
         reading, handler_call = self._reading, None
         try:
             if (handler_call := reading.next_call()) is not None:
@@ -329,10 +327,7 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
                 await self._turns.give()
             reading.steps = STEPS_IN_A_TURN
             return True
-        if not reading.wants_read:
-            return False
-        await self._read()
-        return True
+        return reading.wants_read
 
     async def _read(self) -> None:
         deadlines, due = self._deadlines, self._reading.due()

@@ -99,7 +99,7 @@ class TimedReads:
         raise deadlines.expire(name) from None
 
     async def _next_directly(self) -> object:
-        reader = cast("asyncio.Task[object] | None", self._readers.runner)
+        reader: asyncio.Task[object] | None = self._readers.runner  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType] - of asyncio
         self._direct = None if reader is None else (reader, reader.cancelling())
         try:
             item = await anext(self._source)

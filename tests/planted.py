@@ -1,0 +1,139 @@
+"""Plant a fault at each condition of the special ways, and see the tests fail: `python -m tests.planted`.
+
+What is kept as sent and what takes the fast path must come to the result of the general merge. Each condition of these
+ways is there because without it some stream would come to another. So each is taken out, one at a time, in a copy of
+the package, and the tests that hold the special ways against the general one run on the copy. It fails if a fault
+passes them, and if the source of a condition has changed. `--only TEXT` plants only the faults with that text.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parent.parent
+TESTS = ("tests/test_fast_path.py", "tests/test_sent.py")
+SENT, DELTA, FAST, RESOURCE, ENGINE, FEED = (
+    f"accumulator/{name}.py"
+    for name in (
+        "_fold/sent",
+        "_fold/delta",
+        "_engine/fast_path",
+        "_engine/resource",
+        "_engine/engine",
+        "_engine/feed",
+    )
+)
+
+
+class Fault(NamedTuple):
+    """A condition in a file, and what stands in its place."""
+
+    file: str
+    condition: str
+    instead: str
+
+
+FAULTS = (
+    # An object that may be kept.
+    Fault(SENT, "            if mark in data:\n", "            if False:\n"),
+    Fault(SENT, 'if b"\\\\" in data and any(', "if False and any("),
+    Fault(SENT, "return fits_below(sent, schema, indexed=False)", "return True"),
+    Fault(RESOURCE, "            if self._sent_parts(payload):\n", "            if False:\n"),
+    Fault(RESOURCE, "        if named is None:\n", "        if False:\n"),
+    # An ending that says all.
+    Fault(SENT, "if fields is None or not fields.keys() <= ending.keys():", "if fields is None:"),
+    Fault(SENT, "        if not _says(fields.get(key), ending.get(key), inner, known):\n", "        if False:\n"),
+    Fault(SENT, "return None if len(known) > 1 else _KNOWN in known", "return _KNOWN in known"),
+    Fault(SENT, "return None if node.conflicts else node.fields", "return node.fields"),
+    Fault(SENT, "return not node or node.read() == value", "return True"),
+    Fault(SENT, "return isinstance(value, list) and _says_entries(", "return True or _says_entries("),
+    Fault(SENT, "        known.add(_NEW)\n    return is_empty(node)", "        pass\n    return is_empty(node)"),
+    Fault(SENT, "return is_empty(node) or same_json(node, value)", "return True"),
+    Fault(SENT, "            if has_content(inner):\n", "            if False:\n"),
+    Fault(SENT, "        if key not in fields and value.get(key):\n", "        if False:\n"),
+    Fault(SENT, "        return schema.key is not None\n", "        return True\n"),
+    Fault(SENT, "if schema.key is None or len(value) != len(entries) or", "if len(value) != len(entries) or"),
+    Fault(SENT, "len(value) != len(entries) or len(keyed.ids)", "len(value) < len(entries) or len(keyed.ids)"),
+    Fault(SENT, " or len(keyed.ids) not in {0, len(entries)}:", ":"),
+    Fault(SENT, "if entry.index != place or entry.assumed", "if entry.assumed"),
+    Fault(SENT, "or entry.assumed or entry.whole or entry_type(entry)", "or entry_type(entry)"),
+    Fault(SENT, " or entry_type(entry) != entry_type(item):", ":"),
+    Fault(SENT, "        if not _says_fields(entry, item, schema, known):\n", "        if False:\n"),
+    Fault(SENT, "    if named:\n        _name_entries", "    if False:\n        _name_entries"),
+    # An object that comes again.
+    Fault(RESOURCE, "return self._whole is not None and data == self._data", "return data == self._data"),
+    Fault(RESOURCE, "return self._whole is not None and data == self._data", "return self._whole is not None"),
+    Fault(FAST, " and name in kept.type.repeated_by:", ":"),
+    Fault(FAST, "        self.last = self.kept = None\n", "        self.last = None\n"),
+    Fault(ENGINE, 'if role == "repeat" and not event.within and', 'if role == "repeat" and'),
+    Fault(ENGINE, "        self.fast_path.kept = None  # its run", "        # its run"),
+    Fault(FEED, "body.ended or body is not engine.body or", "body.ended or not body.began or"),
+    # A template that is foretold.
+    Fault(DELTA, "or node.entries.get(index) is not entry:", "or False:"),
+    Fault(DELTA, "if not isinstance(node, Object) or name in node.settled:", "if not isinstance(node, Object):"),
+    Fault(DELTA, "said = value == fields.get(key) and key in keep_first", "said = key in keep_first"),
+    Fault(DELTA, "said = value == fields.get(key) and key in keep_first", "said = value == fields.get(key)"),
+    Fault(DELTA, "said = key in fields if value is None else", "said = True if value is None else"),
+    Fault(DELTA, "value == [] and isinstance(fields.get(key), Keyed)", "isinstance(fields.get(key), Keyed)"),
+    Fault(DELTA, "value == [] and isinstance(fields.get(key), Keyed)", "value == []"),
+    Fault(
+        DELTA,
+        "or entry.assumed or entry.whole:\n            return None\n        return node",
+        "or entry.whole:\n            return None\n        return node",
+    ),
+    Fault(
+        DELTA,
+        "or entry.assumed or entry.whole:\n            return None\n        return node",
+        "or entry.assumed:\n            return None\n        return node",
+    ),
+    Fault(RESOURCE, "            moment.note_text(text)\n            for each", "            for each"),
+    Fault(DELTA, "self._note_replaced(node)  # a template may", "pass  # a template may"),
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Plant each fault, and print which ones the tests found. Return how many passed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.planted", description=(__doc__ or "").partition(":")[0])
+    parser.add_argument("--only", default="", metavar="TEXT")
+    only = parser.parse_args(arguments).only
+    passed = 0
+    for fault in FAULTS:
+        if only not in f"{fault.file} {fault.condition} {fault.instead}":
+            continue
+        found = _is_found(fault)
+        passed += not found
+        shown = " / ".join(line.strip() for line in fault.condition.splitlines())
+        print(f"{'found ' if found else 'PASSED'}  {fault.file}: {shown}  ->  {fault.instead.strip()[:60]}", flush=True)
+    print(f"{passed} faults passed the tests")
+    return passed
+
+
+def _is_found(fault: Fault) -> bool:
+    """Tell whether the tests fail with a fault."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("accumulator", "tests"):
+            shutil.copytree(ROOT / name, Path(folder) / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        path = Path(folder) / fault.file
+        source = path.read_text("utf-8")
+        if source.count(fault.condition) != 1:
+            raise SystemExit(f"{fault.file}: expected once, got {source.count(fault.condition)}: {fault.condition!r}")
+        path.write_text(source.replace(fault.condition, fault.instead), "utf-8")
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *TESTS]
+        done = subprocess.run(
+            command, cwd=folder, env={**os.environ, "PYTHONPATH": folder}, check=False, capture_output=True, text=True
+        )
+        if "Error while loading" in done.stderr or "error" in done.stdout.splitlines()[-1]:
+            raise SystemExit(f"expected tests that run, got:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        return done.returncode != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main() > 0)
