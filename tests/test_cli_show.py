@@ -26,7 +26,7 @@ from accumulator._cli.output import Typewriter
 from accumulator._cli.runs import said_seconds
 from accumulator._cli.show import Session
 from tests import bodies, strategies, wire
-from tests.command import COMMAND, ENV, POSIX, cli, process, recorded
+from tests.command import COMMAND, ENV, POSIX, cli, process, read_terminal, recorded
 from tests.conftest import ROOT
 from tests.counting import calls_made
 from tests.terminal import CODES, Terminal
@@ -870,21 +870,82 @@ def test_each_shell_has_a_script(name: str) -> None:
         subprocess.run([name, "-n"], input=result.out, check=True)
 
 
-def test_bash_completes_with_its_script(tmp_path: Path) -> None:
-    bash = shutil.which("bash")
-    if bash is None:
-        pytest.skip("no bash here")
-    program = recorded(tmp_path, f"#!{bash}\nexec '{COMMAND[0]}' -m accumulator \"$@\"\n".encode(), "accumulator")
-    program.chmod(0o755)
-    script = """
+BASH = """
 eval "$(accumulator completion bash)"
-COMP_WORDS=(accumulator show --up); COMP_CWORD=2
-_accumulator_completion accumulator
-echo "${COMPREPLY[@]}"
+record() { printf '%s\\n' "$READLINE_LINE" >> lines; READLINE_LINE=; }
+bind -x '"\\C-t": record'
 """
-    env = {**ENV, "PATH": f"{tmp_path}{os.pathsep}{ENV['PATH']}"}
-    done = subprocess.run([bash, "--norc", "-c", script], cwd=ROOT, env=env, capture_output=True, check=True)
-    assert b"--updates\n" == done.stdout
+ZSH = """
+autoload -U compinit && compinit -D -u
+eval "$(accumulator completion zsh)"
+record() { print -r -- "$BUFFER" >> lines; BUFFER=; }
+zle -N record
+bindkey '^T' record
+"""
+STARTED = {"bash": ["bash", "--init-file", ".zshrc", "-i"], "zsh": ["zsh", "-d", "-i"]}
+"""How each shell is started interactively, with nothing but the file `.zshrc` of the current folder."""
+
+
+@pytest.fixture
+def folder_of_shells(tmp_path: Path) -> Path:
+    """Return a folder with some files, the command in `bin`."""
+    (tmp_path / "bin").mkdir()
+    program = recorded(
+        tmp_path / "bin", f"#!/bin/sh\nexec '{COMMAND[0]}' -m accumulator \"$@\"\n".encode(), "accumulator"
+    )
+    program.chmod(0o755)
+    for name in ("a run,1.sse", "other.sse"):
+        recorded(tmp_path, b"", name)
+    return tmp_path
+
+
+def shell_env(folder: Path) -> dict[str, str]:
+    path = f"{folder / 'bin'}{os.pathsep}{ENV['PATH']}"
+    return {**ENV, "PATH": path, "PYTHONPATH": str(ROOT), "HOME": str(folder), "ZDOTDIR": str(folder), "TERM": "dumb"}
+
+
+@POSIX
+@pytest.mark.parametrize(("shell", "script"), [("bash", BASH), ("zsh", ZSH)])
+def test_the_tab_key_completes(folder_of_shells: Path, shell: str, script: str) -> None:
+    """Each line is typed on a terminal and ended by a key that notes the line in place of running it."""
+    if not shutil.which(shell):
+        pytest.skip(f"no {shell} here")
+    recorded(folder_of_shells, script.encode(), ".zshrc")
+    controller, terminal = os.openpty()
+    with subprocess.Popen(
+        STARTED[shell],
+        cwd=folder_of_shells,
+        env=shell_env(folder_of_shells),
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    ):
+        os.close(terminal)
+        os.write(controller, b"accumulator sh\t\x14accumulator show --up\t\x14accumulator --text a\t\x14exit\n")
+        while read_terminal(controller):
+            pass
+    os.close(controller)
+    assert ["accumulator show ", "accumulator show --updates ", "accumulator --text a\\ run,1.sse "] == (
+        (folder_of_shells / "lines").read_text(encoding="utf-8").replace("\\,", ",").splitlines()
+    )
+
+
+def test_fish_completes(folder_of_shells: Path) -> None:
+    fish = shutil.which("fish")
+    if fish is None:
+        pytest.skip("no fish here")
+    lines = ["accumulator sh", "accumulator show --te", "accumulator --text a"]
+    script = "accumulator completion fish | source\n" + "\n".join(f"complete -C '{line}'" for line in lines)
+    command = [fish, "--no-config", "-c", script]
+    done = subprocess.run(
+        command, cwd=folder_of_shells, env=shell_env(folder_of_shells), capture_output=True, check=True
+    )
+    assert [
+        "show\tShow what happened in recorded or running runs.",
+        "--text\tPrint only what the agent said, as it comes.",
+        "a run,1.sse",
+    ] == done.stdout.decode().splitlines()
 
 
 def test_a_shell_that_is_not_known_gets_nothing() -> None:
