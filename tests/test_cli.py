@@ -28,8 +28,6 @@ from tests.counting import calls_made
 from tests.unprintable import ESCAPED, HOSTILE, hostile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import click
 
 WITHOUT = "import sys; sys.modules['{}'] = None; from accumulator._cli.main import main; main()"
@@ -735,14 +733,6 @@ def test_streams_that_are_closed_from_the_start(tmp_path: Path) -> None:
 def test_without_an_output_a_file_without_steps_is_still_told_about(tmp_path: Path) -> None:
     file = recorded(tmp_path, bodies.DONE)
     assert (0, b"", f"{file}: outcome unknown, 0 run steps\n") == shell('exec "$@" >&-', "--json", file)
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Let the processes of a test be interrupted: a shell starts what it puts in the background with SIGINT ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @POSIX

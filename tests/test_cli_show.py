@@ -701,14 +701,6 @@ def test_an_interrupt_shows_what_there_is() -> None:
     assert 128 + signal.SIGINT == on.running.returncode
 
 
-@pytest.fixture
-def interruptible() -> Generator[None]:
-    """Let the processes of a test be interrupted: a shell starts what it puts in the background with SIGINT ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @POSIX
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("is_last", [False, True])

@@ -86,7 +86,7 @@ def test_a_kernel_gives_what_is_stored(tmp_path: Path) -> None:
     if not all(map(importlib.util.find_spec, ("nbclient", "ipykernel"))):
         pytest.skip("needs nbclient and ipykernel: `tox -e notebook`")
     executed = tmp_path / "executed.ipynb"
-    command = [sys.executable, "-m", "jupyter", "execute", f"--output={executed.with_suffix('')}", NOTEBOOK]
+    command = [sys.executable, "-m", "jupyter", "execute", f"--output={executed.with_suffix('')}", str(NOTEBOOK)]
     subprocess.run(command, check=True, capture_output=True)
     assert stored(NOTEBOOK) == stored(executed)
 
