@@ -2,15 +2,16 @@
 
 What a server sent may hold markup, escapes of terminals and characters that turn the direction of text. Texts are shown
 as `repr` or with such characters escaped, and in HTML all text is escaped, so that none of it has an effect.
+
+Line ends and tabs of a text on several lines stay, and so do the joiners of emoji and of Persian and Indic scripts.
 """
 
 from __future__ import annotations
 
-import re
 from html import escape
 from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
-from accumulator._json import printable
+from accumulator._json import join_surrogates, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,6 +26,10 @@ DEEPEST = 8
 """Levels of lists and objects without a model that are shown."""
 
 _CUT = "..."
+
+_LEFT = ' style="text-align:left;vertical-align:top"'
+_WRAPPED = ' style="white-space:pre-wrap"'
+"""The styles of cells and of texts. A notebook shows cells at the right and in the middle, and cuts long lines."""
 
 
 @runtime_checkable
@@ -101,16 +106,33 @@ def to_html(value: object) -> str:
         return _table("", cast("dict[str, object]", value).items())
     if isinstance(value, list):
         return "<ol>" + "".join(f"<li>{to_html(each)}</li>" for each in cast("list[object]", value)) + "</ol>"
-    return f"<pre>{_escape(value)}</pre>" if isinstance(value, str) else f"<code>{_escape(repr(value))}</code>"
+    return (
+        f"<pre{_WRAPPED}>{_escape(value)}</pre>" if isinstance(value, str) else f"<code>{_escape(repr(value))}</code>"
+    )
 
 
 def _table(name: str, parts: Iterable[tuple[str, object]]) -> str:
     shown = [(key, part) for key, part in parts if part is not None]
-    rows = "".join(f"<tr><th>{_escape(key)}</th><td>{to_html(part)}</td></tr>" for key, part in shown)
-    caption = f"<caption>{_escape(name)}</caption>" if name else ""
+    rows = "".join(f"<tr><th{_LEFT}>{_escape(key)}</th><td{_LEFT}>{to_html(part)}</td></tr>" for key, part in shown)
+    caption = f"<caption{_LEFT}>{_escape(name)}</caption>" if name else ""
     return f"<table>{caption}{rows}</table>"
 
 
 def _escape(text: str) -> str:
-    r"""Return text for HTML. Control and format characters but \n and \t are shown as `\uXXXX`."""
-    return "".join(part if part in {"\n", "\t"} else escape(printable(part)) for part in re.split(r"([\n\t])", text))
+    return escape(printable_lines(text))
+
+
+class _Shown(dict[int, str]):
+    """A table for `str.translate` that adds the entry of a character when it is first needed."""
+
+    def __missing__(self, code: int) -> str:
+        self[code] = escaped = printable(chr(code))
+        return escaped
+
+
+_SHOWN = _Shown({ord(kept): kept for kept in "\n\t\u200c\u200d"})
+
+
+def printable_lines(text: str) -> str:
+    """Return text as people read it on several lines: as `printable`, but with its line ends, tabs and joiners."""
+    return join_surrogates(text).replace("\r\n", "\n").translate(_SHOWN)

@@ -155,6 +155,37 @@ class Visible:
         return to_html(self)
 
 
+class Plain(Visible):
+    """A base of what has JSON as its plain form, models and updates, for pydantic: `from_dict` reads it."""
+
+    __slots__ = ()
+
+    @classmethod
+    @abstractmethod
+    def from_dict(cls, value: Mapping[str, object]) -> Self:
+        """Make an instance of its plain form, or raise `DecodeError`."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> dict[str, object]:
+        from accumulator._pydantic import core_schema
+
+        return core_schema(cls, cls._read_any)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: object, handler: object) -> dict[str, object]:
+        from accumulator._pydantic import json_schema
+
+        return json_schema(cls)
+
+    @classmethod
+    def _read_any(cls, value: object) -> Self:
+        """Make an instance for pydantic, which tries the classes of a union one by one and needs `ValueError`."""
+        try:
+            return cls.from_dict(cast("Mapping[str, object]", value))
+        except DecodeError as exc:
+            raise ValueError(str(exc)) from exc
+
+
 class _Slotted(type):
     """A metaclass that gives each class `__slots__ = ()`, unless the class body has `__slots__`.
 
@@ -165,7 +196,7 @@ class _Slotted(type):
         return super().__new__(cls, name, bases, {"__slots__": (), **namespace})
 
 
-class Model(Visible, metaclass=_Slotted):
+class Model(Plain, metaclass=_Slotted):
     """A typed, frozen JSON object. Its fields look up their values when they are read and reject none, see `Field`.
 
     Two models are equal if they have the same class and `json.dumps(x, sort_keys=True)` is the same for their JSON: the
@@ -301,28 +332,12 @@ class Model(Visible, metaclass=_Slotted):
     _repr_pretty_ = Visible._repr_pretty_
 
     @classmethod
-    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> dict[str, object]:
-        from accumulator._pydantic import core_schema
-
-        return core_schema(cls, cls._read_any)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: object, handler: object) -> dict[str, object]:
-        from accumulator._pydantic import json_schema
-
-        return json_schema(cls)
-
-    @classmethod
     def _read_any(cls, value: object) -> Self:
-        """Make a model for pydantic, which tries the classes of a union one by one and needs `ValueError`."""
         field: object = getattr(cls, "type", None)
         own, sent = getattr(field, "own", None), get_member(value, "type")
         if own is not None and sent not in (None, "", own):
             raise ValueError(f"expected the type {own!r} for {cls.__name__}, got another")
-        try:
-            return cls.from_dict(cast("Mapping[str, object]", value))
-        except DecodeError as exc:
-            raise ValueError(str(exc)) from exc
+        return super()._read_any(value)
 
     def __reduce__(self) -> tuple[object, ...]:
         # `wrap` is a method of a public class. A function would put the name of this private module into each pickle.
@@ -335,7 +350,7 @@ class Model(Visible, metaclass=_Slotted):
         return self
 
 
-class Record(Visible, Struct, frozen=True, gc=False):  # type: ignore[misc]  # `__rich_repr__` in place of msgspec's
+class Record(Plain, Struct, frozen=True, gc=False):  # type: ignore[misc]  # `__rich_repr__` in place of msgspec's
     """The base of updates: frozen fields, with JSON as their plain form."""
 
     _readers = dict[str, Callable[[object], object]]()
@@ -390,25 +405,6 @@ class Record(Visible, Struct, frozen=True, gc=False):  # type: ignore[misc]  # `
     def __shown__(self) -> dict[str, object]:
         """Return the fields by name."""
         return {name: getattr(self, name) for name in self.__struct_fields__}
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> dict[str, object]:
-        from accumulator._pydantic import core_schema
-
-        return core_schema(cls, cls._read_any)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: object, handler: object) -> dict[str, object]:
-        from accumulator._pydantic import json_schema
-
-        return json_schema(cls)
-
-    @classmethod
-    def _read_any(cls, value: object) -> Self:
-        try:
-            return cls.from_dict(cast("Mapping[str, object]", value))
-        except DecodeError as exc:
-            raise ValueError(str(exc)) from exc
 
 
 def _plain_list(value: object) -> list[object] | None:

@@ -29,14 +29,14 @@ from tests import bodies, strategies, wire
 from tests.command import COMMAND, ENV, POSIX, cli, process, read_terminal, recorded
 from tests.conftest import ROOT
 from tests.counting import calls_made
+from tests.terminal import CODES, Terminal
 from tests.unprintable import HOSTILE, hostile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
     from tests.strategies import Tape
 
-CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 MARKUP = "[bold red]x[/] :smile: [link=http://x]y[/link]"
 LINK = "\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\"
 
@@ -641,72 +641,6 @@ def write(running: subprocess.Popen[bytes], data: bytes) -> None:
     cast("IO[bytes]", running.stdin).write(data)
 
 
-class Terminal:
-    """The command in a process of its own, on a terminal of 80 by 24, its input being a pipe."""
-
-    def __init__(self, *arguments: str | Path) -> None:
-        import fcntl
-        import struct
-        import termios
-
-        self._controller, terminal = os.openpty()
-        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-        env = {name: value for name, value in ENV.items() if name not in {"COLUMNS", "LINES", "NO_COLOR"}}
-        self.running = subprocess.Popen(
-            [*COMMAND, *arguments],
-            cwd=ROOT,
-            env={**env, "TERM": "xterm-256color"},
-            stdin=subprocess.PIPE,
-            stdout=terminal,
-            stderr=terminal,
-            bufsize=0,
-        )
-        os.close(terminal)
-        self.written = ""
-
-    def until(self, shows: Callable[[list[str]], bool]) -> list[str]:
-        """Read until the screen shows something, for ever if it never does. Return the screen."""
-        while not shows(lines := screen_of(self.written)):
-            chunk = read_terminal(self._controller)
-            assert chunk, lines
-            self.written += chunk.decode()
-        return lines
-
-    def end(self) -> list[str]:
-        """Read to the end, and return the screen."""
-        while chunk := read_terminal(self._controller):
-            self.written += chunk.decode()
-        os.close(self._controller)
-        cast("IO[bytes]", self.running.stdin).close()
-        self.running.wait()
-        assert ["h"] == re.findall(r"\x1b\[\?25([hl])", self.written)[-1:]  # the cursor is there again
-        return screen_of(self.written)
-
-
-def screen_of(written: str) -> list[str]:
-    """Return what a terminal shows, without the blanks at the ends of lines: it knows only the codes that are used."""
-    lines: list[str] = [""]
-    row = column = 0
-    for token in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|.", written, re.DOTALL):
-        match token:
-            case "\r":
-                column = 0
-            case "\n":
-                row += 1
-                lines += [""] * (row + 1 - len(lines))
-            case "\x1b[1A":
-                row -= 1
-            case "\x1b[2K":
-                lines[row] = ""
-            case code if len(code) > 1:
-                assert re.fullmatch(r"\x1b\[(?:[0-9;]*m|\?25[hl])", code)
-            case _:
-                lines[row] = f"{lines[row][:column]:{column}}{token}{lines[row][column + 1 :]}"
-                column += 1
-    assert row >= 0
-    return [line.rstrip() for line in lines]
-
-
 @POSIX
 def test_what_is_on_its_way_is_drawn_as_it_comes() -> None:
     on = Terminal("-")
@@ -765,14 +699,6 @@ def test_an_interrupt_shows_what_there_is() -> None:
     on.running.send_signal(signal.SIGINT)
     assert ["-  run_1", "├─ · 0 tool calls  in_progress", "└─ ! interrupted", ""] == on.end()
     assert 128 + signal.SIGINT == on.running.returncode
-
-
-@pytest.fixture
-def interruptible() -> Generator[None]:
-    """Let the processes of a test be interrupted: a shell starts what it puts in the background with SIGINT ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @POSIX
@@ -936,21 +862,82 @@ def test_each_shell_has_a_script(name: str) -> None:
         subprocess.run([name, "-n"], input=result.out, check=True)
 
 
-def test_bash_completes_with_its_script(tmp_path: Path) -> None:
-    bash = shutil.which("bash")
-    if bash is None:
-        pytest.skip("no bash here")
-    program = recorded(tmp_path, f"#!{bash}\nexec '{COMMAND[0]}' -m accumulator \"$@\"\n".encode(), "accumulator")
-    program.chmod(0o755)
-    script = """
+BASH = """
 eval "$(accumulator completion bash)"
-COMP_WORDS=(accumulator show --up); COMP_CWORD=2
-_accumulator_completion accumulator
-echo "${COMPREPLY[@]}"
+record() { printf '%s\\n' "$READLINE_LINE" >> lines; READLINE_LINE=; }
+bind -x '"\\C-t": record'
 """
-    env = {**ENV, "PATH": f"{tmp_path}{os.pathsep}{ENV['PATH']}"}
-    done = subprocess.run([bash, "--norc", "-c", script], cwd=ROOT, env=env, capture_output=True, check=True)
-    assert b"--updates\n" == done.stdout
+ZSH = """
+autoload -U compinit && compinit -D -u
+eval "$(accumulator completion zsh)"
+record() { print -r -- "$BUFFER" >> lines; BUFFER=; }
+zle -N record
+bindkey '^T' record
+"""
+STARTED = {"bash": ["bash", "--init-file", ".zshrc", "-i"], "zsh": ["zsh", "-d", "-i"]}
+"""How each shell is started interactively, with nothing but the file `.zshrc` of the current folder."""
+
+
+@pytest.fixture
+def folder_of_shells(tmp_path: Path) -> Path:
+    """Return a folder with some files, the command in `bin`."""
+    (tmp_path / "bin").mkdir()
+    program = recorded(
+        tmp_path / "bin", f"#!/bin/sh\nexec '{COMMAND[0]}' -m accumulator \"$@\"\n".encode(), "accumulator"
+    )
+    program.chmod(0o755)
+    for name in ("a run,1.sse", "other.sse"):
+        recorded(tmp_path, b"", name)
+    return tmp_path
+
+
+def shell_env(folder: Path) -> dict[str, str]:
+    path = f"{folder / 'bin'}{os.pathsep}{ENV['PATH']}"
+    return {**ENV, "PATH": path, "PYTHONPATH": str(ROOT), "HOME": str(folder), "ZDOTDIR": str(folder), "TERM": "dumb"}
+
+
+@POSIX
+@pytest.mark.parametrize(("shell", "script"), [("bash", BASH), ("zsh", ZSH)])
+def test_the_tab_key_completes(folder_of_shells: Path, shell: str, script: str) -> None:
+    """Each line is typed on a terminal and ended by a key that notes the line in place of running it."""
+    if not shutil.which(shell):
+        pytest.skip(f"no {shell} here")
+    recorded(folder_of_shells, script.encode(), ".zshrc")
+    controller, terminal = os.openpty()
+    with subprocess.Popen(
+        STARTED[shell],
+        cwd=folder_of_shells,
+        env=shell_env(folder_of_shells),
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    ):
+        os.close(terminal)
+        os.write(controller, b"accumulator sh\t\x14accumulator show --up\t\x14accumulator --text a\t\x14exit\n")
+        while read_terminal(controller):
+            pass
+    os.close(controller)
+    assert ["accumulator show ", "accumulator show --updates ", "accumulator --text a\\ run,1.sse "] == (
+        (folder_of_shells / "lines").read_text(encoding="utf-8").replace("\\,", ",").splitlines()
+    )
+
+
+def test_fish_completes(folder_of_shells: Path) -> None:
+    fish = shutil.which("fish")
+    if fish is None:
+        pytest.skip("no fish here")
+    lines = ["accumulator sh", "accumulator show --te", "accumulator --text a"]
+    script = "accumulator completion fish | source\n" + "\n".join(f"complete -C '{line}'" for line in lines)
+    command = [fish, "--no-config", "-c", script]
+    done = subprocess.run(
+        command, cwd=folder_of_shells, env=shell_env(folder_of_shells), capture_output=True, check=True
+    )
+    assert [
+        "show\tShow what happened in recorded or running runs.",
+        "--text\tPrint only what the agent said, as it comes.",
+        "a run,1.sse",
+    ] == done.stdout.decode().splitlines()
 
 
 def test_a_shell_that_is_not_known_gets_nothing() -> None:

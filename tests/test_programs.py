@@ -7,16 +7,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, cast
+import io
+import json
+import sys
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import httpx
 import pytest
 from openai import OpenAI
+from rich.console import Console
 
-from accumulator import accumulate, update_from_dict
+from accumulator import accumulate, replay, update_from_dict
+from tests.command import POSIX
 from tests.loopback import Loopback
-from tests.recipes import fastapi_steps
+from tests.recipes import capture_and_replay, fastapi_steps, live_view
+from tests.terminal import CODES, Terminal
 from tests.test_recipes import agents_client, player
+from tests.unprintable import HOSTILE, hostile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,3 +111,72 @@ def test_a_stream_of_azure_is_a_source(shipped: Path) -> None:
         call.name for call in run.tool_calls()
     ]
     assert expected.text == run.text
+
+
+def test_a_run_is_captured_while_it_is_shown_and_played_again(
+    shipped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording, path = (shipped / "code_interpreter.sse").read_bytes(), tmp_path / "run.txt"
+    request = {"assistant_id": "asst_1", "stream": True}
+    with Loopback(player(recording)) as agents, httpx.Client() as client:
+        captured = capture_and_replay.capture(client, agents.url, request, path)
+    assert request == json.loads(agents.exchanges[0].body)
+    assert captured.text == capsys.readouterr().out
+    assert recording == b"".join(replay(path))
+    for speed in (None, 1_000.0):
+        played = capture_and_replay.play(path, speed=speed)
+        assert captured.text == capsys.readouterr().out
+        assert ("completed", captured.run_steps(), captured.messages()) == (
+            played.outcome,
+            played.run_steps(),
+            played.messages(),
+        )
+
+
+def test_what_is_captured_of_a_run_that_was_cut_is_whole(shipped: Path, tmp_path: Path) -> None:
+    recording, path = (shipped / "truncated.sse").read_bytes(), tmp_path / "run.txt"
+    with Loopback(player(recording)) as agents, httpx.Client() as client:
+        captured = capture_and_replay.capture(client, agents.url, {}, path)
+    assert ("truncated", recording) == (captured.outcome, b"".join(replay(path)))
+    assert captured.run_steps() == capture_and_replay.play(path).run_steps()
+
+
+@POSIX
+def test_a_live_view_shows_a_run_while_it_is_written(shipped: Path) -> None:
+    recording = (shipped / "parallel_functions_2.sse").read_bytes()
+    cut = recording.index(b"\n\n", recording.index(b"Himmel")) + 2
+    beginning, rest = recording[:cut], recording[cut:]
+    on = Terminal(command=[sys.executable, live_view.__file__])
+    cast("IO[bytes]", on.running.stdin).write(beginning)
+    lines = on.until(lambda lines: any("Himmel" in line for line in lines))
+    assert "run: running" == lines[0]
+    assert '│   │   └── {"max":[9.5,11.0,8.0],"sky":"bewölkt"}' in lines
+    cast("IO[bytes]", on.running.stdin).write(rest)
+    cast("IO[bytes]", on.running.stdin).close()
+    assert [
+        "run: completed",
+        "├── tool_calls: completed, 6 s",
+        "│   ├── get_forecast",
+        '│   │   {"city":"Zürich","unit":"celsius","days":3}',
+        '│   │   └── {"max":[9.5,11.0,8.0],"sky":"bewölkt"}',
+        "│   └── convert_currency",
+        '│       {"amount":250.0,"from":"CHF","to":"JPY"}',
+        '│       └── {"amount":46812.5,"rate":187.25}',
+        "├── message_creation: completed, 2 s",
+        "└── Zürich bekommt 9,5, 11 und 8 °C bei bewölktem Himmel. 250 CHF sind heute 46",
+        "    812,50 ¥.",
+        "",
+    ] == on.end()
+
+
+def test_nothing_that_a_server_sends_gets_out_of_a_live_view() -> None:
+    text = f"{HOSTILE}[bold]x[/]\x1b]8;;http://x\x1b\\link :smile:"
+    call = {"type": "function", "function": {"name": text, "arguments": text, "output": text}}
+    step = {"id": "step_1", "status": text, "step_details": {"type": "tool_calls", "tool_calls": [call]}}
+    message = {"id": "msg_1", "content": [{"type": "text", "text": {"value": text}}]}
+    events = [("thread.run.step.completed", step), ("thread.message.completed", message)]
+    console = Console(file=io.StringIO(), force_terminal=True, width=200)
+    live_view.watch(events, console)
+    drawn = cast("io.StringIO", console.file).getvalue()
+    assert "[bold]x[/]" in drawn
+    assert [] == hostile(CODES.sub("", drawn).replace("\n", ""))

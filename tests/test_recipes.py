@@ -41,7 +41,9 @@ from tests import wire
 from tests.loopback import PATIENCE, Loopback
 from tests.recipes import (
     azure_agents,
+    capture_and_replay,
     fastapi_steps,
+    live_view,
     openai_streaming_response,
     opentelemetry_spans,
     starlette_proxy,
@@ -63,7 +65,15 @@ if TYPE_CHECKING:
 
 def test_every_recipe_is_run() -> None:
     folder = Path(__file__).parent / "recipes"
-    run = {azure_agents, fastapi_steps, openai_streaming_response, opentelemetry_spans, starlette_proxy}
+    run = {
+        azure_agents,
+        capture_and_replay,
+        fastapi_steps,
+        live_view,
+        openai_streaming_response,
+        opentelemetry_spans,
+        starlette_proxy,
+    }
     # The table needs what may not be installed: `test_programs` imports it.
     files = {*(Path(str(module.__file__)) for module in run), folder / "calls_table.py"}
     assert {path for path in folder.glob("*.py") if not path.name.startswith("test_")} == files

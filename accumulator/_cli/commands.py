@@ -81,7 +81,10 @@ def _run(arguments: Sequence[str]) -> int:
         return request.exit_code
     except click.ClickException as error:
         # Not `error.show()`: the message may contain an argument, which has to be escaped.
-        print_to_stderr(f"accumulator: {error.format_message()} Try 'accumulator --help'.")
+        within: click.Context | None = getattr(error, "ctx", None)
+        command = "accumulator" if within is None else within.command_path
+        message = " ".join(error.format_message().split()).removesuffix(".")  # a list of choices has lines
+        print_to_stderr(f"accumulator: {message}. Try '{command} --help'.")
         return UNUSABLE
     return status
 

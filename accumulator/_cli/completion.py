@@ -29,6 +29,9 @@ _VARIABLE = "_ACCUMULATOR_COMPLETE"
 
 _SHELLS = ("bash", "zsh", "fish")
 
+_MENDED = {'string split ","': 'string split --max 1 ","'}
+"""What is other than in click's scripts: that of fish cuts help and files at a comma."""
+
 
 def command() -> click.Command:
     """Build the command."""
@@ -54,5 +57,7 @@ def _completion(shell: str) -> int:
 
     made = get_completion_class(shell)
     script = "" if made is None else made(click.Group(_PROGRAM), {}, _PROGRAM, _VARIABLE).source()
+    for theirs, ours in _MENDED.items():
+        script = script.replace(theirs, ours)
     click.echo(script.encode(), nl=False)
     return 0

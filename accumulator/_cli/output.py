@@ -2,8 +2,7 @@ r"""Print results to standard output and everything else to standard error; hand
 
 Text of an event never reaches a terminal unescaped. On both outputs, control characters, format characters, line
 separators and lone surrogates are written as `\uXXXX`. Other non-ASCII characters are written unchanged. A JSON parser
-reads the original text. Where lines are for people, line ends and tabs stay, and so do the joiners of emoji and of
-Persian and Indic scripts.
+reads the original text. Where lines are for people, they are as `printable_lines` has them.
 """
 
 from __future__ import annotations
@@ -17,7 +16,8 @@ from contextlib import nullcontext
 from typing import BinaryIO
 
 from accumulator._cli.interrupts import allowed
-from accumulator._json import join_surrogates, printable
+from accumulator._display import printable_lines
+from accumulator._json import printable
 
 UNUSABLE = 2
 """The exit status for an input, an argument or an output that cannot be used."""
@@ -98,20 +98,9 @@ class TextOutput:
         flush()
 
 
-class _Shown(dict[int, str]):
-    """A table for `str.translate` that adds the entry of a character when it is first needed."""
-
-    def __missing__(self, code: int) -> str:
-        self[code] = escaped = printable(chr(code))
-        return escaped
-
-
-_SHOWN = _Shown({ord(kept): kept for kept in "\n\t\u200c\u200d"})
-
-
 def displayable(text: str) -> str:
-    """Return text as people read it on several lines: as `printable`, but line ends and tabs do what they are for."""
-    return join_surrogates(text).replace("\r\n", "\n").translate(_SHOWN).expandtabs(_TAB_SIZE)
+    """Return text as people read it on several lines, with tabs as blanks."""
+    return printable_lines(text).expandtabs(_TAB_SIZE)
 
 
 class Typewriter:
@@ -124,16 +113,12 @@ class Typewriter:
         """Return what can be shown now: half a line end or half a character waits for the next piece."""
         text = self._held + piece
         self._held = text[-1:] if _HALF.match(text[-1:]) else ""
-        return self._shown(text[: len(text) - len(self._held)])
+        return printable_lines(text[: len(text) - len(self._held)])
 
     def end(self) -> str:
         """Return what waits."""
         rest, self._held = self._held, ""
-        return self._shown(rest)
-
-    @staticmethod
-    def _shown(text: str) -> str:
-        return join_surrogates(text).replace("\r\n", "\n").translate(_SHOWN)
+        return printable_lines(rest)
 
 
 _HALF = re.compile("[\r\ud800-\udbff]")

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 def calls(folder: Path) -> Iterator[dict[str, object]]:
     """Yield a row for each call, file by file. The seconds and tokens are those of the step of the call."""
     for path in sorted(folder.glob("**/*.sse")):
-        with path.open("rb") as source:
-            run = accumulate(source).until_done()
-        for step in run.run_steps():
+        for step in accumulate(path).until_done().run_steps():
             about = {"file": path.stem, "seconds": step.duration, "tokens": step.usage and step.usage.total_tokens}
             for call in step.tool_calls:
                 yield {**about, "name": call.name, "input": call.input, "output": call.output}

@@ -18,8 +18,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def summary(recording: Path) -> str:
-    with recording.open("rb") as source:
-        run = accumulate(source).until_done()
+    run = accumulate(recording).until_done()
     calls = [{"name": call.name, "input": call.input, "output": call.output} for call in run.tool_calls()]
     told = {"outcome": run.outcome, "text": run.text, "calls": calls}
     return json.dumps(told, indent=1, ensure_ascii=False) + "\n"
