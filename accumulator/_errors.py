@@ -6,7 +6,7 @@ AccumulatorError
 ├── LimitError         an event was larger than a limit allows, or what is held would have been
 ├── TruncatedError     a body was cut
 ├── RunError           a body had an error event
-├── ResponseError      an HTTP response is no event stream
+├── ResponseError      an HTTP response is no event stream, or no answer of the API
 ├── CheckpointError    `Accumulator.from_bytes` got no checkpoint, or one of a version that it does not read
 └── RecordingError     a file is no recording that can be read, or a recording could not be written whole
 
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from accumulator._json import printable
+from accumulator._json import parse_json, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -147,25 +147,58 @@ class RunError(AccumulatorError):
 
 
 class ResponseError(AccumulatorError):
-    """An HTTP response is not a stream of server-sent events.
+    """An HTTP response is not a stream of server-sent events or, of a function of `rest`, not the answer of the API.
 
     Attributes:
         status: the HTTP status code; None if the source has no status.
         content_type: the value of the Content-Type header; "" without the header.
         request_id: the id that the server gave the request, for its support; None if the server sent no id.
         body: the start of the body, as text.
+        code: the code of the error that the body says, such as "rate_limit_exceeded"; None if it says none.
+        message: the message of the error that the body says; None if it says none.
+        retry_after: the seconds that the server asks to wait before another request; None if it does not ask.
 
     """
 
-    def __init__(
-        self, message: str, *, status: int | None, content_type: str, request_id: str | None, body: str
+    def __init__(  # noqa: PLR0913 - what is known of a response
+        self,
+        message: str,
+        *,
+        status: int | None,
+        content_type: str,
+        request_id: str | None,
+        body: str,
+        retry_after: float | None = None,
     ) -> None:
-        """Store the message, and the details of the response."""
+        """Store the message and the details of the response, and read what its body says."""
         super().__init__(message)
         self.status = status
         self.content_type = content_type
         self.request_id = request_id
         self.body = body
+        self.code, self.message = _read_told(body)
+        self.retry_after = retry_after
+
+
+def _read_told(body: str) -> tuple[str | None, str | None]:
+    """Return the code and the message of an error that JSON text says, None for one that it does not say.
+
+    The error is the value of the key "error", or the whole object. It may be a text, which is the message. FastAPI
+    sends one under the key "detail".
+    """
+    try:
+        said = parse_json(body)
+    except ValueError:  # no JSON, or only its start
+        return None, None
+    if isinstance(said, dict):
+        members = cast("dict[str, object]", said)
+        said = members.get("error", members)
+    if not isinstance(said, dict):
+        return None, said if isinstance(said, str) and said else None
+    error = cast("dict[str, object]", said)
+    code, message = error.get("code"), error.get("message") or error.get("detail")
+    is_code = isinstance(code, (str, int)) and not isinstance(code, bool) and code != ""
+    return str(code) if is_code else None, message if isinstance(message, str) else None
 
 
 class CheckpointError(AccumulatorError):

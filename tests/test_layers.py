@@ -32,8 +32,8 @@ LAYERS = (
     {"_engine"},
     {"_streams"},
     {"_assistants"},
-    {"_recordings"},
-    {"__init__"},
+    {"_recordings", "_rest"},
+    {"__init__", "rest"},
     {"_cli", "_pytest_plugin"},
     {"__main__"},
 )

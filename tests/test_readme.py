@@ -36,6 +36,7 @@ from accumulator import (
     aaccumulate,
     accumulate,
     replay,
+    rest,
     tap,
 )
 from benches import contenders
@@ -44,8 +45,10 @@ from benches.__main__ import parser as benches_parser
 from benches.workloads import MODES, RECIPES
 from tests import wire
 from tests.conftest import ROOT
+from tests.cuts import read_whole
 from tests.loopback import Loopback
 from tests.pictures.terminal import PICTURES, render, text_of
+from tests.resuming.cut_runs import CuttingServer
 from tests.tool_server import function_run
 
 if TYPE_CHECKING:
@@ -95,6 +98,8 @@ class Sample(NamedTuple):
 
         if not self.asks_a_server:
             return nullcontext()
+        if "accumulator.rest" in self.code:
+            return CuttingServer(read_whole(shipped, ["code_interpreter.sse"]), 60)
         return Loopback(function_run(shipped) if "my_tools" in self.code else play)
 
 
@@ -278,7 +283,7 @@ def table(heading: str) -> dict[str, str]:
 
 def test_the_page_is_short() -> None:
     lines = README.splitlines()
-    assert len(lines) <= 339
+    assert len(lines) <= 367
     assert [] == [line for line in lines if len(line) > 131]
 
 
@@ -300,11 +305,12 @@ def test_each_link_leads_somewhere(page: str) -> None:
 
 def test_what_is_named_is_there() -> None:
     text = prose()
-    types = [Accumulator, AsyncTap, Function, Handler, Model, RunStream, SSEParser, Tap]
+    types = [Accumulator, AsyncTap, Function, Handler, Model, RunStream, SSEParser, Tap, rest.Service]
     methods = {name for each in types for name in dir(each)}
     names = set(re.findall(r"`(?:error\.)?([A-Z]\w*[a-z]\w*)[`(]", text))
-    assert names <= {*accumulator.__all__, *dir(builtins)}
-    assert set(re.findall(r"`(?:\w+\.)?([a-z]\w*)\(", text)) <= {*accumulator.__all__, *methods}
+    public = {*accumulator.__all__, *rest.__all__}
+    assert names <= {*public, *dir(builtins)}
+    assert set(re.findall(r"`(?:\w+\.)?([a-z]\w*)\(", text)) <= {*public, *methods}
     keywords = {
         *signature(accumulate).parameters,
         *signature(aaccumulate).parameters,

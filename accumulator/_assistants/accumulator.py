@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, cast
 
 from accumulator._assistants.messages import Message
 from accumulator._assistants.protocol import ASSISTANTS, MESSAGES, RUN_STEPS, required_action
+from accumulator._assistants.reconcile import Reconciliation, read_said
 from accumulator._assistants.run_steps import RunStep, ToolCall, Usage, wrap_tool_call
 from accumulator._assistants.runs import ErrorObject, RequiredAction, Run
 from accumulator._assistants.updates import Problem, Update
 from accumulator._engine.accumulator import BaseAccumulator
+from accumulator._errors import AccumulatorError, attach
 from accumulator._model import Visible
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 
 class Accumulator(BaseAccumulator[Update], Visible):
@@ -51,6 +53,47 @@ class Accumulator(BaseAccumulator[Update], Visible):
             "messages": self.messages(),
             "problems": list(self.problems),
         }
+
+    def reconcile(self, steps: Iterable[object], run: object = None) -> list[Update]:
+        """Merge what the server says of a run now, and return the updates in order, as those of a stream.
+
+        Use it where a stream was cut. Each step is the event that its status says: "completed", "failed", "cancelled"
+        and "expired" end it, with any other status it is sent again. So updates are handed out once: of a step that
+        had ended there is not another `RunStepDone`. Where the stream left a text half, its rest is a delta before
+        that. Other content than was streamed is a `contradiction`, and an ending wins. What says nothing new gives no
+        update. Each object, and each rest, counts as an event.
+
+        The last body goes on for this: it ends again, as the last update says, unless nothing is new. Its outcome
+        follows from the status of `run`; without one it stays. Messages are no part of this: those that were cut are
+        still in `BodyEnded.open`.
+
+        Args:
+            steps: models of this library or of an SDK, or mappings, in any order. New ones are added by `created_at`.
+                Those of one second stay in order or, if the first is newer than the last, are turned round. A null in
+                `expires_at` leaves what was streamed. Steps of a run that is not known here are left out: a `conflict`.
+            run: the run, as a model or a mapping. Another one than the last body is about changes no outcome, and is
+                left out as a `conflict` if it is not known here.
+
+        Raises:
+            MergeError: strict, and an object had a problem.
+            LimitError: an object is over one of `limits` and left out, or all steps together are over
+                `max_total_size` and nothing is merged.
+            RuntimeError: the last body has not ended, or events wait.
+            TypeError: `steps` is no iterable of models or mappings, or `run` is neither. Nothing is merged.
+
+        After a `MergeError` or a `LimitError` all other objects are merged, and `error.updates` has the updates.
+
+        """
+        if self._engine.body.began and not self._engine.body.ended:
+            raise RuntimeError("expected the last body to have ended: call end(), or close its stream, before")
+        if self._own.pending:
+            raise RuntimeError('expected no event to wait: call feed(b"") before')
+        try:
+            said = read_said(steps, run, self._engine.bounds.total)
+            return Reconciliation(self._engine, self._new_feed()).merge(*said)
+        except AccumulatorError as error:
+            attach(error, [], self)
+            raise
 
     def run_steps(self) -> list[RunStep]:
         """Return a snapshot of each run step, in the order in which the steps were first seen.

@@ -338,11 +338,16 @@ def _event_by_payload(payload: Json) -> Event[Update]:
     if payload.get(ERROR) is not None:
         return Event("error", DEFAULT_NAME, payload)
     if isinstance(kind, str) and (kind in DELTAS or kind in OBJECTS):
-        status = payload.get("status")
-        name = kind if kind in DELTAS else f"{kind}.{status if status in STATUSES else 'created'}"
-        name = name if name in EVENTS else f"{kind}.created"
+        name = kind if kind in DELTAS else name_by_status(kind, payload)
         return _event_of_row(EVENTS[name], name, payload)
     return Event("unknown", DEFAULT_NAME, payload)
+
+
+def name_by_status(kind: str, payload: JSONObject) -> str:
+    """Return the name of the event that a whole object is, by its `object`, a member of `OBJECTS`, and its status."""
+    status = payload.get("status")
+    name = f"{kind}.{status if status in STATUSES else 'created'}"
+    return name if name in EVENTS else f"{kind}.created"
 
 
 def _not_json(row: Row, name: str, text: str, message: str, *, torn: bool) -> Event[Update]:

@@ -25,7 +25,7 @@ from accumulator._streams.streams import AsyncUpdateStream, UpdateStream
 from accumulator._streams.tap import AsyncByteTap, ByteTap
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from accumulator._assistants.messages import Message
     from accumulator._assistants.run_steps import RunStep, ToolCall, Usage
@@ -335,20 +335,36 @@ def _ended_well(accumulator: Accumulator, reading: Reading[Update]) -> Accumulat
 
     Bodies that other streams read into the same accumulator do not count.
     """
+    last, hint = accumulator.problems[-1:], ""
+    if last and last[0].kind == "undecodable" and last[0].event_number == reading.last_event:
+        hint = f"; at its end: {last[0].message}"
+    raise_unless_ended_well(accumulator, reading.body.error, truncated=reading.truncated, hint=hint)
+    return accumulator
+
+
+def raise_unless_ended_well(
+    accumulator: Accumulator, told: Mapping[str, object] | None, *, truncated: bool, hint: str = ""
+) -> None:
+    """Raise `TruncatedError` for a body that was cut, `RunError` for one with an error.
+
+    Args:
+        accumulator: what the body was folded into.
+        told: the error, as the server told it; None without one.
+        truncated: whether the body was cut.
+        hint: what its end looks like, if that tells more.
+
+    """
     error: TruncatedError | RunError
-    if reading.truncated:
+    if truncated:
         message = "expected the stream to end in done, an error or a final status, it was cut before"
-        last = accumulator.problems[-1:]
-        if last and last[0].kind == "undecodable" and last[0].event_number == reading.last_event:
-            message += f"; at its end: {last[0].message}"
-        error = TruncatedError(message)
-    elif (json := reading.body.error) is not None:
-        told = join_told(json.get("code"), json.get("message"))
-        cut = "..." if len(told) > _LONGEST_MESSAGE else ""
-        message = printable(told[:_LONGEST_MESSAGE]) + cut
-        error = RunError(f"expected the run to end, got an error: {message}", ErrorObject.wrap(json))
+        error = TruncatedError(message + hint)
+    elif told is not None:
+        said = join_told(told.get("code"), told.get("message"))
+        cut = "..." if len(said) > _LONGEST_MESSAGE else ""
+        message = printable(said[:_LONGEST_MESSAGE]) + cut
+        error = RunError(f"expected the run to end, got an error: {message}", ErrorObject.wrap(told))
     else:
-        return accumulator
+        return
     error.accumulator = accumulator
     raise error
 

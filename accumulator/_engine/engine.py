@@ -225,6 +225,14 @@ class Engine(Generic[U]):
             body.run = self.body.run
         self.body = body
 
+    def continue_body(self) -> Body:
+        """Return a body that goes on where the last one ended: with its run, status and error. It is not yet the last.
+
+        `Body.done` is not taken over, because the body would end with its first event.
+        """
+        last = self.body
+        return Body(began=last.began, status=last.status, error=last.error, run=last.run, named=last.named)
+
     def _name_run(self, body: Body, event: Event[U]) -> None:
         """Take the run of an event for that of a body that has named none; one that never began only if none waits."""
         if event.run is not None and (event.begins or event.run in self.runs or body.run is None):
@@ -413,6 +421,12 @@ class Engine(Generic[U]):
         self.count += 1
         self.reported = None
         return self._report_undecodable(text_of(text), f"expected server-sent events, got {describe(text)}")
+
+    def reject(self, report: Report[U]) -> U:
+        """Count an event that is left out whole, and report why. The number of the event is put into the report."""
+        self.count += 1
+        self.reported = None
+        return self._report(report._replace(event_number=self.count))
 
     def count_too_large(self, error: LimitError) -> LimitError:
         """Count an event that was too large, and return its error with the event's number in the message."""

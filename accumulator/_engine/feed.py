@@ -8,7 +8,7 @@ from typing import Generic, cast
 from accumulator._engine.body import Body
 from accumulator._engine.engine import Engine, name_of
 from accumulator._engine.fast_path import TextTemplate
-from accumulator._engine.protocol import U
+from accumulator._engine.protocol import Report, U
 from accumulator._errors import AccumulatorError, LimitError, MergeError, attach
 from accumulator._formats import is_plain_text
 from accumulator._json import text_of
@@ -291,6 +291,11 @@ class Feed(Generic[U]):
             self.body = Body()
         if not self.body.began:
             self._engine.begin_body(self.body)
+
+    def reject(self, report: Report[U]) -> list[U]:
+        """Leave out an event, and report why; see `Engine.reject`. Raises `MergeError` if the accumulator is strict."""
+        self._begin()
+        return self._raise_if_strict([self._engine.reject(report)])
 
     def _raise_if_strict(self, updates: list[U]) -> list[U]:
         """Return the updates of one event or, if the accumulator is strict, raise its first problem."""

@@ -344,16 +344,27 @@ def _event_data(data: object) -> bytes | str:
         return data
     if isinstance(data, BYTES_LIKE):
         return bytes(cast("bytes", data))
+    written = write_object(data, "an event's data")
+    if written is None:
+        raise TypeError(f"expected an event's data to be text, bytes, a mapping or a model, got {type_name(data)}")
+    return written
+
+
+def write_object(data: object, what: str) -> bytes | None:
+    """Return a mapping or a model as JSON text, None for anything else.
+
+    Raises `TypeError` if it cannot be written as JSON. The message names it as `what`.
+    """
     plain = _plain(data)
     if plain is None:
-        raise TypeError(f"expected an event's data to be text, bytes, a mapping or a model, got {type_name(data)}")
+        return None
     import json
 
     try:
         # Not msgspec: it writes NaN as null, which the server did not send, and it refuses lone surrogates.
         return json.dumps(plain, default=_plain_inner).encode()
     except (ValueError, RecursionError) as error:
-        raise TypeError(f"expected an event's data to be writable as JSON, got {type_name(data)}: {error}") from error
+        raise TypeError(f"expected {what} to be writable as JSON, got {type_name(data)}: {error}") from error
 
 
 def _plain(data: object) -> object:
