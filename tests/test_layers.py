@@ -34,6 +34,8 @@ LAYERS = (
     {"_assistants"},
     {"_recordings"},
     {"__init__"},
+    {"_server"},
+    {"server"},
     {"_cli", "_pytest_plugin"},
     {"__main__"},
 )
