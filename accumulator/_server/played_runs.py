@@ -13,8 +13,30 @@ if TYPE_CHECKING:
     from accumulator import Model, RecordedBody, Recording
     from accumulator._json import Json
 
-_OF_ASSISTANT: Final = ("model", "instructions", "tools", "temperature", "top_p", "response_format")
-"""The fields that an assistant has in common with its runs."""
+_OF_ASSISTANT: Final[Mapping[str, Json]] = {
+    "model": "",
+    "instructions": None,
+    "tools": [],
+    "temperature": None,
+    "top_p": None,
+    "response_format": None,
+}
+"""The fields that an assistant has in common with its runs, and what they are where a run lacks them."""
+
+_EMPTY: Final[Mapping[str, Json]] = {
+    "started_at": None,
+    "expires_at": None,
+    "cancelled_at": None,
+    "failed_at": None,
+    "completed_at": None,
+    "required_action": None,
+    "last_error": None,
+    "incomplete_details": None,
+    "usage": None,
+    "metadata": {},
+    **_OF_ASSISTANT,
+}
+"""What a run has that no event was about: clients expect these fields."""
 
 _STATUSES: Final = range(200, 600)
 _OK: Final = 200
@@ -65,16 +87,16 @@ class PlayedRun:
             action = run.required_action
             self.asked.append(frozenset(call.id for call in action.tool_calls) if action else frozenset())
         self._known = _identify(run)
-        self.run_id = self._known["id"]
-        self.thread_id = self._known["thread_id"]
-        self.assistant_id = self._known["assistant_id"]
+        self.run_id = self._known.get("id")
+        self.thread_id = self._known.get("thread_id")
+        self.assistant_id = self._known.get("assistant_id")
 
     def after(self, bodies: int) -> Objects:
         """Fold so many bodies, and return the objects. The cost is that of reading the bodies."""
         folded = Accumulator()
         thread = _fold(self.bodies[:bodies], folded)
         current = folded.current_run
-        run = self._known if current is None else {**self._known, **_json_of(current)}
+        run = self._known if current is None else _json_of(current)
         steps, messages = map(_json_of, folded.run_steps()), map(_json_of, folded.messages())
         return Objects(run, list(steps), list(messages), thread or _make_thread(run), _make_assistant(run))
 
@@ -104,21 +126,22 @@ def _read_thread(data: str) -> dict[str, Json] | None:
 
 
 def _identify(folded: Accumulator) -> dict[str, Json]:
-    """Return what every run has, for a recording without an event about its run: from what belongs to it."""
+    """Return the run, with what is known from what belongs to it where no event was about the run itself."""
+    if folded.current_run is not None:
+        return _json_of(folded.current_run)
     parts = [*map(_json_of, folded.run_steps()), *map(_json_of, folded.messages())]
-    named = {} if folded.current_run is None else _json_of(folded.current_run)
 
-    def first(key: str, own: str | None = None) -> Json:
-        values = [named.get(own or key), *(part.get(key) for part in parts)]
-        return next((value for value in values if value is not None), None)
+    def first(key: str) -> Json:
+        return next((part[key] for part in parts if part.get(key) is not None), None)
 
     return {
-        "id": first("run_id", "id"),
+        "id": first("run_id"),
         "object": "thread.run",
         "created_at": first("created_at"),
         "assistant_id": first("assistant_id"),
         "thread_id": first("thread_id"),
         "status": "in_progress",
+        **_EMPTY,
     }
 
 
@@ -128,9 +151,9 @@ def _json_of(model: Model) -> dict[str, Json]:
 
 def _make_thread(run: Mapping[str, Json]) -> dict[str, Json]:
     return {
-        "id": run["thread_id"],
+        "id": run.get("thread_id"),
         "object": "thread",
-        "created_at": run["created_at"],
+        "created_at": run.get("created_at"),
         "metadata": {},
         "tool_resources": {},
     }
@@ -138,11 +161,11 @@ def _make_thread(run: Mapping[str, Json]) -> dict[str, Json]:
 
 def _make_assistant(run: Mapping[str, Json]) -> dict[str, Json]:
     return {
-        "id": run["assistant_id"],
+        "id": run.get("assistant_id"),
         "object": "assistant",
-        "created_at": run["created_at"],
+        "created_at": run.get("created_at"),
         "name": None,
         "description": None,
         "metadata": {},
-        **{key: run[key] for key in _OF_ASSISTANT if key in run},
+        **{key: run.get(key, empty) for key, empty in _OF_ASSISTANT.items()},
     }
