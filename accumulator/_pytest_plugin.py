@@ -1,4 +1,4 @@
-"""The pytest plugin: a fixture that folds a recording, golden files, and what differs between two steps or runs.
+"""The pytest plugin: fixtures that fold and serve recordings, golden files, and what differs between steps or runs.
 
 pytest imports this module at its start; it imports nothing of the library until a test uses it.
 """
@@ -6,14 +6,19 @@ pytest imports this module at its start; it imports nothing of the library until
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final, cast
+from contextlib import ExitStack
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
-    from accumulator import Accumulator
+    from accumulator import Accumulator, Recording
+    from accumulator.server import ReplayServer
 
 _OPTION: Final = "--accumulator-update"
 _MARKER: Final = "accumulator_recording"
@@ -58,6 +63,30 @@ def recorded_run(request: pytest.FixtureRequest) -> Accumulator:
         if lines:
             pytest.fail("\n".join([f"{path.name} does not fold to what {golden.name} has", *lines]), pytrace=False)
     return run
+
+
+@pytest.fixture
+def replay_server(request: pytest.FixtureRequest) -> Generator[Callable[..., ReplayServer]]:
+    """Return a function that serves recordings on a free port of this machine until the test ends.
+
+    `replay_server("run.sse").url` is where the client goes. Paths are relative to the folder of the test; without any,
+    the recording is that of `recorded_run`. The keywords are those of `accumulator.server.replay_app`, and `tls=True`.
+    It needs the extra `server`.
+    """
+    from accumulator.server import ReplayServer, replay_app
+
+    with ExitStack() as running:
+
+        def serve(
+            *recordings: str | os.PathLike[str] | Recording,
+            tls: bool = False,
+            **options: Any,  # noqa: ANN401 - those of `replay_app`
+        ) -> ReplayServer:
+            folder = request.path.parent
+            named = [folder / each if isinstance(each, (str, PurePath)) else each for each in recordings]
+            return running.enter_context(ReplayServer(replay_app(named or [_find(request)], **options), tls=tls))
+
+        yield serve
 
 
 def _find(request: pytest.FixtureRequest) -> Path:

@@ -34,6 +34,8 @@ LAYERS = (
     {"_assistants"},
     {"_recordings", "_rest"},
     {"__init__", "rest"},
+    {"_server"},
+    {"server"},
     {"_cli", "_pytest_plugin"},
     {"__main__"},
 )

@@ -26,6 +26,7 @@ COMMANDS = {
     "check": "accumulator._cli.check",
     "diff": "accumulator._cli.diff",
     "convert": "accumulator._cli.convert",
+    "serve": "accumulator._cli.serve",
     "completion": "accumulator._cli.completion",
 }
 """The commands, each with the module whose `command` builds it. A callback returns the exit status."""
