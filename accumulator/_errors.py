@@ -187,7 +187,7 @@ def _read_told(body: str) -> tuple[str | None, str | None]:
     sends one under the key "detail".
     """
     try:
-        said = parse_json(body)
+        said: object = parse_json(body)
     except ValueError:  # no JSON, or only its start
         return None, None
     if isinstance(said, dict):

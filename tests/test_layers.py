@@ -39,7 +39,7 @@ LAYERS = (
     {"_cli", "_pytest_plugin"},
     {"__main__"},
 )
-LAYER_OF = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}
+LAYER_OF = {part: layer for layer, parts in enumerate(LAYERS) for part in sorted(parts)}
 
 # The parts that may import higher layers, for type checkers only: an exception names the types of its attributes.
 TYPES_OF_HIGHER_LAYERS = {"_errors"}

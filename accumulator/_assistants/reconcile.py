@@ -103,8 +103,7 @@ def _read(value: object, what: str) -> Said:
         return Said(written.decode(), None)
     if not isinstance(payload, dict):
         return Said(written.decode(), None)
-    sent = cast("JSONObject", payload)
-    return Said(dump_json(sent), sent)
+    return Said(dump_json(payload), payload)
 
 
 def _oldest_first(said: list[Said]) -> list[Said]:

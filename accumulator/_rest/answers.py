@@ -96,7 +96,7 @@ class Answer:
             raise self.wrong(f"a JSON object, got other text: {error}") from error
         if not isinstance(json, dict):
             raise self.wrong("a JSON object, got another value")
-        self.json = cast("JSONObject", json)
+        self.json = json
         return self
 
     def wrong(self, expected: str) -> ResponseError:

@@ -122,7 +122,7 @@ def _read_thread(data: str) -> dict[str, Json] | None:
         value = parse_json(data)
     except ValueError:
         return None
-    return cast("dict[str, Json]", value) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else None
 
 
 def _identify(folded: Accumulator) -> dict[str, Json]:

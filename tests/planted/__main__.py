@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TESTS = ("tests/test_fast_path.py", "tests/test_sent.py")
 SENT, DELTA, FAST, RESOURCE, ENGINE, FEED = (
     f"accumulator/{name}.py"
