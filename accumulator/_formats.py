@@ -49,6 +49,7 @@ _FORMATS: Final = (
     (rb"\A(?:\xff\xfe|\xfe\xff)", _UTF_16),
     (rb"\A(?:[\t\n\r -~]\0){4}", _UTF_16),
     (rb"\A(?:\0[\t\n\r -~]){4}", _UTF_16),
+    (rb"\A\d{1,12}:\d{1,12}:[a-z_]{1,30};", "a flow file of mitmproxy"),  # whose bodies may be packed
     (rb"[\x00-\x08\x0e-\x1a]", "binary data"),
     # Pages.
     (rb"(?i)\A\s*(?:<\?xml[^>]{0,200}>\s*)?<(?:!doctype html|!--|" + _TAG + rb")\b", HTML),
@@ -59,7 +60,6 @@ _FORMATS: Final = (
     (rb"\A\s*(?:---\s+)?(?:http_)?interactions:\s", _CASSETTE),
     (rb'\A\s*\{\s*"Entries"\s*:\s*\[', "a session record of the Azure test proxy"),
     (rb'\A\s*\[\s*\{\s*"scope"\s*:', "a recording of nock"),
-    (rb"\A\d{1,12}:\d{1,12}:[a-z_]{1,30};", "a flow file of mitmproxy"),
     (rb"\A(?:[\d:.]{1,20} )?(?:== Info|=> Send|<= Recv)", "a trace of curl"),
     (rb"\AHTTP/\d", "an HTTP response with its headers"),
     (rb"\A\s*\[?[A-Za-z_][\w.]{0,100}\(\w{1,100}=", _DUMP),

@@ -23,6 +23,7 @@ SUBJECTS = {
     "hostile": "streams that were made to be slow; not part of `all`",
     "limits": "what a server can make a process take; takes minutes and is not part of `all`",
     "live": "a soak of live streams over sockets: memory and answers; not part of `all`",
+    "recordings": "many recordings, shown by the command line; a GB of them, and not part of `all`",
     "guard": "instructions counted by callgrind, against what is kept in guard.json; not part of `all`",
 }
 
@@ -62,6 +63,10 @@ def main() -> int:
         from benches.limits import limits
 
         return 0 if limits(options.out, quick=options.quick) else 1
+    if options.subject == "recordings":
+        from benches.recordings import recordings
+
+        return 0 if recordings(options.out, quick=options.quick) else 1
     from benches.runner import Settings, machine
 
     if options.subject == "live":

@@ -21,6 +21,11 @@ for profile, max_examples in {"quick": 100, "ci": 1_000, "long": 20_000}.items()
 settings.load_profile("quick")
 
 
+def scaled(quick: int, full: int) -> int:
+    """Return how often something is tried: `full` times with `--hypothesis-profile=ci` or `long`."""
+    return quick if settings().max_examples < 1_000 else full
+
+
 def real_recordings() -> Path | None:
     """Return the folder of real recordings, which are not part of the project; None where there is none."""
     folder = Path(os.environ.get("ACCUMULATOR_RECORDINGS") or ROOT.parent / "shared" / "recordings")

@@ -28,6 +28,7 @@ from accumulator import (
     RunUpdated,
     UnknownEvent,
 )
+from tests import bodies
 from tests.wire import (
     DONE,
     call,
@@ -1228,3 +1229,31 @@ def test_the_name_of_an_ending_is_its_status_where_the_payload_has_none(name: st
     assert name == step_json(run)["status"]
     other = folded(created(), event(f"thread.run.step.{name}", {**payload, "status": "other"}))
     assert "other" == step_json(other)["status"]
+
+
+def test_an_accumulator_that_forgets_reads_one_run_after_the_other() -> None:
+    limits = Limits(max_total_size=20_000)
+    body = bodies.FIRST + bodies.SECOND + bodies.event("thread.run.step.delta", {"id": "step_1", "delta": 7})
+    runs = [body.replace(b"_1", b"_%d" % number) + bodies.DONE for number in range(50)]
+    run = Accumulator(limits=limits)
+    with pytest.raises(LimitError):
+        run.feed(b"".join(runs))
+    run = Accumulator(limits=limits)
+    for number, each in enumerate(runs):
+        alone = Accumulator()
+        events = alone.feed(each)
+        updates = run.feed(each)
+        assert [each.to_dict() for each in alone.run_steps()] == [each.to_dict() for each in run.run_steps()]
+        assert [update.event_number for update in updates] == [
+            update.event_number + number * events[-1].event_number for update in events
+        ]
+        assert (1, alone.outcome, number + 1) == (len(run.problems), run.outcome, run.problem_count)
+        run._forget()
+        assert ([], [], [], None, ()) == (
+            run.run_steps(),
+            run.messages(),
+            run.runs(),
+            run.current_run,
+            tuple(run.problems),
+        )
+    assert Accumulator.from_bytes(run.to_bytes()).to_bytes() == run.to_bytes()

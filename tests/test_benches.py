@@ -15,6 +15,7 @@ from benches import (
     hostile,
     limits,
     live,
+    recordings,
     report,
     runner,
     scaling,
@@ -270,6 +271,28 @@ def test_the_limits_are_measured_each_in_a_process_of_its_own(
     monkeypatch.setattr(limits, "BOUND", 1)
     assert not limits.limits(tmp_path, quick=True)
     assert "endless ids: expected a peak of at most 0 MB, got " in capsys.readouterr().out
+
+
+def test_recordings_are_shown_and_their_memory_is_held_to_a_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(recordings, "QUICK", (120_000,))
+    monkeypatch.setattr(recordings, "PLACES", {"a folder": recordings.write_folder})
+    assert recordings.recordings(tmp_path, quick=True)
+    ((*where, size, steps, _, _, _),) = [row.split() for row in capsys.readouterr().out.splitlines()[1:]]
+    assert (["a", "folder"], 0.1, True) == (where, round(float(size), 1), int(steps) > 4)
+    assert (tmp_path / "recordings.json").exists()
+    path = recordings.write_file(tmp_path / "one.sse", 100_000)
+    assert path.stat().st_size > 100_000
+    assert recordings.fold(path) > 4
+
+
+@pytest.mark.parametrize(("steps", "peak", "constant"), [(7, 12, True), (7, 13, False), (6, 10, False)])
+def test_memory_is_constant_if_the_peak_is(steps: int, peak: int, constant: bool) -> None:  # noqa: FBT001 - a parameter
+    first = recordings.Measured(100, 7, 1.0, 10)
+    other = recordings.Measured(1000, steps, 1.0, peak)
+    found = [recordings.Pair("a", first, first), recordings.Pair("a", other._replace(steps=7), other)]
+    assert constant == recordings.is_constant(found)
 
 
 def test_short_streams_are_measured_and_a_wrong_loop_is_not(capsys: pytest.CaptureFixture[str]) -> None:

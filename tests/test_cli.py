@@ -21,6 +21,8 @@ from hypothesis import strategies as st
 import accumulator
 from accumulator import Problem
 from accumulator._cli.commands import commands, run
+from accumulator._cli.reading import Reading
+from accumulator._cli.views import View
 from tests import bodies, wire
 from tests.command import COMMAND, ENV, POSIX, Result, cli, process, read_terminal, recorded, shell
 from tests.conftest import ROOT, real_recordings
@@ -188,6 +190,37 @@ CUT_BODIES: dict[str, tuple[bytes, dict[str, str]]] = {
 def test_a_run_has_the_outcome_of_its_last_body(stream: bytes, expected: dict[str, str]) -> None:
     lines = cli("--json", "-", stdin=stream).lines
     assert expected == {each["step"]["id"]: each["outcome"] for each in lines}  # type: ignore[index]
+
+
+@pytest.mark.parametrize("option", ["--json", "--short", "--text"])
+def test_the_runs_of_a_file_are_shown_one_by_one(option: str, tmp_path: Path) -> None:
+    first = bodies.FIRST + bodies.event("thread.run.failed", bodies.run("failed")) + bodies.DONE
+    runs = [each.replace(b"_1", b"_%d" % number) for number, each in enumerate((first, first + bodies.SECOND), 1)]
+    names = [recorded(tmp_path, each, f"{number}.sse") for number, each in enumerate(runs)]
+    one_by_one = cli(option, "--apart", *names)
+    both = cli(option, recorded(tmp_path, b"".join(runs), "both.sse"))
+    for number in (0, 1):
+        one_by_one = one_by_one._replace(
+            out=one_by_one.out.replace(b"/%d.sse" % number, b"/both.sse"),
+            err=one_by_one.err.replace(f"/{number}.sse", "/both.sse"),
+        )
+    assert one_by_one == both
+    assert 1 == both.status
+
+
+def test_nothing_is_kept_of_a_run_that_was_shown(tmp_path: Path) -> None:
+    run = bodies.FIRST + bodies.SECOND
+    kept = list[tuple[int, int]]()
+
+    class Counted(View):
+        def ended(self, reading: Reading) -> None:
+            kept.append((len(reading.accumulator.run_steps()), len(reading.accumulator.runs())))
+
+    reading = Reading(Counted())
+    reading.read(str(recorded(tmp_path, b"".join(run.replace(b"_1", b"_%d" % number) for number in range(5)))))
+    reading.show()
+    assert [(1, 1)] * 5 == kept
+    assert ([], [], 5 * 10) == (reading.accumulator.run_steps(), reading.accumulator.runs(), reading.event_count)
 
 
 def test_a_run_costs_as_much_however_many_came_before() -> None:

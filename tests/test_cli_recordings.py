@@ -393,7 +393,7 @@ def test_ctrl_c_shows_what_came_and_keeps_what_was_recorded(tmp_path: Path) -> N
     path = tmp_path / "run.sse"
     view = make_view("tree")
     with Recorder(path) as recorder, pytest.raises(KeyboardInterrupt):
-        play(view, Reading(view), "-", recorder.record(Interrupted(FIRST_EVENTS[0])))
+        play(Reading(view), "-", recorder.record(Interrupted(FIRST_EVENTS[0])))
     assert FIRST_EVENTS[0] == b"".join(replay(path))
     result = cli("replay", path, terminal=(80, 24))
     assert (1, True) == (result.status, "truncated" in result.text)

@@ -47,6 +47,51 @@ def test_a_server_that_streams_nothing_does_not_pass() -> None:
     assert "run step  step_1  not streamed, 0 deltas" in str(report)
 
 
+def search(results: list[object], **more: object) -> dict[str, object]:
+    return {"id": "call_1", "type": "file_search", "file_search": {"ranking_options": {}, "results": results}, **more}
+
+
+def test_what_no_server_streams_is_supplied() -> None:
+    for entry, said, path in (
+        (call("{}", None), call("{}", "9 °C"), "function.output"),
+        (search([]), search([{"file_id": "file_1"}]), "file_search.results"),
+    ):
+        report = check([ended([said], fragment({"index": 0, **entry}))])
+        assert ("supplied", True, False) == (report.objects[0].verdict, report.passed, report.exact)
+        assert f"$.step_details.tool_calls[0].{path}  only the ending has " in str(report)
+    azure = {**step("completed", []), "type": "activities", "step_details": {"type": "activities", "activities": [{}]}}
+    begun = {**azure, "step_details": {"type": "activities", "activities": []}}
+    events = [event("thread.run.step.created", begun), event("thread.run.step.completed", azure)]
+    report = check([*events, event("thread.run.completed", run("completed")), DONE])
+    assert ("supplied", True) == (report.objects[0].verdict, report.passed)
+
+
+def test_what_the_ending_alone_has_was_lost_where_it_is_streamed_elsewhere() -> None:
+    one, two = call("{}", "9 °C"), {**call("{}", "8 °C"), "id": "call_2"}
+    bare = {**call("{}", None), "id": "call_2"}
+    report = check([ended([one, two], fragment({"index": 0, **one}), fragment({"index": 1, **bare}))])
+    assert ("lost", False) == (report.objects[0].verdict, report.passed)
+    assert '$.step_details.tool_calls[1].function.output  streamed nothing, the ending has "8 °C"' in str(report)
+    # A tool of Azure has the same field in the same place, and streams it.
+    odd = {**one, "type": "openapi"}
+    report = check(
+        [ended([odd], fragment({"index": 0, **odd, "function": {"name": "get_weather", "arguments": "{}"}}))]
+    )
+    assert [("lost", "$.step_details.tool_calls[0].function.output")] == [
+        (each.kind, each.path) for each in report.objects[0].findings
+    ]
+
+
+def test_a_second_ending_hides_nothing_of_the_first() -> None:
+    again = event("thread.run.step.completed", step("completed", [call("ab", None)]))
+    report = check([ended([call("ab", None)], fragment({"index": 0, **call("a", None)})).replace(DONE, again + DONE)])
+    assert [("differs", "$.step_details.tool_calls[0].function.arguments")] == [
+        (each.kind, each.path) for each in report.objects[0].findings
+    ]
+    left_out = check([ended([call("", None)], fragment({"index": 0, **call("a", None)}))])
+    assert 'function.arguments  streamed "a", the ending has nothing' in str(left_out)
+
+
 def test_what_differs_is_shown_where_it_differs() -> None:
     text = "0123456789" * 10
     report = check([ended([call(text + "a", None)], fragment({"index": 0, **call(text + "b", None)}))])
@@ -68,10 +113,10 @@ def test_calls_are_paired_by_id_and_then_in_order() -> None:
     assert [] == findings(ended([two, one, nameless], *streamed))
     assert [("left out", "$.step_details.tool_calls[2]")] == findings(ended([two, one], *streamed))
     kinds = findings(ended([one, two, nameless, {**one, "id": "call_4"}], *streamed))
-    assert [("supplied", "$.step_details.tool_calls[3]")] == kinds
+    assert [("lost", "$.step_details.tool_calls[3]")] == kinds
     typed = fragment({"index": 0, "id": "call_1", "type": "function", "function": {"name": "a", "arguments": "1"}})
     odd = {"id": "call_1", "type": "function", "function": {"name": "a", "arguments": "1", "strict": 1}}
-    assert [("supplied", "$.step_details.tool_calls[0].function.strict")] == findings(ended([odd], typed))
+    assert [("lost", "$.step_details.tool_calls[0].function.strict")] == findings(ended([odd], typed))
     number = fragment({"index": 0, "id": "call_1", "type": "custom", "custom": {"size": 1.0}})
     integer = ended([{"id": "call_1", "type": "custom", "custom": {"size": 1}}], number)
     assert "custom.size  streamed 1.0, the ending has 1" in str(check([integer]))

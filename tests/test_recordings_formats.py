@@ -286,7 +286,7 @@ def test_events_within_other_text_are_read(text: bytes, tmp_path: Path) -> None:
             "a printed Python dump; what print() writes is no recording",
         ),
         (
-            b"7542:9:websocket;0:~8:response;event: a\ndata: b\n\n",
+            b"7542:9:websocket;0:~8:response;\x1f\x8b\x08\0event: a\ndata: b\n\n",
             "a flow file of mitmproxy; export it as HAR: mitmdump -nr FILE --set hardump=FILE.har",
         ),
         (b'{"log": {"entries": []}}', "a HAR file with 0 answers, none of them an event stream"),
@@ -438,6 +438,18 @@ def test_the_events_that_chrome_notes_have_times(started: str | None, tmp_path: 
     assert folded([FIRST]) == folded([chunk.data for chunk in chunks[:-1]])
 
 
+@pytest.mark.parametrize("coding", ["latin-1", "cp1252"])
+def test_text_that_was_taken_for_latin_1_is_utf_8(coding: str, tmp_path: Path) -> None:
+    data = "data: Zürich \u00e0 €\u2014 7\n\n".encode()
+    taken = "".join(bytes([byte]).decode(coding, "replace").replace("\ufffd", chr(byte)) for byte in data)
+    assert taken != data.decode()
+    assert [data] == streams(write(tmp_path / "a", har({"text": taken})))
+    assert [data] == streams(write(tmp_path / "b", har({"text": data.decode()})))
+    type_ = {"mimeType": "text/event-stream; charset=utf-8"}
+    assert [taken.encode()] == streams(write(tmp_path / "c", har({"text": taken, **type_})))
+    assert ["data: é\n\n".encode()] == streams(write(tmp_path / "d", har({"text": "data: é\n\n"})))
+
+
 def test_a_har_file_without_contents_is_named(tmp_path: Path) -> None:
     expected = "a HAR file that lacks the contents of its event streams: export it with content"
     assert expected == named(write(tmp_path / "run.har", har({"text": ""}, {})))
@@ -539,6 +551,7 @@ PLAIN = "openai-dotnet_StreamingToolCall_1.sse"
 NONE = "none of them an event stream"
 SHARED: dict[str, str | list[str]] = {
     "aimock/streaming-physics.json": "a JSON object",
+    "azure_session/EXCERPT_azure_openai_StreamingToolCall.json": ["another run"],
     "made_betamax/gz.json": [PLAIN],
     "made_betamax/plain.json": [PLAIN],
     "made_curl/curl-N.sse": [PLAIN],
@@ -565,7 +578,10 @@ SHARED: dict[str, str | list[str]] = {
     "made_vcrpy/requests_plain.json": [PLAIN],
     "openai_dotnet_session/FileSearchStreamingWorks.json": ["openai-dotnet_FileSearchStreamingWorks_1.sse"],
     "openai_dotnet_session/StreamingToolCall.json": [f"{PLAIN} openai-dotnet_StreamingToolCall_2.sse"],
+    "openai_php/ThreadRunStreamResponseFixture.txt": ["without blank lines"],
+    "openai_php/ThreadRunStreamRunStepDeltaResponse.txt": ["without blank lines"],
     "scala_inline/ThreadRunsFixture.scala": "plain text",
+    "sse_txt/simple-openai_threads_runs_create_stream_1.txt": ["itself"],
     "vcr_ruby/runs_streamed_create.yml": ["ruby-openai_runs_streamed_create_1.sse", "another run"],
     "vcrpy_yaml/openllmetry_test_streaming_existing_assistant.yaml": [
         "openllmetry_test_streaming_existing_assistant_1.sse"
@@ -585,14 +601,29 @@ def test_a_file_of_a_real_tool_folds_to_what_its_stream_folds_to(name: str, reco
     found = list(open_recordings(folder / name))
     assert len(expected) == len(found)
     for plain, recording in zip(expected, found, strict=True):
+        data = (folder / name).read_bytes()
         if plain == "odd":
             assert b"\xff\xfe" in b"".join(recording)
+        elif plain == "itself":
+            assert data == b"".join(recording)
+            assert folded([data]) == folded(recording)
+        elif plain == "without blank lines":
+            parted = b"\n\n".join(b"event:" + block for block in data.split(b"event:")[1:]) + b"\n\n"
+            assert folded([parted]) == folded(recording)
         elif plain != "another run":
             files_ = [(recordings / each).read_bytes() for each in plain.split()]
             if "node" in name:  # whose stream lacks `done`, and whose numbers are written by JavaScript
                 assert json.dumps(folded(files_)[0]) == json.dumps(folded(recording)[0])
             else:
                 assert folded(files_) == folded(recording)
+
+
+def test_every_file_of_a_real_tool_is_read_or_refused() -> None:
+    folder = shared_formats()
+    if folder is None:
+        pytest.skip("no files of other tools here: set ACCUMULATOR_FORMATS to their folder")
+    files_ = {path.relative_to(folder).as_posix() for path in folder.glob("*/**/*") if path.is_file()}
+    assert sorted(files_) == sorted(SHARED)
 
 
 def test_a_recording_of_this_library_is_told_by_its_content(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import json
 import os
 import shutil
 import subprocess
@@ -12,9 +12,10 @@ import httpx
 import httpx2
 import httpx_sse
 import pytest
+from hypothesis import settings
 from openai._streaming import SSEDecoder
 
-from accumulator import Recorder, SSEParser, accumulate, check
+from accumulator import Accumulator, Recorder, SSEParser, accumulate, check
 from tests.conftest import ROOT, real_recordings
 
 if TYPE_CHECKING:
@@ -107,8 +108,6 @@ process.stdout.write(JSON.stringify(events));
 @pytest.mark.skipif(not os.environ.get("ACCUMULATOR_NODE_MODULES"), reason="set ACCUMULATOR_NODE_MODULES to run node")
 @every_source
 def test_the_parser_of_node_reads_the_events_that_were_sent(source: Path, tmp_path: Path) -> None:
-    import json
-
     (tmp_path / "read.mjs").write_text(NODE, encoding="utf-8")
     (tmp_path / "node_modules").symlink_to(os.environ["ACCUMULATOR_NODE_MODULES"])
     data = rerecorded(source, tmp_path)
@@ -136,16 +135,53 @@ def test_a_check_says_what_the_server_says(names: str, recordings: Path) -> None
     assert EXACT[names] == (report.exact, report.passed), str(report)
 
 
-@pytest.mark.parametrize("name", [name for name, (exact, passed) in EXACT.items() if exact and passed])
-def test_each_fragment_that_is_lost_is_found(name: str, recordings: Path) -> None:
-    blocks = (recordings / name).read_bytes().split(b"\n\n")
-    # A fragment without text says nothing, and an output that comes whole in one delta is then only in the ending.
-    deltas = [at for at, block in enumerate(blocks) if b".delta\n" in block and b'":""' not in block]
-    deltas = [at for at in deltas if b'"outputs":' not in blocks[at]]
-    for at in itertools.islice(deltas, 0, None, max(1, len(deltas) // 12)):
-        kept = blocks[:at] + blocks[at + 1 :]
-        report = check([b"\n\n".join(kept)])
-        findings = [finding for each in report.objects for finding in each.findings]
+def streamed(run: Accumulator) -> list[object]:
+    """Return what the deltas of a run carry, folded."""
+    steps = [each.to_dict().get("step_details") for each in run.run_steps()]
+    return steps + [each.to_dict().get("content") for each in run.messages()]
+
+
+ENDINGS = tuple(
+    b"event: thread." + each for each in (b"run.step.completed", b"message.completed", b"message.incomplete")
+)
+
+
+PASSING = [names for names, (_, passed) in EXACT.items() if passed]
+
+
+@pytest.mark.parametrize("names", PASSING)
+def test_each_fragment_that_is_lost_is_found(names: str, recordings: Path) -> None:
+    blocks = b"".join((recordings / name).read_bytes() for name in names.split()).split(b"\n\n")
+    deltas = [at for at, block in enumerate(blocks) if b".delta\n" in block]
+    count = len(deltas) if settings().max_examples > 100 else 5
+    found = 0
+    for at in deltas[:: max(1, len(deltas) // count)]:
+        end = next(number for number in range(at, len(blocks)) if blocks[number].startswith(ENDINGS))
+        before = [b"\n\n".join([*blocks[:at], *kept, b""]) for kept in (blocks[at:end], blocks[at + 1 : end])]
+        whole, part = (streamed(accumulate([each]).until_done()) for each in before)
+        report = check([b"\n\n".join(blocks[:at] + blocks[at + 1 :])])
+        findings = [finding for each in report.objects for finding in each.findings if finding.kind != "supplied"]
+        assert bool(findings) == (whole != part) == (not report.passed)  # the first of some texts says nothing
+        found += bool(findings)
+        ident = json.loads(blocks[at].split(b"data: ")[1])["id"]
+        lines = str(report).splitlines()
+        for finding in findings:
+            assert [ident] == [each.id for each in report.objects if finding in each.findings]
+            (line,) = [line for line in lines if line.startswith(f"  {finding.path}  ")]
+            assert "streamed " in line
+            assert "the ending has " in line
+    assert found
+
+
+def test_the_only_fragment_of_a_field_that_is_lost_is_found(recordings: Path) -> None:
+    path = recordings / "simple-openai_OLD_threads_runs_create_both_stream.sse"
+    blocks = path.read_bytes().split(b"\n\n")
+    outputs = [at for at, block in enumerate(blocks) if b".delta\n" in block and b'"outputs":[{' in block]
+    paths = []
+    for at in outputs:
+        report = check([b"\n\n".join(blocks[:at] + blocks[at + 1 :])])
         assert not report.passed
-        assert findings
-        assert findings[0].path in str(report)
+        paths += [(each.kind, each.path) for found in report.objects for each in found.findings]
+    field = "$.step_details.tool_calls[0].code_interpreter.outputs"
+    assert {("lost", field)} == set(paths)
+    assert len(outputs) == len(paths) > 1

@@ -17,8 +17,9 @@ HELP = (
     + """
 
 For each run in each FILE, folder or pattern there is a table: each run step and message with how it is, and the fields
-that are not equal with both values. A field that only the ending has is "supplied": servers send the outputs of calls
-so. A step or message without any delta, whose ending has content, is "not streamed", and fails.
+that are not equal with both values. A field that only the ending has is "lost", and fails, in a step or message without
+any delta "not streamed". Three are "supplied", since servers do not stream them: the output of a function, which you
+have sent, the results of a file search, and the activities of an Azure step.
 
 \b
   0  all runs passed

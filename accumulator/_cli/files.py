@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import os
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from accumulator import (
-    Accumulator,
-    AccumulatorError,
-    BodyEnded,
-    ErrorReceived,
-    MessageCreated,
-    Problem,
-    RequiresAction,
-    RunStepCreated,
-    RunUpdated,
-    UnknownEvent,
-    Update,
-)
+from accumulator import RecordingError
 from accumulator._cli.opened import holds_events, open_events
 from accumulator._formats import BEGINNING_SIZE
 
@@ -117,30 +107,12 @@ def _measure(name: str) -> Input:
 
 def _look(file: Input) -> Input:
     """Add the first run of a file, if the beginning of the file names one."""
-    accumulator, read, continues = Accumulator(), 0, False
+    from accumulator._recordings.recordings import find_run
+
     try:
         with open_events(file.name) as opened:
-            while read < _LOOKED_AT and (chunk := opened.read(BEGINNING_SIZE)):
-                read += len(chunk)
-                for update in accumulator.feed(chunk):
-                    of_run, run_id = _run_of(update)
-                    if run_id is not None:
-                        return file._replace(run_id=run_id, continues=continues or not of_run)
-                    continues = continues or not isinstance(update, (UnknownEvent, Problem, BodyEnded, ErrorReceived))
-    except (OSError, AccumulatorError):  # told when the file is read
-        pass
-    return file
-
-
-def _run_of(update: Update) -> tuple[bool, str | None]:
-    """Return whether an update is about a run itself, and the id of the run that it names, if it names one."""
-    match update:
-        case RunUpdated(run=run) | RequiresAction(run=run):
-            of_run, run_id = True, run.id
-        case RunStepCreated(run_step=step):
-            of_run, run_id = False, step.run_id
-        case MessageCreated(message=message):
-            of_run, run_id = False, message.run_id
-        case _:
-            of_run, run_id = False, None
-    return of_run, run_id if isinstance(run_id, str) else None
+            pieces = iter(partial(opened.read, BEGINNING_SIZE), b"")
+            run_id, goes_on = find_run(islice(pieces, _LOOKED_AT // BEGINNING_SIZE))
+    except (OSError, RecordingError):  # told when the file is read
+        return file
+    return file if run_id is None else file._replace(run_id=run_id, continues=goes_on)

@@ -39,8 +39,14 @@ if TYPE_CHECKING:
 
 GOOD_OUTCOMES = frozenset({"completed", "requires_action", "unknown"})
 
+_LAST_OUTCOMES = frozenset({"completed", "incomplete", "failed", "cancelled", "expired", "error"})
+"""The outcomes behind which no body goes on with the run. `done` without a status may stand for a run that waits."""
+
 _RUN_OUTCOMES = frozenset({"completed", "requires_action", "incomplete", "failed", "cancelled", "expired"})
 """The statuses with which a run within the run of a body has an outcome. With any other it is truncated."""
+
+_MOST_OVER = 100
+"""The runs of a file that were shown, and whose outcomes are kept."""
 
 _LONGEST_PIECE = 200
 """How many characters of an id, a path or a message are printed. Uncut, each could be as long as a whole event."""
@@ -74,17 +80,20 @@ class Watcher(Protocol):
     def advanced(self, size: int) -> None:
         """Take the number of bytes that were read."""
 
+    def ended(self, reading: Reading) -> None:
+        """Show a run that has ended, or what there is of it. All of it is forgotten then."""
+
 
 class Reading:
-    """A run that is read from one file or several.
+    """The runs that are read from one file, or the run from several. Each is forgotten when it was shown.
 
     Attributes:
         names: the names of the files.
-        accumulator: all that was read of the run.
+        accumulator: what was read of the run.
         outcomes: the outcomes of the runs in it.
         runs: the runs in it that were not shown yet.
-        event_count: the number of events.
-        problem_count: the number of problems.
+        event_count: the number of events in all files.
+        problem_count: the number of problems of the run.
         has_known_events: whether a file had a known event.
         unusable: whether a file could not be read to its end, had an event over a limit, or no known event.
         interrupted: whether Ctrl-C ended the reading.
@@ -101,6 +110,8 @@ class Reading:
         self.event_count = self.problem_count = 0
         self.unusable = self.interrupted = self.live = self.has_known_events = False
         self._watcher = watcher
+        self._status = 0  # the highest of the runs that were shown
+        self._is_shown = False  # whether nothing came since a run was shown
 
     @property
     def name(self) -> str:
@@ -109,10 +120,10 @@ class Reading:
 
     @property
     def status(self) -> int:
-        """The exit status."""
+        """The exit status: the highest of the runs so far."""
         if self.unusable:
             return UNUSABLE
-        return 0 if self.accumulator.outcome in GOOD_OUTCOMES else 1
+        return max(self._status, int(self.accumulator.outcome not in GOOD_OUTCOMES))
 
     def read(self, name: str, *, follow: bool = False) -> None:
         """Read a file to its end, or with `follow` to the end of the run. Ctrl-C ends it; see `interrupted`."""
@@ -154,6 +165,11 @@ class Reading:
             self._watcher.noted(f"{name}: {counts.verdict(b'')}")
         self.unusable = counts.broken or counts.over_limit > 0 or counts.nothing_known
 
+    def show(self) -> None:
+        """Show what was not shown yet."""
+        if not self._is_shown:
+            self._watcher.ended(self)
+
     def verdict(self) -> str:
         """Return the outcome of the last body, how many steps there are, and the reason of an outcome that is bad."""
         steps = len(self.accumulator.run_steps())
@@ -189,6 +205,19 @@ class Reading:
         self.runs.add(update)
         self.interrupted = take() or self.interrupted  # before anything is printed, which it would break off
         self._watcher.updated(self, update)
+        self._is_shown = False
+        if isinstance(update, BodyEnded) and update.outcome in _LAST_OUTCOMES and not self.interrupted:
+            self._show_and_forget()
+
+    def _show_and_forget(self) -> None:
+        """Show a run behind which another may come, so that a file of many runs takes the memory of one."""
+        self.has_known_events = True
+        self._watcher.ended(self)
+        self._is_shown, self._status = True, self.status
+        self.accumulator._forget()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - made for this class
+        self.problem_count = 0
+        self.outcomes.forget()
+        self.runs.forget()
 
     def _read_to_end(self, name: str, stream: Iterable[Update], counts: _Counts) -> None:
         while True:
@@ -318,24 +347,33 @@ class _Counts:
 class _Outcomes:
     """The outcomes of the runs of a file: that of the last body for its own run, the last status for another one.
 
-    The run of a body is the one that the body names first, or else the one that the body before left waiting.
+    The run of a body is the one that the body names first and that is not over, or else the one that the body before
+    left waiting.
     """
 
     def __init__(self) -> None:
         self._seen: dict[str | None, str | None] = {}  # the runs of the body, each with its last status in it
         self._waiting: dict[str | None, str | None] = {}  # the run that waits since the body before
         self._known: dict[str | None, str] = {}
+        self._over: dict[str | None, str] = {}  # some of the runs that were forgotten: late events may name them
 
     def of(self, run_id: object, otherwise: str | None) -> str | None:
         """Return the outcome of a run, or that of the file for one that no event named."""
-        return self._known.get(_text(run_id), otherwise)
+        ident = _text(run_id)
+        return self._known.get(ident, self._over.get(ident, otherwise))
+
+    def forget(self) -> None:
+        """Forget the runs, all but the outcomes of the last few."""
+        self._over = dict([*self._over.items(), *self._known.items()][-_MOST_OVER:])
+        self._known.clear()
 
     def add(self, update: Update) -> None:
         """Note the runs that an update names, and their outcomes at the end of a body. Costs the runs of the body."""
         match update:
             case RunUpdated(run=run) | RequiresAction(run=run):
                 ident, status = _text(run.id), _text(run.status)
-                if self._own is None and ident not in self._known and status in _RUN_OUTCOMES:
+                is_new = ident not in self._known and ident not in self._over
+                if self._own is None and is_new and status in _RUN_OUTCOMES:
                     self._seen |= self._waiting  # an end of a run that never began: servers make up ids for failures
                 self._seen[ident] = status
             case RunStepCreated(run_step=step) | RunStepDone(run_step=step):
@@ -347,7 +385,8 @@ class _Outcomes:
 
     @property
     def _own(self) -> str | None:
-        return next((ident for ident in self._seen if ident is not None), None)
+        named = [ident for ident in self._seen if ident is not None]
+        return next((ident for ident in named if ident not in self._over), named[0] if named else None)
 
     def _end_body(self, outcome: str) -> None:
         if self._own is None:
@@ -357,7 +396,7 @@ class _Outcomes:
             if ident in {own, None}:
                 self._known[ident] = outcome
             elif status is None:
-                self._known.setdefault(ident, outcome)
+                self._known.setdefault(ident, self._over.get(ident, outcome))
             else:
                 self._known[ident] = status if status in _RUN_OUTCOMES else "truncated"
         self._waiting = {own: None} if outcome == "requires_action" else {}

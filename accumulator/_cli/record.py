@@ -90,12 +90,9 @@ def _record(  # noqa: PLR0913 - one for each option
         reason = getattr(error, "strerror", None) or error
         print_to_stderr(f"{output}: expected to be able to record into this file: {reason}")
         return UNUSABLE
-    view = View() if quiet else make_view("tree")
-    reading = Reading(view)
+    reading = Reading(View() if quiet else make_view("tree"))
     with recorder:
-        status = (
-            _read_input(view, reading, recorder) if request is None else request.send(source, view, reading, recorder)
-        )
+        status = _read_input(reading, recorder) if request is None else request.send(source, reading, recorder)
     if not recorder.bodies and recorder.error is None:
         Path(output).unlink()  # nothing came
     if recorder.error is not None:
@@ -104,10 +101,10 @@ def _record(  # noqa: PLR0913 - one for each option
     return status
 
 
-def _read_input(view: View, reading: Reading, recorder: Recorder) -> int:
+def _read_input(reading: Reading, recorder: Recorder) -> int:
     if sys.stdin is None:
         raise closed_stream_error()
-    return play(view, reading, STANDARD_INPUT, recorder.record(sys.stdin.buffer))
+    return play(reading, STANDARD_INPUT, recorder.record(sys.stdin.buffer))
 
 
 class _Request:
@@ -123,7 +120,7 @@ class _Request:
                 raise _usage(f"expected the key in the environment variable {key_env}, it is not set")
             self._headers["Authorization"] = f"Bearer {os.environ[key_env]}"
 
-    def send(self, url: str, view: View, reading: Reading, recorder: Recorder) -> int:
+    def send(self, url: str, reading: Reading, recorder: Recorder) -> int:
         """Send the request, record the response and show it. Return the exit status."""
         from accumulator._assistants.connect import REQUEST_ERRORS, connect, make_client
 
@@ -135,7 +132,7 @@ class _Request:
                     client, self._method, url, into=into, record=recorder, headers=headers, json=self._body
                 ) as stream,
             ):
-                return play(view, reading, url, stream)
+                return play(reading, url, stream)
         except ResponseError as error:
             print_to_stderr(f"{url}: {error}")
             print_to_stderr(error.body)

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from accumulator import Recording
     from accumulator._cli.reading import Reading
-    from accumulator._cli.views import View
 
 
 class Recordings:
@@ -38,10 +37,10 @@ class Recordings:
                 print_to_stderr(f"{name}: expected a recording, got {reason}")
 
 
-def play(view: View, reading: Reading, name: str, source: object) -> int:
+def play(reading: Reading, name: str, source: object) -> int:
     """Show a run while it comes, and return the exit status. After Ctrl-C show what came, and raise it again."""
     reading.play(name, source)
-    view.ended(reading)
+    reading.show()
     if reading.interrupted:
         raise KeyboardInterrupt
     return reading.status

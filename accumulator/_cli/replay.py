@@ -79,7 +79,7 @@ def _replay(file: str, *, speed: float | None, start: float, pace: float | None)
         return UNUSABLE
     with _keys(live) as read_key:
         deck.read_key = read_key
-        return play(view, reading, file, _Played(chunks, deck))
+        return play(reading, file, _Played(chunks, deck))
 
 
 class _Played:

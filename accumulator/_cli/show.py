@@ -177,7 +177,7 @@ class Session:
         self._hide_progress()
         self._status = max(self._status, reading.status)
         if reading.names:
-            self._view.ended(reading)
+            reading.show()
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -198,6 +198,10 @@ class Session:
 
     def advanced(self, size: int) -> None:
         self._progress_made(size=size)
+
+    def ended(self, reading: Reading) -> None:
+        self._hide_progress()
+        self._view.ended(reading)
 
     # What is told before, and the progress.
 

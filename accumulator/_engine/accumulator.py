@@ -127,6 +127,10 @@ class BaseAccumulator(Generic[U]):
                 self._engine.note_interrupt()
             raise
 
+    def _forget(self) -> None:
+        """Forget all that was folded, and go on: for a reader of many runs, once it has shown one."""
+        self._engine.forget()
+
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle and copy by checkpoint; what a subclass or its user added goes along."""
         added = {name: value for name, value in vars(self).items() if name not in _OWN_ATTRIBUTES}

@@ -149,6 +149,14 @@ class Engine(Generic[U]):
         """Begin a new list of what is open: what was handed out reads the old one."""
         self._turns = [(each.place, each.id, True) for each in self._open]
 
+    def forget(self) -> None:
+        """Forget all that was folded, as between two runs of one source. The last body stays, and what waits."""
+        self.resources = {name: {} for name in self.resources}
+        self.run, self.runs, self.problems = None, {}, []
+        self.fast_path.forget_all()
+        self._open, self._turns = {}, []
+        self.measure()
+
     # An event.
 
     def apply(self, body: Body, frame: Frame, *, build_updates: bool, torn: bool = False) -> list[U]:

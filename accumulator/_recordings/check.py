@@ -2,6 +2,10 @@
 
 Only an ending tells. Before an event that ends a run step or a message is folded, what was folded of the parts that
 deltas carry (`step_details`, `content`) is compared with what the event has there.
+
+What only the ending has was lost on its way, with a few exceptions: fields that servers never stream. Real servers
+stream all others, in recordings of OpenAI and Azure from 2024 to 2026. An exception is none in a source in which the
+field is streamed elsewhere.
 """
 
 from __future__ import annotations
@@ -27,7 +31,14 @@ if TYPE_CHECKING:
     from accumulator._sse import ServerSentEvent
     from accumulator._streams.sources import Source
 
-Kind: TypeAlias = Literal["differs", "supplied", "left out"]
+Kind: TypeAlias = Literal["differs", "lost", "supplied", "left out"]
+
+_SUPPLIED: Final = {
+    "activities": ("activities",),
+    "file_search": ("file_search", "results"),
+    "function": ("function", "output"),  # the client has sent it
+}
+"""What the ending has and no delta: the path of the field in a step or tool call, by its type."""
 
 _BAD_OUTCOMES: Final = frozenset({TRUNCATED, "error"})
 _LONGEST: Final = 60
@@ -39,8 +50,9 @@ class Finding(NamedTuple):
 
     Attributes:
         path: JSONPath of the field within the run step or message.
-        kind: "differs" if both have a value; "supplied" if only the ending has one, such as the output of a call;
-            "left out" if the ending is empty where there were deltas.
+        kind: "differs" if both have a value; "lost" if only the ending has one; "supplied" if that is as it should be:
+            the output of a function, the results of a file search, and the activities of an Azure step are not
+            streamed; "left out" if the ending is empty where there were deltas.
         streamed: what the deltas folded to.
         said: what the ending has.
 
@@ -74,15 +86,17 @@ class Checked(NamedTuple):
     def verdict(self) -> str:
         """Say in a word how it is.
 
-        "same" if all fields are equal; "supplied" if all that were streamed are, and the ending has others besides;
-        "not streamed" if the ending has fields and no delta came; "differs"; "open" if no ending came.
+        "same" if all fields are equal; "supplied" if all are but those that are not streamed; "lost" if the ending has
+        others that were not; "not streamed" if no delta came at all; "differs"; "open" if no ending came.
         """
         kinds = {finding.kind for finding in self.findings}
         if not self.ended:
             return "open"
-        if kinds - {"supplied"}:
+        if kinds & {"differs", "left out"}:
             return "differs"
-        return "same" if not kinds else "supplied" if self.deltas else "not streamed"
+        if "lost" in kinds:
+            return "lost" if self.deltas else "not streamed"
+        return "supplied" if kinds else "same"
 
 
 class Report:
@@ -162,6 +176,10 @@ def _finding_line(finding: Finding) -> str:
     streamed, said, where = finding.streamed, finding.said, ""
     if finding.kind == "supplied":
         return f"{finding.path}  only the ending has {_cut(said)}"
+    if finding.kind == "lost":
+        return f"{finding.path}  streamed nothing, the ending has {_cut(said)}"
+    if finding.kind == "left out":
+        return f"{finding.path}  streamed {_cut(streamed)}, the ending has nothing"
     if isinstance(streamed, str) and isinstance(said, str):
         at = _first_difference(streamed, said)
         if at > _LONGEST // 2:  # else the difference is in what is shown of both
@@ -212,10 +230,16 @@ class _Watch:
         self._run = Accumulator()
         self._parser = SSEParser()
         self._found: dict[tuple[str, str], Checked] = {}
+        self._streamed: set[tuple[str, ...]] = set()  # fields of `_SUPPLIED` that are streamed all the same
 
     def objects(self) -> list[Checked]:
         self._end_body()
-        return list(self._found.values())
+        return [each._replace(findings=tuple(map(self._judge, each.findings))) for each in self._found.values()]
+
+    def _judge(self, finding: Finding) -> Finding:
+        """Return the finding as a lost field if such fields are streamed elsewhere in the source."""
+        streamed = any(finding.path.endswith("." + ".".join(field)) for field in self._streamed)
+        return finding._replace(kind="lost") if finding.kind == "supplied" and streamed else finding
 
     def passed(self, source: Source) -> Iterator[object]:
         """Yield the items of a source, and take the events in them."""
@@ -264,8 +288,8 @@ class _Watch:
                 before = before._replace(deltas=before.deltas + 1)
             elif event.role == "ending":
                 key = event.resource.parts_path[0]
-                findings = tuple(_compare(self._folded(what, ident).get(key), payload.get(key), f"$.{key}"))
-                before = before._replace(ended=True, findings=findings)
+                findings = _compare(self._folded(what, ident).get(key), payload.get(key), f"$.{key}", self._streamed)
+                before = before._replace(ended=True, findings=(*before.findings, *findings))
             self._found[what, ident] = before
         try:
             self._run.apply(name, data)
@@ -277,24 +301,39 @@ class _Watch:
         return {} if found is None else found.to_dict()
 
 
-def _compare(streamed: object, said: object, path: str) -> Iterator[Finding]:
-    """Yield the fields that differ, in the order of what the ending said."""
-    finding, is_same = Finding(path, "differs", streamed, said), streamed == said and type(streamed) is type(said)
+def _compare(
+    streamed: object, said: object, path: str, seen: set[tuple[str, ...]], field: tuple[str, ...] = ()
+) -> Iterator[Finding]:
+    """Yield the fields that differ, in the order of what the ending said.
+
+    Args:
+        streamed: what the deltas folded to.
+        said: what the ending has there.
+        path: JSONPath of both.
+        seen: gets the fields of `_SUPPLIED` that were streamed.
+        field: that of `_SUPPLIED` if this is one, or what it is in.
+
+    """
+    is_supplied = bool(field) and path.endswith("." + ".".join(field))
+    if is_supplied and not _is_empty(streamed):
+        seen.add(field)
     if _is_empty(streamed) or _is_empty(said):
         if not _is_empty(said):
-            yield Finding(path, "supplied", streamed, said)
+            yield Finding(path, "supplied" if is_supplied else "lost", streamed, said)
         elif not _is_empty(streamed):
             yield Finding(path, "left out", streamed, said)
     elif isinstance(streamed, Mapping) and isinstance(said, Mapping):
         ours, theirs = cast("Mapping[str, object]", streamed), cast("Mapping[str, object]", said)
+        kind = theirs.get("type")
+        field = _SUPPLIED.get(kind, ()) if isinstance(kind, str) else field
         for key in [*theirs, *(key for key in ours if key not in theirs)]:
-            yield from _compare(ours.get(key), theirs.get(key), f"{path}.{key}")
+            yield from _compare(ours.get(key), theirs.get(key), f"{path}.{key}", seen, field)
     elif isinstance(streamed, list) and isinstance(said, list):
         pairs = _pair(cast("list[object]", streamed), cast("list[object]", said))
         for at, (one, other) in enumerate(pairs):
-            yield from _compare(one, other, f"{path}[{at}]")
-    elif not is_same:
-        yield finding
+            yield from _compare(one, other, f"{path}[{at}]", seen)
+    elif streamed != said or type(streamed) is not type(said):
+        yield Finding(path, "differs", streamed, said)
 
 
 def _pair(ours: list[object], theirs: list[object]) -> Iterator[tuple[object, object]]:

@@ -1,7 +1,8 @@
 """Read HAR files: those of browsers, of mitmproxy and of Polly.js.
 
-The body is `content.text`, in base64 where `encoding` says so. Chrome has the events with their times instead, in
-`_eventSourceMessages`. Polly writes a packed body as a JSON list of pieces in base64.
+The body is `content.text`, in base64 where `encoding` says so. Where the type names no charset, mitmproxy and browsers
+take its bytes for Latin-1, while an event stream is always UTF-8 (WHATWG HTML, section 9.2.6). Chrome has the events
+with their times instead, in `_eventSourceMessages`. Polly writes a packed body as a JSON list of pieces in base64.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NAME: Final = "a HAR file"
+
+_UNUSED: Final = frozenset({0x81, 0x8D, 0x8F, 0x90, 0x9D})
+_LATIN_1: Final = {ord(bytes([byte]).decode("cp1252")): byte for byte in {*range(0x80, 0xA0)} - _UNUSED}
+"""What browsers read bytes of Latin-1 as (WHATWG Encoding, windows-1252), where that is something else."""
 
 
 def is_har(document: object) -> bool:
@@ -56,17 +61,33 @@ def _is_empty(entry: object) -> bool:
 def _body(entry: object) -> StoredBody:
     response = member(entry, "response")
     content = member(response, "content")
-    text = member(content, "text")
+    text, kind = member(content, "text"), member(content, "mimeType")
+    if not isinstance(text, str):
+        data = b""
+    elif member(content, "encoding") == "base64":
+        data = _from_pieces(text)
+    else:
+        data = to_bytes(text) if "charset" in str(kind) else _from_latin_1(text)
     body = StoredBody.of(
-        _from_pieces(text) if member(content, "encoding") == "base64" and isinstance(text, str) else to_bytes(text),
+        data,
         url=member(entry, "request", "url"),
         method=member(entry, "request", "method"),
         status=member(response, "status"),
-        type=member(content, "mimeType"),
+        type=kind,
         recorded_at=member(entry, "startedDateTime"),
     )
     chunks = tuple(_messages(entry))
     return StoredBody(body.response, chunks) if chunks else body
+
+
+def _from_latin_1(text: str) -> bytes:
+    """Return the bytes of a text whose type names no charset: it may have been taken for Latin-1, and was UTF-8."""
+    try:
+        data = text.translate(_LATIN_1).encode("latin-1")
+        data.decode()
+    except UnicodeError:
+        return to_bytes(text)
+    return data
 
 
 def _from_pieces(text: str) -> bytes:

@@ -13,7 +13,7 @@ import time
 import warnings
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Self, cast
+from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from accumulator._errors import RecordingError
@@ -186,7 +186,54 @@ class Recorder(Closing):
             self._write(b"\n")
 
 
-class Recorded(Closing):
+S = TypeVar("S", bound="Source | AsyncSource")
+
+
+class _RecordedBody(Generic[S]):
+    """A source whose chunks are written as a body of the file of a recorder.
+
+    Attributes:
+        recorder: the recorder that writes the file. Its `error` says what is missing in the file.
+
+    """
+
+    def __init__(self, recorder: Recorder, source: S, *, owns: bool) -> None:
+        """Store the arguments; nothing is read until the first step. `owns`: whether to close the recorder too."""
+        self.recorder = recorder
+        self._source = source
+        self._owns = owns
+        self._number: int | None = None
+        source.refused = False  # whoever reads this looks at the status
+
+    def _begin(self) -> None:
+        if self._number is None:
+            self._number = self.recorder.begin_body(describe_response(self._source))
+
+    def _write(self, chunk: object) -> bytes:
+        if not isinstance(chunk, BYTES_LIKE):
+            raise TypeError(
+                f"a recorder passes chunks of bytes on, got {type(chunk).__name__}: give it the source of the bytes of "
+                "one body"
+            )
+        self.recorder.write(cast("int", self._number), bytes(cast("bytes", chunk)))
+        return cast("bytes", chunk)
+
+    def _end(self, why: Why) -> None:
+        if self._number is not None:
+            self.recorder.end_body(why, self._number)
+        if self._owns:
+            _close(self.recorder)
+
+
+class _RecordedHead(_RecordedBody[S]):
+    """A response that is recorded, which has its status and its headers."""
+
+    def __init__(self, recorder: Recorder, source: S, *, owns: bool) -> None:
+        super().__init__(recorder, source, owns=owns)
+        self.status_code, self.headers = source.head.status, read_headers(source.response)
+
+
+class Recorded(_RecordedBody["Source"], Closing):
     """An iterator of the chunks of a source that records them; `record` returns it.
 
     It is a source of the functions of this library itself. That of a response has its status and its headers. As a
@@ -197,19 +244,11 @@ class Recorded(Closing):
 
     """
 
-    def __init__(self, recorder: Recorder, source: Source, *, owns: bool) -> None:
-        """Store the arguments; nothing is read until the first step. `owns`: whether to close the recorder too."""
-        self.recorder = recorder
-        self._source = source
-        self._owns = owns
-        self._number: int | None = None
-        source.refused = False  # whoever reads this looks at the status
-
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> bytes:
-        number = self._begin()
+        self._begin()
         try:
             chunk = next(self._source)
         except StopIteration:
@@ -218,7 +257,7 @@ class Recorded(Closing):
         except Exception:
             self._end("broken")
             raise
-        return _write(self.recorder, number, chunk)
+        return self._write(chunk)
 
     def close(self) -> None:
         """Close the source, and end the body. Closing again does nothing."""
@@ -227,27 +266,13 @@ class Recorded(Closing):
         finally:
             self._end("closed")
 
-    def _begin(self) -> int:
-        if self._number is None:
-            self._number = self.recorder.begin_body(describe_response(self._source))
-        return self._number
 
-    def _end(self, why: Why) -> None:
-        _end(self.recorder, self._number, why, owns=self._owns)
-
-
-class _RecordedResponse(Recorded):
-    """A recorded response."""
-
-    def __init__(self, recorder: Recorder, source: Source, *, owns: bool) -> None:
-        super().__init__(recorder, source, owns=owns)
-        self.status_code, self.headers = source.head.status, read_headers(source.response)
-
+class _RecordedResponse(_RecordedHead["Source"], Recorded):
     def iter_bytes(self) -> Self:
         return self
 
 
-class AsyncRecorded(AsyncClosing):
+class AsyncRecorded(_RecordedBody["AsyncSource"], AsyncClosing):
     """An async iterator of the chunks of a source that records them: the async version of `Recorded`.
 
     `arecord` returns it.
@@ -257,20 +282,11 @@ class AsyncRecorded(AsyncClosing):
 
     """
 
-    def __init__(self, recorder: Recorder, source: AsyncSource, *, owns: bool) -> None:
-        """Store the arguments; nothing is read until the first step. `owns`: whether to close the recorder too."""
-        self.recorder = recorder
-        self._source = source
-        self._owns = owns
-        self._number: int | None = None
-        source.refused = False
-
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
-        if self._number is None:
-            self._number = self.recorder.begin_body(describe_response(self._source))
+        self._begin()
         try:
             chunk = await anext(self._source)
         except StopAsyncIteration:
@@ -279,7 +295,7 @@ class AsyncRecorded(AsyncClosing):
         except Exception:
             self._end("broken")
             raise
-        return _write(self.recorder, self._number, chunk)
+        return self._write(chunk)
 
     async def aclose(self) -> None:
         """Close the source, and end the body. Closing again does nothing."""
@@ -288,17 +304,8 @@ class AsyncRecorded(AsyncClosing):
         finally:
             self._end("closed")
 
-    def _end(self, why: Why) -> None:
-        _end(self.recorder, self._number, why, owns=self._owns)
 
-
-class _AsyncRecordedResponse(AsyncRecorded):
-    """A recorded async response."""
-
-    def __init__(self, recorder: Recorder, source: AsyncSource, *, owns: bool) -> None:
-        super().__init__(recorder, source, owns=owns)
-        self.status_code, self.headers = source.head.status, read_headers(source.response)
-
+class _AsyncRecordedResponse(_RecordedHead["AsyncSource"], AsyncRecorded):
     def aiter_bytes(self) -> Self:
         return self
 
@@ -383,21 +390,6 @@ def _arecorded(to: Recorder | str | os.PathLike[str], source: object, name: str,
     recorder = to if isinstance(to, Recorder) else Recorder(to)
     cls = _AsyncRecordedResponse if made.head.is_response else AsyncRecorded
     return cls(recorder, made, owns=recorder is not to)
-
-
-def _write(recorder: Recorder, number: int, chunk: object) -> bytes:
-    if not isinstance(chunk, BYTES_LIKE):
-        got = type(chunk).__name__
-        raise TypeError(f"a recorder passes chunks of bytes on, got {got}: give it the source of the bytes of one body")
-    recorder.write(number, bytes(cast("bytes", chunk)))
-    return cast("bytes", chunk)
-
-
-def _end(recorder: Recorder, number: int | None, why: Why, *, owns: bool) -> None:
-    if number is not None:
-        recorder.end_body(why, number)
-    if owns:
-        _close(recorder)
 
 
 # What is known of a response.

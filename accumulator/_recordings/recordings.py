@@ -5,11 +5,22 @@ from __future__ import annotations
 import glob
 import os
 import weakref
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 from accumulator._assistants.accumulator import Accumulator
+from accumulator._assistants.updates import (
+    ErrorReceived,
+    MessageCreated,
+    Problem,
+    RequiresAction,
+    RunStepCreated,
+    RunUpdated,
+    UnknownEvent,
+)
+from accumulator._engine.body import BodyEnded
 from accumulator._errors import AccumulatorError, RecordingError
 from accumulator._recordings.files import is_unpacked, open_unwrapped
 from accumulator._recordings.format import LONGEST_LINE, Began, Ended, Fault, RecordedChunk, RecordingReader
@@ -18,6 +29,7 @@ from accumulator._recordings.formats import RECORDING, START_SIZE, find_stream_f
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 
+    from accumulator._assistants.updates import Update
     from accumulator._recordings.format import Item
     from accumulator._recordings.formats import StreamFormat
     from accumulator._recordings.stored import StoredBody
@@ -384,30 +396,59 @@ def _chunks(items: Iterable[Item], others: list[Item]) -> Iterator[RecordedChunk
 
 def _look(body: RecordedBody, *, follows: bool) -> _Found:
     """Read the beginning of a body: the id of its run, and whether the body begins it and has times."""
-    run, looked = Accumulator(), 0
-    begins = False
-    for seconds, data in body.chunks():
-        body.times = body.times or seconds is not None
-        for at in range(0, len(data), _LOOK_SIZE):
-            piece = data[at : at + _LOOK_SIZE]
-            begins = begins or _BEGINS_A_RUN in piece
-            looked += len(piece)
-            try:
-                run.feed(piece)
-            except AccumulatorError:
-                return _Found(body, None, begins=False, follows=follows)
-            if (run_id := _run_id(run)) is not None:
-                return _Found(body, run_id, begins=begins, follows=follows)
-            if looked >= _MOST_LOOKED_AT:
-                return _Found(body, None, begins=False, follows=follows)
-    return _Found(body, None, begins=False, follows=follows)
+    begins, looked = False, 0
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal begins, looked
+        for seconds, data in body.chunks():
+            body.times = body.times or seconds is not None
+            for at in range(0, len(data), _LOOK_SIZE):
+                if looked >= _MOST_LOOKED_AT:
+                    return
+                piece = data[at : at + _LOOK_SIZE]
+                begins = begins or _BEGINS_A_RUN in piece
+                looked += len(piece)
+                yield piece
+
+    run_id, goes_on = find_run(pieces())
+    return _Found(body, run_id, begins=begins and run_id is not None and not goes_on, follows=follows)
 
 
-def _run_id(run: Accumulator) -> str | None:
-    """Return the id of the run that the events so far are about."""
-    ids = [each.id for each in run.runs()]
-    ids = ids or [each.run_id for each in run.run_steps()] or [each.run_id for each in run.messages()]
-    return next((ident for ident in ids if isinstance(ident, str)), None)
+def find_run(pieces: Iterable[bytes]) -> tuple[str | None, bool]:
+    """Return the id of the run that a body is about, and whether the body goes on with it.
+
+    It does if something of the run comes before the run itself. Azure sends the run as created again then.
+
+    Args:
+        pieces: the beginning of the body. Not more is read than it takes to find the id.
+
+    Returns:
+        The id, None if no event names one; and whether the body goes on with the run.
+
+    """
+    run, goes_on = Accumulator(), False
+    with suppress(AccumulatorError):  # an event over a limit: told when the body is read
+        for piece in pieces:
+            for update in run.feed(piece):
+                of_run, run_id = _run_of(update)
+                if run_id is not None:
+                    return run_id, goes_on or not of_run
+                goes_on = goes_on or not isinstance(update, (UnknownEvent, Problem, BodyEnded, ErrorReceived))
+    return None, goes_on
+
+
+def _run_of(update: Update) -> tuple[bool, str | None]:
+    """Return whether an update is about a run itself, and the id of the run that it names, if it names one."""
+    match update:
+        case RunUpdated(run=run) | RequiresAction(run=run):
+            of_run, run_id = True, run.id
+        case RunStepCreated(run_step=step):
+            of_run, run_id = False, step.run_id
+        case MessageCreated(message=message):
+            of_run, run_id = False, message.run_id
+        case _:
+            of_run, run_id = False, None
+    return of_run, run_id if isinstance(run_id, str) else None
 
 
 def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
