@@ -171,6 +171,11 @@ MERGED: dict[str, tuple[bytes, ...]] = {
         delta("step_1", {"index": 0, **code()}),
         completed("step_1", [code(OUTPUT)]),
     ),
+    "outputs that no delta named": (
+        *BEGUN,
+        delta("step_1", {"index": 0, **code(), "code_interpreter": {"input": "x"}}),
+        completed("step_1", [code(OUTPUT)]),
+    ),
     "outputs that were null": (
         *BEGUN,
         delta("step_1", {"index": 0, **code(), "code_interpreter": {"input": "x", "outputs": None}}),

@@ -58,7 +58,6 @@ FAULTS = (
     Fault(SENT, "return is_empty(node) or same_json(node, value)", "return True"),
     Fault(SENT, "            if has_content(inner):\n", "            if False:\n"),
     Fault(SENT, "        if key not in fields and value.get(key):\n", "        if False:\n"),
-    Fault(SENT, "        return schema.key is not None\n", "        return True\n"),
     Fault(SENT, "if schema.key is None or len(value) != len(entries) or", "if len(value) != len(entries) or"),
     Fault(SENT, "len(value) != len(entries) or len(keyed.ids)", "len(value) < len(entries) or len(keyed.ids)"),
     Fault(SENT, " or len(keyed.ids) not in {0, len(entries)}:", ":"),
