@@ -174,17 +174,18 @@ def test_a_message_stands_with_the_step_that_created_it_and_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("last_error", "line"),
+    ("last_error", "lines"),
     [
-        ({"code": "server_error", "message": "Sorry."}, "│  server_error: Sorry."),
-        ({}, "│  {}"),
-        ("no", "│  no"),
+        ({"code": "server_error", "message": "Sorry."}, ["│  server_error: Sorry."]),
+        ({"message": "Sorry.\r\nTry again."}, ["│  Sorry.", "│  Try again."]),
+        ({}, ["│  {}"]),
+        ("no", ["│  no"]),
     ],
 )
-def test_a_step_that_failed_says_why(last_error: object, line: str) -> None:
+def test_a_step_that_failed_says_why(last_error: object, lines: list[str]) -> None:
     whole = wire.step() | wire.ended("failed") | {"last_error": last_error}
     step = wire.event("thread.run.step.failed", whole)
-    assert ["├─ ✗ 0 tool calls  failed  9 s  23 tokens", line] == shown(step)
+    assert ["├─ ✗ 0 tool calls  failed  9 s  23 tokens", *lines] == shown(step)
 
 
 def test_steps_and_activities_of_unknown_types_are_shown() -> None:

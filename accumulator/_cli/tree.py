@@ -25,6 +25,7 @@ from accumulator import (
 from accumulator._cli.output import displayable
 from accumulator._cli.reading import cut, problem_line
 from accumulator._cli.runs import as_number, as_text, calls_of, counted, entries, said_count, said_seconds
+from accumulator._errors import join_told
 from accumulator._json import printable
 
 if TYPE_CHECKING:
@@ -189,10 +190,8 @@ class Tree:
         lines: list[Text] = []
         error = step.last_error
         if error is not None:
-            told = ": ".join(
-                said(part) for part in (getattr(error, "code", None), getattr(error, "message", None)) if part
-            )
-            lines += self._wrap(Text(told or said(error), "red"), width)
+            told = join_told(getattr(error, "code", None), getattr(error, "message", None))
+            lines += self._wrap(Text(displayable(cut(told)) or said(error), "red"), width)
         details = step.step_details
         if details is not None and not isinstance(details, (MessageCreationStepDetails, ToolCallsStepDetails)):
             told = _activities(getattr(details, "to_dict", dict)()) or said(details, raw=True)
