@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 
 # A plain `pytest` runs "quick"; choose another with `--hypothesis-profile=ci`. No deadlines: a law is not a benchmark.
-for profile, max_examples in {"quick": 100, "ci": 1_000, "long": 20_000}.items():
+# "few" is for further interpreters, once "quick" has passed on one.
+for profile, max_examples in {"few": 20, "quick": 100, "ci": 1_000, "long": 20_000}.items():
     settings.register_profile(profile, max_examples=max_examples, deadline=None, print_blob=True)
 settings.load_profile("quick")
 
