@@ -268,6 +268,13 @@ def test_a_body_without_a_status_has_that_of_the_run() -> None:
     assert "completed" == run.outcome
 
 
+def test_without_a_run_the_outcome_stays() -> None:
+    for data, outcome in ((CUT, "truncated"), (CUT + bodies.DONE, "unknown"), (bodies.FIRST, "requires_action")):
+        run = cut_run(data)
+        ended = cast("BodyEnded", run.reconcile([COMPLETED])[-1])
+        assert (outcome, outcome) == (ended.outcome, run.outcome)
+
+
 def test_an_error_of_the_stream_stays_the_outcome() -> None:
     run = cut_run(CUT + bodies.event("error", {"message": "no"}))
     run.reconcile([COMPLETED], bodies.run("failed"))
@@ -314,6 +321,13 @@ def test_other_content_than_was_streamed_is_a_contradiction_and_the_ending_wins(
     )
     assert [other] == dicts(run)
     assert ["ToolCallDone", "RunStepDone", "Problem", "RunUpdated", "BodyEnded"] == kinds(updates)
+
+
+def test_a_text_that_an_ending_has_settled_gets_no_rest() -> None:
+    run = Accumulator.from_bytes(cut_run(bodies.FIRST + bodies.SECOND).to_bytes())
+    longer = bodies.step("completed", [bodies.call(bodies.ARGUMENTS + " ", "9 °C")])
+    assert ["RunStepUpdated", "Problem", "BodyEnded"] == kinds(run.reconcile([longer]))
+    assert (["contradiction"], [longer]) == ([each.kind for each in run.problems], dicts(run))
 
 
 def test_a_step_of_another_run_is_left_out() -> None:
@@ -451,16 +465,12 @@ def test_an_open_body_has_to_end_first() -> None:
 
 
 def test_events_that_wait_are_folded_first() -> None:
-    run = Accumulator(limits=Limits(max_event_size=2_000))
-    with pytest.raises(LimitError):
-        run.feed(CUT + bodies.DONE + b"data: " + b"x" * 3_000 + b"\n\n" + bodies.event("thread.created", {}))
-    assert run.outcome is None
-    run.end()
-    assert [] == [each for each in run.reconcile([]) if isinstance(each, Problem)]
-    waiting = Accumulator(strict=True)
-    with pytest.raises(MergeError):
-        waiting.feed(bodies.DONE + b"data: {\n\n" + bodies.DONE + bodies.FIRST)
-    assert "unknown" == waiting.outcome or waiting.outcome is None
+    run = cut_run(bodies.FIRST)
+    run._own.push(bodies.SECOND)  # as an interrupt leaves them
+    with pytest.raises(RuntimeError, match=r'expected no event to wait: call feed\(b""\) before'):
+        run.reconcile([COMPLETED])
+    run.feed(b"")
+    assert [] == run.reconcile([COMPLETED])
 
 
 def test_strict_raises_the_first_problem_when_all_is_merged() -> None:
