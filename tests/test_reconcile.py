@@ -345,9 +345,10 @@ def test_a_step_of_another_run_is_left_out() -> None:
 
 def test_another_run_is_left_out() -> None:
     run = cut_run()
-    updates = run.reconcile([COMPLETED], {**ENDED, "id": "run_9"})
+    updates = run.reconcile([COMPLETED], {**ENDED, "id": "run_" + "9" * 1_000})
     (problem,) = [each for each in updates if isinstance(each, Problem)]
     assert ("conflict", "$.id", None) == (problem.kind, problem.path, problem.step_id)
+    assert f"expected run_1, got run_{'9' * 76}; it is left out" == problem.message
     assert ("truncated", [COMPLETED]) == (run.outcome, dicts(run))
 
 

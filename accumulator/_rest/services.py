@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
@@ -77,6 +78,10 @@ class Service:
 
     def __repr__(self) -> str:
         return f"Service({self.base_url!r}, headers={sorted(self.headers)}, params={dict(self.params)})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle what it was made of."""
+        return partial(Service, self.base_url, headers=dict(self.headers), params=dict(self.params)), ()
 
     @classmethod
     def openai(cls, base_url: str = OPENAI_URL) -> Service:
