@@ -156,7 +156,8 @@ class ResponseError(AccumulatorError):
         body: the start of the body, as text.
         code: the code of the error that the body says, such as "rate_limit_exceeded"; None if it says none.
         message: the message of the error that the body says; None if it says none.
-        retry_after: the seconds that the server asks to wait before another request; None if it does not ask.
+        retry_after: of a function of `rest`, the seconds that the server asks to wait before another request; else, and
+            if it does not ask, None.
 
     """
 
@@ -176,6 +177,8 @@ class ResponseError(AccumulatorError):
         self.content_type = content_type
         self.request_id = request_id
         self.body = body
+        self.code: str | None
+        self.message: str | None
         self.code, self.message = _read_told(body)
         self.retry_after = retry_after
 

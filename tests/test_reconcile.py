@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -268,6 +269,13 @@ def test_a_body_without_a_status_has_that_of_the_run() -> None:
     assert "completed" == run.outcome
 
 
+def test_without_a_run_the_outcome_stays() -> None:
+    for data, outcome in ((CUT, "truncated"), (CUT + bodies.DONE, "unknown"), (bodies.FIRST, "requires_action")):
+        run = cut_run(data)
+        ended = cast("BodyEnded", run.reconcile([COMPLETED])[-1])
+        assert (outcome, outcome) == (ended.outcome, run.outcome)
+
+
 def test_an_error_of_the_stream_stays_the_outcome() -> None:
     run = cut_run(CUT + bodies.event("error", {"message": "no"}))
     run.reconcile([COMPLETED], bodies.run("failed"))
@@ -316,6 +324,13 @@ def test_other_content_than_was_streamed_is_a_contradiction_and_the_ending_wins(
     assert ["ToolCallDone", "RunStepDone", "Problem", "RunUpdated", "BodyEnded"] == kinds(updates)
 
 
+def test_a_text_that_an_ending_has_settled_gets_no_rest() -> None:
+    run = Accumulator.from_bytes(cut_run(bodies.FIRST + bodies.SECOND).to_bytes())
+    longer = bodies.step("completed", [bodies.call(bodies.ARGUMENTS + " ", "9 °C")])
+    assert ["RunStepUpdated", "Problem", "BodyEnded"] == kinds(run.reconcile([longer]))
+    assert (["contradiction"], [longer]) == ([each.kind for each in run.problems], dicts(run))
+
+
 def test_a_step_of_another_run_is_left_out() -> None:
     run = cut_run()
     updates = run.reconcile([{**COMPLETED, "id": "step_9", "run_id": "run_9"}, COMPLETED], ENDED)
@@ -331,9 +346,10 @@ def test_a_step_of_another_run_is_left_out() -> None:
 
 def test_another_run_is_left_out() -> None:
     run = cut_run()
-    updates = run.reconcile([COMPLETED], {**ENDED, "id": "run_9"})
+    updates = run.reconcile([COMPLETED], {**ENDED, "id": "run_" + "9" * 1_000})
     (problem,) = [each for each in updates if isinstance(each, Problem)]
     assert ("conflict", "$.id", None) == (problem.kind, problem.path, problem.step_id)
+    assert f"expected run_1, got run_{'9' * 76}; it is left out" == problem.message
     assert ("truncated", [COMPLETED]) == (run.outcome, dicts(run))
 
 
@@ -451,16 +467,12 @@ def test_an_open_body_has_to_end_first() -> None:
 
 
 def test_events_that_wait_are_folded_first() -> None:
-    run = Accumulator(limits=Limits(max_event_size=2_000))
-    with pytest.raises(LimitError):
-        run.feed(CUT + bodies.DONE + b"data: " + b"x" * 3_000 + b"\n\n" + bodies.event("thread.created", {}))
-    assert run.outcome is None
-    run.end()
-    assert [] == [each for each in run.reconcile([]) if isinstance(each, Problem)]
-    waiting = Accumulator(strict=True)
-    with pytest.raises(MergeError):
-        waiting.feed(bodies.DONE + b"data: {\n\n" + bodies.DONE + bodies.FIRST)
-    assert "unknown" == waiting.outcome or waiting.outcome is None
+    run = cut_run(bodies.FIRST)
+    run._own.push(bodies.SECOND)  # as an interrupt leaves them
+    with pytest.raises(RuntimeError, match=r'expected no event to wait: call feed\(b""\) before'):
+        run.reconcile([COMPLETED])
+    run.feed(b"")
+    assert [] == run.reconcile([COMPLETED])
 
 
 def test_strict_raises_the_first_problem_when_all_is_merged() -> None:
@@ -512,26 +524,36 @@ def test_more_steps_than_can_be_held_are_refused_before_anything_is_merged() -> 
     assert before == run.to_bytes()
 
 
-@pytest.mark.parametrize("error", [Boom, Bang])
-def test_an_exception_at_any_line_loses_nothing_in_silence(error: type[BaseException]) -> None:
-    cut, at = cut_run().to_bytes(), 0
-    for at in range(1, 10_000, 97):
-        run = Accumulator.from_bytes(cut)
-        raising = Raising(at, error)
+def interrupted(run: Accumulator, raising: Raising) -> bool:
+    """Reconcile with an exception at one line, and return whether there was one. A thread of its own has the tracer."""
+    raised: list[BaseException] = []
+
+    def reconcile() -> None:
         sys.settrace(raising.trace)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         try:
             run.reconcile([{**COMPLETED, "id": "step_2"}, COMPLETED], ENDED)
-        except (Boom, Bang):
-            lost = run.to_bytes() != cut
-        else:
-            break
+        except (Boom, Bang) as error:
+            raised.append(error)
         finally:
             sys.settrace(None)
+
+    thread = threading.Thread(target=reconcile)
+    thread.start()
+    thread.join()
+    return bool(raised)
+
+
+@pytest.mark.parametrize("error", [Boom, Bang])
+def test_an_exception_at_any_line_loses_nothing_in_silence(error: type[BaseException]) -> None:
+    cut, at = cut_run().to_bytes(), 1
+    while interrupted(run := Accumulator.from_bytes(cut), Raising(at, error)):
         assert run.outcome in {"truncated", "completed"}
-        assert told(run) or not lost
+        assert told(run) or run.to_bytes() == cut
         run.reconcile([COMPLETED], ENDED)
         assert ("completed", COMPLETED) == (run.outcome, dicts(run)[0])
+        at += 97
     assert at > 1_000
+    assert "completed" == run.outcome
 
 
 # ---- Streams that were cut.

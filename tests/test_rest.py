@@ -206,6 +206,14 @@ def test_a_service_sends_its_headers_and_parameters_beside_the_clients() -> None
         } == sent
 
 
+def test_a_service_can_be_pickled() -> None:
+    service = Service("http://127.0.0.1:1/v1", headers={"X-Team": "a"}, params={"v": "1"})
+    pickled = pickle.dumps(service)
+    assert b"accumulator._" not in pickled
+    copy = cast("Service", pickle.loads(pickled))  # noqa: S301 - its own
+    assert (service.request(["a"]), service.base_url) == (copy.request(["a"]), copy.base_url)
+
+
 def test_a_service_shows_no_values_of_headers() -> None:
     shown = repr(Service("http://127.0.0.1:1/v1/", headers={"Authorization": "secret"}, params={"v": "1"}))
     assert "Service('http://127.0.0.1:1/v1', headers=['Authorization'], params={'v': '1'})" == shown

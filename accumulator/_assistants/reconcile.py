@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from accumulator._assistants.protocol import EVENTS, RUN_STEPS, name_by_status
 from accumulator._assistants.updates import RunStepUpdated
+from accumulator._engine.limits import SHOWN
 from accumulator._engine.protocol import Report
 from accumulator._errors import AccumulatorError, LimitError
 from accumulator._fold.nodes import Object
@@ -176,7 +177,7 @@ class Reconciliation:
             return
         known = self._engine.resources[kind.name].get(ident)
         if known is None and self._is_foreign(owner := said.member(_RUN_ID), body):
-            message = f"expected a step of {body.run}, got one of {owner}; it is left out"
+            message = f"expected a step of {_shown(body.run)}, got one of {_shown(owner)}; it is left out"
             self._reject(Report(0, "conflict", f"$.{_RUN_ID}", said.text, message, kind, ident))
             return
         name = name_by_status(_STEP, payload)
@@ -208,7 +209,7 @@ class Reconciliation:
         if payload is None:
             self._apply(f"{_RUN}.created", said.text)
         elif self._is_foreign(ident, body):
-            message = f"expected {body.run}, got {ident}; it is left out"
+            message = f"expected {_shown(body.run)}, got {_shown(ident)}; it is left out"
             self._reject(Report(0, "conflict", "$.id", said.text, message, None, None))
         elif ident not in runs or body.status != payload.get("status") or not same_json(runs[ident], payload):
             self._apply(name_by_status(_RUN, payload), said.text)
@@ -235,3 +236,7 @@ class Reconciliation:
     def _keep(self, error: AccumulatorError) -> None:
         self._updates += error.updates
         self._error = self._error or error
+
+
+def _shown(ident: str | None) -> str:
+    return (ident or "")[:SHOWN]

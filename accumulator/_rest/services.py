@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
@@ -71,12 +72,16 @@ class Service:
             raise ValueError(f'expected a base URL such as "{OPENAI_URL}", got {base_url!r:.200}')
         if parts.query or parts.fragment:
             raise ValueError(f"expected a base URL without query, got {base_url!r:.200}: give params= instead")
-        self.base_url = base_url.rstrip("/")
-        self.headers = MappingProxyType(dict(headers))
-        self.params = MappingProxyType(dict(params))
+        self.base_url: str = base_url.rstrip("/")
+        self.headers: Mapping[str, str] = MappingProxyType(dict(headers))
+        self.params: Mapping[str, str] = MappingProxyType(dict(params))
 
     def __repr__(self) -> str:
         return f"Service({self.base_url!r}, headers={sorted(self.headers)}, params={dict(self.params)})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle what it was made of."""
+        return partial(Service, self.base_url, headers=dict(self.headers), params=dict(self.params)), ()
 
     @classmethod
     def openai(cls, base_url: str = OPENAI_URL) -> Service:

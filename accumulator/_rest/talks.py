@@ -13,6 +13,7 @@ from accumulator._assistants.accumulator import Accumulator
 from accumulator._assistants.protocol import BODY_END_STATUSES
 from accumulator._assistants.streams import raise_unless_ended_well
 from accumulator._engine.body import TRUNCATED
+from accumulator._engine.limits import SHOWN
 from accumulator._errors import AccumulatorError, LimitError, TruncatedError, attach
 from accumulator._json import JSONObject, render_path
 from accumulator._rest.answers import Answer
@@ -174,7 +175,7 @@ class Listing:
             if not isinstance(step, dict) or not isinstance(ident, str) or not 0 < len(ident) <= _LONGEST_ID:
                 raise answer.wrong(f"a run step with an id at {render_path(['data', place])}")
             if ident in self._seen:
-                raise answer.wrong(f"each run step once, got {ident} again: the server ignores `after`")
+                raise answer.wrong(f"each run step once, got {ident[:SHOWN]} again: the server ignores `after`")
             self._seen.add(ident)
             steps.append(step)
         if len(self._seen) > MOST_STEPS:

@@ -8,7 +8,7 @@ report one that ignores nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, assert_never, assert_type
 
 import accumulator
@@ -75,12 +75,14 @@ from accumulator import (
     accumulate,
     aconnect,
     connect,
+    rest,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import httpx
+    import httpx2
 
 
 # ---- Streams.
@@ -374,5 +376,24 @@ def errors(error: AccumulatorError) -> None:
         case ResponseError():
             assert_type((error.status, error.content_type), tuple[int | None, str])
             assert_type((error.request_id, error.body), tuple[str | None, str])
+            assert_type((error.code, error.message), tuple[str | None, str | None])
+            assert_type(error.retry_after, float | None)
         case _:
             assert_type(error, AccumulatorError)
+
+
+# ---- The endpoints.
+
+
+async def endpoints(client: httpx.Client, other: httpx2.Client, aclient: httpx.AsyncClient, run: Accumulator) -> None:
+    service = rest.Service.openai()
+    include: list[rest.RunStepInclude] = ["step_details.tool_calls[*].file_search.results[*].content"]
+    assert_type(rest.list_run_steps(client, service, "t", "r", order="asc", include=include), Iterator[RunStep])
+    assert_type(rest.alist_run_steps(aclient, service, "t", "r"), AsyncIterator[RunStep])
+    assert_type(rest.retrieve_run_step(other, "http://host/v1", "t", "r", "s"), RunStep)
+    assert_type(await rest.aretrieve_run_step(aclient, service, "t", "r", "s"), RunStep)
+    assert_type(rest.resume(client, service, run, handler=print), list[RunStep])
+    assert_type(await rest.aresume(aclient, service, run), list[RunStep])
+    assert_type(run.reconcile([{"id": "step_1"}], {"id": "run_1"}), list[Update])
+    rest.list_run_steps(aclient, service, "t", "r")  # type: ignore[arg-type]
+    rest.list_run_steps(client, service, "t", "r", order="newest")  # type: ignore[arg-type]
