@@ -6,7 +6,6 @@ It runs in an environment with the SDK. Its argument are the jobs, see
 
 # The SDK leaves open what its methods take.
 # mypy: ignore-errors
-# pyright: basic
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ It runs in an environment with one version of the SDK. Its argument are the jobs
 
 # The environment of the types has another version than this script is run with.
 # mypy: ignore-errors
-# pyright: basic, reportDeprecated=false
 
 from __future__ import annotations
 

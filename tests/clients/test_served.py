@@ -19,7 +19,7 @@ import tempfile
 from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pytest
 
@@ -203,15 +203,17 @@ def test_azure_ai_agents_for_node(name: str) -> None:
 def same(expected: Any, got: Any) -> None:  # noqa: ANN401 - JSON
     """Compare what an SDK has of a value: it leaves fields out, and has names in camel case and times as texts."""
     if isinstance(expected, list):
-        assert len(expected) == len(got)
-        for one, other in zip(expected, got, strict=True):
+        items = cast("list[Any]", expected)
+        assert len(items) == len(got)
+        for one, other in zip(items, got, strict=True):
             same(one, other)
     elif isinstance(expected, dict) and isinstance(got, dict):
-        assert "id" not in expected or expected["id"] == got["id"]
-        for key, value in got.items():
+        fields = cast("dict[str, Any]", expected)
+        assert "id" not in fields or fields["id"] == got["id"]
+        for key, value in cast("dict[str, Any]", got).items():
             name = re.sub("[A-Z]", lambda found: f"_{found[0].lower()}", key)
-            if value is not None and not name.endswith("_at") and name in expected:
-                same(expected[name], value)
+            if value is not None and not name.endswith("_at") and name in fields:
+                same(fields[name], value)
     else:
         assert expected == got
 
