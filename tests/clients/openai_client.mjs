@@ -13,7 +13,8 @@ async function drain(stream) {
   try {
     for await (const event of stream) events.push([event.event, event.data]);
   } catch (error) {
-    events.push(["error", { error: error.error }]);
+    // Without an error of the server, the SDK could not read an event that is cut off.
+    if (error.error) events.push(["error", { error: error.error }]);
   }
   return events;
 }
