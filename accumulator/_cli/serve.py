@@ -59,7 +59,7 @@ def command() -> click.Command:
 
     above = click.FloatRange(min=0, min_open=True)
     params: list[click.Parameter] = [
-        click.Argument(["files"], metavar="RECORDING...", nargs=-1, required=True),
+        click.Argument(["recordings"], metavar="RECORDING...", nargs=-1, required=True),
         click.Option(["--host"], default="127.0.0.1", help="The address. By default only this machine reaches it."),
         click.Option(["--port"], type=click.IntRange(0, 65_535), default=8000, help="8000 by default; 0 for any free."),
         click.Option(["--tls"], is_flag=True, help="Speak TLS, with a certificate made at the start."),
@@ -81,7 +81,7 @@ class _Unusable(Exception):  # noqa: N818 - told, never raised to the user
 
 
 def _serve(  # noqa: PLR0913 - one for each group of options
-    files: tuple[str, ...],
+    recordings: tuple[str, ...],
     *,
     host: str,
     port: int,
@@ -91,9 +91,9 @@ def _serve(  # noqa: PLR0913 - one for each group of options
     speed: float,
     **faults: int | None,
 ) -> int:
-    recordings = Recordings(files)
-    found = list(recordings)
-    if recordings.failed:
+    reading = Recordings(recordings)
+    found = list(reading)
+    if reading.failed:
         return UNUSABLE
     try:
         app = _make_app(found, by_run=by_run, speed=speed, faults=faults)

@@ -1,16 +1,12 @@
 // @azure/ai-agents: read a served recording over TLS, and print it as JSON.
 //
-// The SDK gives objects in camel case; they are printed so. Its argument is the job, see `test_served`.
+// The SDK gives objects in camel case; they are printed so. Its argument are the jobs, see `test_served`; it prints a line for each.
 
 import process from "node:process";
 import { createRequire } from "node:module";
 
 const require = createRequire(process.cwd() + "/");
 const { AgentsClient } = require("@azure/ai-agents");
-
-const job = JSON.parse(process.argv[2]);
-const credential = { getToken: async () => ({ token: "any", expiresOnTimestamp: Date.now() + 3_600_000 }) };
-const client = new AgentsClient(`${job.url}/api/projects/any`, credential);
 
 async function drain(stream) {
   const events = [];
@@ -28,45 +24,53 @@ async function all(list, options = {}) {
   }
 }
 
-const agent = await client.createAgent("any");
-const thread = await client.threads.create();
-const added = await client.messages.create(thread.id, "user", "Grüezi");
+async function read(job) {
+  const credential = { getToken: async () => ({ token: "any", expiresOnTimestamp: Date.now() + 3_600_000 }) };
+  const client = new AgentsClient(`${job.url}/api/projects/any`, credential);
 
-function* play() {
-  for (const [number, asked] of job.asked.entries()) {
-    if (number === 0) yield client.runs.create(thread.id, agent.id);
-    else {
-      const outputs = asked.map((toolCallId) => ({ toolCallId, output: "any" }));
-      yield client.runs.submitToolOutputs(thread.id, job.run_id, outputs);
+
+  const agent = await client.createAgent("any");
+  const thread = await client.threads.create();
+  const added = await client.messages.create(thread.id, "user", "Grüezi");
+
+  function* play() {
+    for (const [number, asked] of job.asked.entries()) {
+      if (number === 0) yield client.runs.create(thread.id, agent.id);
+      else {
+        const outputs = asked.map((toolCallId) => ({ toolCallId, output: "any" }));
+        yield client.runs.submitToolOutputs(thread.id, job.run_id, outputs);
+      }
     }
   }
+
+  const result = { events: [], answered: [] };
+  for (const answer of play()) result.events.push(await drain(await answer.stream()));
+  result.assistant = agent;
+  result.assistant_again = await client.getAgent(agent.id);
+  result.thread = thread;
+  result.thread_again = await client.threads.get(thread.id);
+  result.added = added.content[0].text.value;
+  result.run = await client.runs.get(thread.id, job.run_id);
+  result.runs = await all((options) => client.runs.list(thread.id, options));
+  const listSteps = (options) => client.runSteps.list(thread.id, job.run_id, options);
+  result.steps = await all(listSteps, { limit: 1, order: "asc" });
+  result.steps_newest_first = await all(listSteps, { limit: 2 });
+  result.steps_by_id = [];
+  for (const step of result.steps) result.steps_by_id.push(await client.runSteps.get(thread.id, job.run_id, step.id));
+  result.messages = await all((options) => client.messages.list(thread.id, options), { limit: 1, order: "asc" });
+  for (const answer of play()) result.answered.push(await answer);
+  try {
+    result.cancelled = (await client.runs.cancel(thread.id, job.run_id)).status;
+  } catch (error) {
+    result.cancelled = error.statusCode;
+  }
+  try {
+    await client.runs.create(thread.id, agent.id);
+  } catch (error) {
+    result.exhausted = [error.statusCode, error.code];
+  }
+  result.deleted = [(await client.deleteAgent(agent.id)).deleted, (await client.threads.delete(thread.id)).deleted];
+  return result;
 }
 
-const result = { events: [], answered: [] };
-for (const answer of play()) result.events.push(await drain(await answer.stream()));
-result.assistant = agent;
-result.assistant_again = await client.getAgent(agent.id);
-result.thread = thread;
-result.thread_again = await client.threads.get(thread.id);
-result.added = added.content[0].text.value;
-result.run = await client.runs.get(thread.id, job.run_id);
-result.runs = await all((options) => client.runs.list(thread.id, options));
-const listSteps = (options) => client.runSteps.list(thread.id, job.run_id, options);
-result.steps = await all(listSteps, { limit: 1, order: "asc" });
-result.steps_newest_first = await all(listSteps, { limit: 2 });
-result.steps_by_id = [];
-for (const step of result.steps) result.steps_by_id.push(await client.runSteps.get(thread.id, job.run_id, step.id));
-result.messages = await all((options) => client.messages.list(thread.id, options), { limit: 1, order: "asc" });
-for (const answer of play()) result.answered.push(await answer);
-try {
-  result.cancelled = (await client.runs.cancel(thread.id, job.run_id)).status;
-} catch (error) {
-  result.cancelled = error.statusCode;
-}
-try {
-  await client.runs.create(thread.id, agent.id);
-} catch (error) {
-  result.exhausted = [error.statusCode, error.code];
-}
-result.deleted = [(await client.deleteAgent(agent.id)).deleted, (await client.threads.delete(thread.id)).deleted];
-console.log(JSON.stringify(result));
+for (const job of JSON.parse(process.argv[2])) console.log(JSON.stringify(await read(job)));

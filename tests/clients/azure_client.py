@@ -1,11 +1,11 @@
 """azure-ai-agents: read a served recording over TLS, with automatic function calls, and print it as JSON.
 
-It runs in an environment with the SDK. Its argument is the job, see `test_served`.
+It runs in an environment with the SDK. Its argument are the jobs, see
+`test_served`; it prints a line for each.
 """
 
 # The SDK leaves open what its methods take.
 # mypy: ignore-errors
-# pyright: basic
 
 from __future__ import annotations
 
@@ -136,4 +136,5 @@ def main(job):
     return result
 
 
-print(json.dumps(main(json.loads(sys.argv[1])), default=str))
+for each in json.loads(sys.argv[1]):
+    print(json.dumps(main(each), default=str))

@@ -1,10 +1,11 @@
 """Real clients against the server that plays recordings: each reads all of a run, and has to get what was recorded.
 
 On demand: `tox -e clients`. Each client is a process in an environment of its own, which prints what it read as JSON.
-Its argument is the job: the address, the ids of the run, the ids of the calls that wait before each body, whether they
-wait for approvals, and where TLS is spoken the file of the certificate. The recordings are those of the project, and
-those in `$ACCUMULATOR_RECORDINGS`. Each is served twice in a row: first it is streamed and read, then asked for
-without streams.
+Its argument are the jobs, one for each recording: the address, the ids of the run, the ids of the calls that wait
+before each body, whether they wait for approvals, the functions that are called, and the file of the certificates.
+
+The recordings are those of the project, and those in `$ACCUMULATOR_RECORDINGS`. Each is served twice in a row: first it
+is streamed and read, then asked for without streams.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ import os
 import re
 import shutil
 import subprocess
-from contextlib import suppress
+import tempfile
+from contextlib import ExitStack, suppress
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pytest
 
@@ -68,40 +71,51 @@ def read(recording: Recording) -> Expected:
     return Expected(events, runs, steps, messages, asked[: len(events)], approvals)
 
 
-def events_of(body: RecordedBody) -> Iterator[tuple[str, Any]]:
+def events_of(body: RecordedBody, *, rest: bool = True) -> Iterator[tuple[str, Any]]:
+    """Yield the events of a body but `[DONE]`; `rest`: also what lacks the blank line behind it."""
     parser = SSEParser()
     found = [event for chunk in body for event in parser.feed(chunk)]
-    rest = parser.end()
-    for event in [*found, *([rest] if rest else [])]:
+    last = parser.end()
+    for event in [*found, *([last] if rest and last else [])]:
         with suppress(ValueError):  # `[DONE]`, or an event that is cut off
             yield event.event, json.loads(event.data)
 
 
-def ask(
-    command: list[str], folder: Path, server: ReplayServer, recording: Recording, expected: Expected, **more: object
-) -> dict[str, Any]:
-    """Run a client, and return what it read."""
+EXPECTED = {name: read(recording) for name, recording in RECORDINGS.items()}
+
+
+def job_of(name: str, server: ReplayServer) -> dict[str, object]:
+    """Return what a client is told about a recording."""
+    expected = EXPECTED[name]
     first = (expected.steps or expected.messages)[0]
-    job = {
-        "url": server.url,
-        "thread_id": first["thread_id"],
-        "run_id": first["run_id"],
-        "assistant_id": first["assistant_id"],
-        "asked": expected.asked,
-        "approvals": expected.approvals,
-        **more,
-    }
-    ca = {"NODE_EXTRA_CA_CERTS": str(more["ca"])} if "ca" in more else {}
-    done = subprocess.run(
-        [*command, json.dumps(job)],
-        cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", **ca},
-        capture_output=True,
-        check=False,
-        timeout=120,
-    )
-    assert 0 == done.returncode, (recording.name, done.stderr.decode()[-3000:])
-    return dict(json.loads(done.stdout))
+    functions = {call["function"]["name"] for step in expected.steps for call in calls_of(step) if "function" in call}
+    ids = {key: first[key] for key in ("thread_id", "run_id", "assistant_id")}
+    asked = {"asked": expected.asked, "approvals": expected.approvals, "functions": sorted(functions)}
+    return {"url": server.url, **ids, **asked}
+
+
+def calls_of(step: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(step["step_details"].get("tool_calls", []))
+
+
+@cache
+def ask(command: tuple[str, ...], folder: Path, *, tls: bool = False, azure: bool = False) -> dict[str, dict[str, Any]]:
+    """Run a client over all recordings, and return what it read of each."""
+    with ExitStack() as running, tempfile.TemporaryDirectory() as home:
+        servers = {name: running.enter_context(serve(recording, tls=tls)) for name, recording in RECORDINGS.items()}
+        ca = Path(home, "ca.pem")
+        ca.write_bytes(b"".join(server.ca or b"" for server in servers.values()))
+        jobs = [{**job_of(name, server), "azure": azure, "ca": str(ca)} for name, server in servers.items()]
+        done = subprocess.run(
+            [*command, json.dumps(jobs)],
+            cwd=folder,
+            env={"PATH": os.environ["PATH"], "HOME": home, "LANG": "C.UTF-8", "NODE_EXTRA_CA_CERTS": str(ca)},
+            capture_output=True,
+            check=False,
+        )
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (0, len(jobs)) == (done.returncode, len(lines)), done.stderr.decode()[-3000:]
+    return dict(zip(RECORDINGS, lines, strict=True))
 
 
 def check_objects(got: dict[str, Any], expected: Expected) -> None:
@@ -125,62 +139,56 @@ def serve(recording: Recording, *, tls: bool = False) -> ReplayServer:
     return ReplayServer(replay_app([recording, recording]), tls=tls)
 
 
-def python(name: str, script: str) -> list[str]:
+def python(name: str, script: str) -> tuple[str, ...]:
     found = ENVIRONMENT / name / "bin" / "python"
     assert found.exists(), f"{name} is not installed"
-    return [str(found), str(HERE / script)]
+    return str(found), str(HERE / script)
 
 
-def node(name: str, script: str) -> list[str]:
+def node(name: str, script: str) -> tuple[str, ...]:
     if shutil.which("node") is None or not (ENVIRONMENT / name).is_dir():
         pytest.skip("needs Node and npm")
-    return ["node", str(HERE / script)]
+    return "node", str(HERE / script)
+
+
+def allowed(name: str) -> list[list[list[list[Any]]]]:
+    """Return what a client may read as the events of each body.
+
+    Some drop an event without the blank line behind it, as WHATWG says; others read it.
+    """
+    bodies = RECORDINGS[name].bodies
+    framed = [[list(event) for event in events_of(body, rest=False)] for body in bodies]
+    return [framed, [[list(event) for event in body] for body in EXPECTED[name].events]]
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
 @pytest.mark.parametrize("azure", [False, True], ids=["OpenAI", "AzureOpenAI"])
 @pytest.mark.parametrize("version", ["openai-1", "openai-2", "openai-3", "openai-node-6", "openai-node-7"])
 def test_openai(version: str, name: str, *, azure: bool) -> None:
-    recording, is_node = RECORDINGS[name], "node" in version
-    expected = read(recording)
-    command = node(version, "openai_client.mjs") if is_node else python(version, "openai_client.py")
-    with serve(recording) as server:
-        got = ask(command, ENVIRONMENT / version, server, recording, expected, azure=azure)
-    check_objects(got, expected)
-    assert [[list(event) for event in body] for body in expected.events] == got["events"]
+    command = node(version, "openai_client.mjs") if "node" in version else python(version, "openai_client.py")
+    got = ask(command, ENVIRONMENT / version, azure=azure)[name]
+    check_objects(got, EXPECTED[name])
+    assert got["events"] in allowed(name)
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_azure_ai_agents(name: str, tmp_path: Path) -> None:
-    recording = RECORDINGS[name]
-    expected = read(recording)
-    with serve(recording, tls=True) as server:
-        ca = write_ca(tmp_path, server)
-        command = python("azure-ai-agents", "azure_client.py")
-        names = [call["function"]["name"] for step in expected.steps for call in calls_of(step) if "function" in call]
-        got = ask(command, tmp_path, server, recording, expected, ca=ca, functions=sorted(set(names)))
+def test_azure_ai_agents(name: str) -> None:
+    expected = EXPECTED[name]
+    got = ask(python("azure-ai-agents", "azure_client.py"), HERE, tls=True)[name]
     functions = [ident for asked in expected.asked for ident in asked] if not expected.approvals else []
     assert functions == got["called"]  # by the SDK itself
     check_objects(got, expected)
     # The events of all bodies, one chain as the SDK has it. It renames fields of streamed objects.
-    events = [event for body in expected.events for event in body]
-    assert [event for event, _ in events] == [event for event, _ in got["events"] if event != "done"]
+    events = [event for body in expected.events for event, _ in body]
+    assert events == [event for event, _ in got["events"] if event != "done"]
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_azure_ai_agents_for_node(name: str, tmp_path: Path) -> None:
-    recording = RECORDINGS[name]
-    expected = read(recording)
-    command = node("@azure/ai-agents", "azure_client.mjs")
-    with serve(recording, tls=True) as server:
-        ca = write_ca(tmp_path, server)
-        got = ask(command, ENVIRONMENT / "@azure/ai-agents", server, recording, expected, ca=ca)
-    # The SDK drops an event without the blank line behind it, as WHATWG says.
-    whole = [b"".join(body).endswith((b"\n\n", b"[DONE]")) for body in recording.bodies]
-    names = [[event for event, _ in body] for body in expected.events]
-    assert [body if each else body[:-1] for body, each in zip(names, whole, strict=True)] == [
-        [event for event, _ in body if event != "done"] for body in got["events"]
-    ]
+def test_azure_ai_agents_for_node(name: str) -> None:
+    expected, folder = EXPECTED[name], ENVIRONMENT / "@azure/ai-agents"
+    got = ask(node("@azure/ai-agents", "azure_client.mjs"), folder, tls=True)[name]
+    names = [[event for event, _ in body if event != "done"] for body in got["events"]]
+    assert names in [[[event for event, _ in body] for body in each] for each in allowed(name)]
     if expected.runs[-1] is not None:
         same(expected.runs[-1], got["run"])
         same(expected.runs, got["answered"])
@@ -192,28 +200,20 @@ def test_azure_ai_agents_for_node(name: str, tmp_path: Path) -> None:
     assert ("Grüezi", [True, True]) == (got["added"], got["deleted"])
 
 
-def calls_of(step: dict[str, Any]) -> list[dict[str, Any]]:
-    return list(step["step_details"].get("tool_calls", []))
-
-
-def write_ca(folder: Path, server: ReplayServer) -> str:
-    assert server.ca is not None
-    (folder / "ca.pem").write_bytes(server.ca)
-    return str(folder / "ca.pem")
-
-
 def same(expected: Any, got: Any) -> None:  # noqa: ANN401 - JSON
     """Compare what an SDK has of a value: it leaves fields out, and has names in camel case and times as texts."""
     if isinstance(expected, list):
-        assert len(expected) == len(got)
-        for one, other in zip(expected, got, strict=True):
+        items = cast("list[Any]", expected)
+        assert len(items) == len(got)
+        for one, other in zip(items, got, strict=True):
             same(one, other)
     elif isinstance(expected, dict) and isinstance(got, dict):
-        assert "id" not in expected or expected["id"] == got["id"]
-        for key, value in got.items():
+        fields = cast("dict[str, Any]", expected)
+        assert "id" not in fields or fields["id"] == got["id"]
+        for key, value in cast("dict[str, Any]", got).items():
             name = re.sub("[A-Z]", lambda found: f"_{found[0].lower()}", key)
-            if value is not None and not name.endswith("_at") and name in expected:
-                same(expected[name], value)
+            if value is not None and not name.endswith("_at") and name in fields:
+                same(fields[name], value)
     else:
         assert expected == got
 
@@ -221,10 +221,10 @@ def same(expected: Any, got: Any) -> None:  # noqa: ANN401 - JSON
 @pytest.mark.parametrize("name", RECORDINGS)
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 def test_curl(name: str, tmp_path: Path, *, tls: bool) -> None:
-    recording = RECORDINGS[name]
-    expected = read(recording)
+    recording, expected = RECORDINGS[name], EXPECTED[name]
     with serve(recording, tls=tls) as server:
-        options = ["--cacert", write_ca(tmp_path, server)] if tls else []
+        (tmp_path / "ca.pem").write_bytes(server.ca or b"")
+        options = ["--cacert", str(tmp_path / "ca.pem")] if tls else []
         script = ["sh", str(HERE / "curl_client.sh"), server.url, str(tmp_path), str(len(recording.bodies)), *options]
         done = subprocess.run(script, capture_output=True, check=False)
     assert (0, b"") == (done.returncode, done.stderr)
@@ -247,11 +247,8 @@ def test_ruby_openai(name: str) -> None:
     gem = ruby and subprocess.run([ruby, "-e", "require 'openai'"], capture_output=True, check=False).returncode == 0
     if not ruby or not gem:
         pytest.skip("needs Ruby and the gem ruby-openai")
-    recording = RECORDINGS[name]
-    expected = read(recording)
-    with serve(recording) as server:
-        got = ask([ruby, str(HERE / "ruby_client.rb")], HERE, server, recording, expected)
-    assert [[list(event) for event in body] for body in expected.events] == got["events"]
+    expected, got = EXPECTED[name], ask((ruby, str(HERE / "ruby_client.rb")), HERE)[name]
+    assert got["events"] in allowed(name)
     if expected.runs[-1] is not None:
         assert expected.runs[-1] == got["run"]
         assert (expected.runs, [expected.runs[-1]]) == (got["answered"], got["runs"])

@@ -79,20 +79,26 @@ def read(recording: Recording) -> Played:
     return Played(str(first.thread_id), str(first.run_id), requests, bodies, steps)
 
 
-async def follow(client: httpx.AsyncClient, played: Played, counts: Counter[str]) -> None:
-    """Stream a run over and over, and count what is right and what is not."""
+async def follow(url: str, played: Played, counts: Counter[str]) -> None:
+    """Stream a run over and over on a connection of its own, and count what is right and what is not."""
+    # A client for each: one with a pool of so many connections is what takes the time then.
+    async with httpx.AsyncClient(base_url=url, timeout=60, verify=False) as client:  # noqa: S501 - there is no TLS
+        while True:
+            await follow_once(client, played, counts)
+
+
+async def follow_once(client: httpx.AsyncClient, played: Played, counts: Counter[str]) -> None:
     runs = f"/v1/threads/{played.thread_id}/runs"
-    while True:
-        for number, (request, body) in enumerate(zip(played.requests, played.bodies, strict=False)):
-            url = f"{runs}/{played.run_id}/submit_tool_outputs" if number else runs
-            async with client.stream("POST", url, json={**request, "stream": True}) as answer:
-                counts["open"] += 1
-                content = await answer.aread()
-                counts["open"] -= 1
-            counts["streams right" if content == body else "streams wrong"] += 1
-        listed = await client.get(f"{runs}/{played.run_id}/steps?order=asc&include[]={CONTENT}")
-        # Other clients play the same run: it is there as of the end of any of its bodies.
-        counts["lists right" if json.loads(listed.content)["data"] in played.steps else "lists wrong"] += 1
+    for number, (request, body) in enumerate(zip(played.requests, played.bodies, strict=False)):
+        url = f"{runs}/{played.run_id}/submit_tool_outputs" if number else runs
+        async with client.stream("POST", url, json={**request, "stream": True}) as answer:
+            counts["open"] += 1
+            content = await answer.aread()
+            counts["open"] -= 1
+        counts["streams right" if content == body else "streams wrong"] += 1
+    listed = await client.get(f"{runs}/{played.run_id}/steps?order=asc&include[]={CONTENT}")
+    # Other clients play the same run: it is there as of the end of any of its bodies.
+    counts["lists right" if json.loads(listed.content)["data"] in played.steps else "lists wrong"] += 1
 
 
 async def stuck(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -117,25 +123,23 @@ async def load(
 ) -> Counter[str]:
     """Have all clients at work for so many seconds, then end the server under them."""
     counts: Counter[str] = Counter()
-    limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits) as client:
-        print(f"before: {resident(process.pid):.1f} MB")
-        idle = [await stuck(int(url.rpartition(":")[2])) for _ in range(options.stuck)]
-        tasks = [asyncio.create_task(follow(client, played[at % len(played)], counts)) for at in range(options.streams)]
-        for number in count(1):
-            await asyncio.sleep(options.seconds / 6)
-            print(f"after {number * options.seconds / 6:.0f} s: {resident(process.pid):.1f} MB, {dict(counts)}")
-            if number == 6:
-                break
-        broken = [task.exception() for task in tasks if task.done()]
-        started = time.monotonic()
-        process.send_signal(signal.SIGINT)
-        status = await asyncio.to_thread(process.wait, 30)
-        print(f"Ctrl-C with {counts['open']} streams open: status {status} after {time.monotonic() - started:.2f} s")
-        done = await asyncio.gather(*tasks, return_exceptions=True)
-        print(f"clients that broke before: {broken}; after: {dict(Counter(type(each).__name__ for each in done))}")
-        for _, writer in idle:
-            writer.close()
+    print(f"before: {resident(process.pid):.1f} MB")
+    idle = [await stuck(int(url.rpartition(":")[2])) for _ in range(options.stuck)]
+    tasks = [asyncio.create_task(follow(url, played[at % len(played)], counts)) for at in range(options.streams)]
+    for number in count(1):
+        await asyncio.sleep(options.seconds / 6)
+        print(f"after {number * options.seconds / 6:.0f} s: {resident(process.pid):.1f} MB, {dict(counts)}")
+        if number == 6:
+            break
+    broken = [task.exception() for task in tasks if task.done()]
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    status = await asyncio.to_thread(process.wait, 30)
+    print(f"Ctrl-C with {counts['open']} streams open: status {status} after {time.monotonic() - started:.2f} s")
+    done = await asyncio.gather(*tasks, return_exceptions=True)
+    print(f"clients that broke before: {broken}; after: {dict(Counter(type(each).__name__ for each in done))}")
+    for _, writer in idle:
+        writer.close()
     return counts
 
 
