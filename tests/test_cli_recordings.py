@@ -340,6 +340,11 @@ def test_a_run_is_checked(tmp_path: Path) -> None:
     assert (2, f"{tmp_path}/none: expected a recording, got No such file or directory\n") == (none.status, none.err)
 
 
+def test_a_folder_without_files_does_not_pass(tmp_path: Path) -> None:
+    result = cli("check", tmp_path)
+    assert (2, f"{tmp_path}: expected a recording, got a folder without files\n") == (result.status, result.err)
+
+
 # ---- diff.
 
 
@@ -374,7 +379,16 @@ def test_recordings_are_written_in_another_form(tmp_path: Path) -> None:
     assert [{"file": str(out), "run_id": "run_1", "outcome": "completed", "step": STEP_AFTER_SECOND}] == steps.lines
     again = cli("convert", path, "-o", out)
     assert (2, f"{out}: expected to be able to write this file: File exists\n") == (again.status, again.err)
-    assert 2 == cli("convert", tmp_path / "none", "-o", tmp_path / "empty.sse").status
+    none = cli("convert", tmp_path / "none", "-o", tmp_path / "empty.sse")
+    told = f"{tmp_path}/none: expected a recording, got No such file or directory\n"
+    assert (2, told, False) == (none.status, none.err, (tmp_path / "empty.sse").exists())
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")  # noqa: PTH110 - a device
+def test_a_conversion_onto_a_full_disk_is_told(tmp_path: Path) -> None:
+    result = cli("convert", recorded(tmp_path, FIRST), "-o", "/dev/full")
+    told = "/dev/full: expected to be able to write this file: No space left on device\n"
+    assert (2, told) == (result.status, result.err)
 
 
 def test_what_must_not_be_shared_is_replaced(tmp_path: Path) -> None:
