@@ -52,7 +52,8 @@ def by_azure(data: bytes) -> Events:
 
     A block of comments alone is an event without a name to it. The last line of a recording is one.
     """
-    handler, events = AgentEventHandler(), Events()
+    handler: AgentEventHandler[object] = AgentEventHandler()
+    events = Events()
     handler.initialize(iter([data]), lambda *_: {})
     try:
         for name, value, _ in handler:
