@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -129,7 +130,7 @@ def measure(kind: str, path: Path) -> Measured:
         command = [sys.executable, "-m", "benches.recordings", kind, str(path)]
         with subprocess.Popen(command, cwd=HERE.parent, stdout=subprocess.PIPE, stderr=told) as process:  # noqa: S603 - our own command
             assert process.stdout is not None
-            lines = sum(piece.count(b"\n") for piece in iter(lambda: process.stdout.read(_READ_SIZE), b""))  # type: ignore[union-attr]
+            lines = sum(piece.count(b"\n") for piece in iter(partial(process.stdout.read, _READ_SIZE), b""))
         seconds = time.perf_counter() - started
         told.seek(0)
         last = told.read().splitlines()[-1]

@@ -5,9 +5,13 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
+import shlex
+import shutil
 import stat
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -16,14 +20,15 @@ import pytest
 from accumulator import Recorder, accumulate, open_recordings, replay
 from accumulator._cli.reading import Reading
 from accumulator._cli.recordings import play
-from accumulator._cli.replay import Deck, _find_keyboard
+from accumulator._cli.replay import Deck, WentBack, _find_keyboard
 from accumulator._cli.show import make_view
 from tests.bodies import DONE, FIRST, FIRST_EVENTS, SECOND, STEP_AFTER_SECOND, event, run
 from tests.clock import Clock
 from tests.command import COMMAND, ENV, POSIX, cli, process, read_terminal, recorded
-from tests.loopback import Loopback
+from tests.loopback import PATIENCE, Loopback
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.loopback import Exchange
@@ -222,6 +227,9 @@ def test_keys_end_pause_and_move_a_replay(tmp_path: Path) -> None:
         shown = b""
         while shown.count(b"in_progress") < 3:  # it is drawn again while no key is pressed
             shown += read_terminal(controller)
+        os.write(controller, b"\x1b[D")
+        while b"\x1b[2J" not in shown:
+            shown += read_terminal(controller)
         os.write(controller, b" q")
         while piece := read_terminal(controller):
             shown += piece
@@ -236,8 +244,8 @@ def test_the_deck_plays_as_the_keys_say() -> None:
         clock.now += seconds
         return keys.pop(0)
 
-    deck = Deck(2.0, lambda: drawn.append(clock.now), clock)
-    deck.read_key = read_key
+    deck = Deck(2.0, clock)
+    deck.read_key, deck.draw = read_key, lambda: drawn.append(clock.now)
     deck.sleep(1.5)  # passes at once
     assert (1.5, 0.0) == (deck.clock(), clock.now)
     deck.sleep(100.0)
@@ -245,7 +253,69 @@ def test_the_deck_plays_as_the_keys_say() -> None:
     # Half a second and 5 more at once; 0.05 a look, none while paused, twice that at the double speed.
     assert 1.5 + 0.5 + 5 + 0.05 * 2 + 0.05 + 0.1 * 2 + 0.05 * 2 == pytest.approx(deck.clock())
     assert 9 == len(drawn)
-    Deck(0.0, lambda: None).sleep(0.01)
+    Deck(0.0).sleep(0.01)
+
+
+def test_the_deck_goes_back_and_plays_up_to_there_at_once() -> None:
+    clock, keys = Clock(), [b"\x1b[C", b"\x1b[C", b" ", b"\x1b[D", b"\x1b[D", b"q"]
+
+    def read_key(seconds: float) -> bytes:
+        clock.now += seconds
+        return keys.pop(0)
+
+    deck = Deck(0.0, clock)
+    deck.read_key = read_key
+    with pytest.raises(WentBack):
+        deck.sleep(100.0)
+    assert 0.0 == deck.clock()
+    deck.sleep(2.0)  # passes at once, though it was paused
+    assert 2.0 == deck.clock()
+    with pytest.raises(WentBack):
+        deck.sleep(100.0)
+    assert 0.0 == deck.clock()
+    deck.sleep(100.0)
+    assert deck.ended
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="no tmux here")
+def test_keys_of_a_terminal_pause_move_and_end_a_replay(tmp_path: Path) -> None:
+    path, clock, socket = tmp_path / "run.sse", Clock(), tmp_path / "tmux"
+    with Recorder(path, clock=clock) as recorder:
+        for _ in recorder.record([*FIRST_EVENTS, DONE]):
+            clock.now += 4.0
+
+    def tmux(*arguments: str) -> str:
+        command = ["tmux", "-S", str(socket), "-f", "/dev/null", *arguments]
+        return subprocess.run(command, env=ENV, capture_output=True, check=True, text=True).stdout
+
+    def count_until(is_reached: Callable[[int], bool]) -> int:
+        """Look at the screen until it shows a number of events that is wanted, and return it."""
+        return look_for(r"(\d+) events?  ", is_reached)
+
+    def look_for(pattern: str, is_reached: Callable[[int], bool]) -> int:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            found = re.search(pattern, tmux("capture-pane", "-p"))
+            if found is not None and is_reached(int(found[1])):
+                return int(found[1])
+        raise AssertionError(tmux("capture-pane", "-p"))
+
+    command = shlex.join(map(str, [*COMMAND, "replay", path]))
+    tmux("new-session", "-d", "-x", "80", "-y", "24", f"{command}; echo status $?; read line")
+    try:
+        count_until(bool)
+        tmux("send-keys", "Space")
+        tmux("send-keys", "Right")
+        tmux("send-keys", "Right")
+        moved = count_until(lambda count: count >= 3)
+        tmux("send-keys", "Left")
+        back = count_until(lambda count: count < moved)
+        tmux("send-keys", "Right")
+        assert back < count_until(lambda count: count > back)
+        tmux("send-keys", "q")
+        look_for(r"status (\d)", lambda status: status == 1)  # the run is left open
+    finally:
+        tmux("kill-server")
 
 
 # ---- check.
@@ -268,6 +338,11 @@ def test_a_run_is_checked(tmp_path: Path) -> None:
     assert (str(lost), "run_1", False) == (line["file"], line["run_id"], line["passed"])
     none = cli("check", tmp_path / "none", path)
     assert (2, f"{tmp_path}/none: expected a recording, got No such file or directory\n") == (none.status, none.err)
+
+
+def test_a_folder_without_files_does_not_pass(tmp_path: Path) -> None:
+    result = cli("check", tmp_path)
+    assert (2, f"{tmp_path}: expected a recording, got a folder without files\n") == (result.status, result.err)
 
 
 # ---- diff.
@@ -304,7 +379,16 @@ def test_recordings_are_written_in_another_form(tmp_path: Path) -> None:
     assert [{"file": str(out), "run_id": "run_1", "outcome": "completed", "step": STEP_AFTER_SECOND}] == steps.lines
     again = cli("convert", path, "-o", out)
     assert (2, f"{out}: expected to be able to write this file: File exists\n") == (again.status, again.err)
-    assert 2 == cli("convert", tmp_path / "none", "-o", tmp_path / "empty.sse").status
+    none = cli("convert", tmp_path / "none", "-o", tmp_path / "empty.sse")
+    told = f"{tmp_path}/none: expected a recording, got No such file or directory\n"
+    assert (2, told, False) == (none.status, none.err, (tmp_path / "empty.sse").exists())
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")  # noqa: PTH110 - a device
+def test_a_conversion_onto_a_full_disk_is_told(tmp_path: Path) -> None:
+    result = cli("convert", recorded(tmp_path, FIRST), "-o", "/dev/full")
+    told = "/dev/full: expected to be able to write this file: No space left on device\n"
+    assert (2, told) == (result.status, result.err)
 
 
 def test_what_must_not_be_shared_is_replaced(tmp_path: Path) -> None:

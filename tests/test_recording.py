@@ -13,7 +13,7 @@ import ssl
 import stat
 import tempfile
 import warnings
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
@@ -31,6 +31,7 @@ from accumulator import (
     Recorder,
     RecordingError,
     ResponseError,
+    RunStream,
     TruncatedError,
     Update,
     aaccumulate,
@@ -64,7 +65,7 @@ from tests.loopback import Loopback
 from tests.strategies import Run, cut_bytes, hostile_streams, tapes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Generator, Iterator
 
     from accumulator._recordings.format import Item
     from tests.loopback import Exchange
@@ -303,11 +304,31 @@ def test_a_recording_is_replayed_with_its_bytes_its_cuts_its_times_and_its_updat
     assert [[]] == [body.faults for body in recording.bodies]
 
 
-@given(hostile_streams.filter(lambda run: len(run.data) < 10_000), tapes)
-def test_law_8_a_hostile_stream_gives_the_same_updates_through_a_file(run: Run, tape: Tape) -> None:
+# What is done to a stream: other line ends, a byte-order mark, lines that look like those of a recording.
+DRESSED: list[tuple[bytes, bytes]] = [
+    (b"\n", b"\n"),
+    (b"\n", b"\r"),
+    (b"\n", b"\r\n"),
+    (b"\n\n", b"\n\r\n"),
+    (b"\n", b"\n:~ 0.100000\n"),
+    (b"\n\n", b"\n\n:~ end {}\n"),
+    (b"\n", b"\r:~~"),
+    (b"\n\n", b"\n\n:~ body {}\r"),
+]
+
+
+@given(
+    hostile_streams.filter(lambda run: len(run.data) < 4_000),
+    st.sampled_from(DRESSED),
+    st.sampled_from([b"", BOM, BOM[:2], b":~", b":~ recording {}\n"]),
+    tapes,
+)
+def test_law_8_a_hostile_stream_gives_the_same_updates_through_a_file(
+    run: Run, dress: tuple[bytes, bytes], start: bytes, tape: Tape
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "run.sse")
-        chunks = cut_bytes(tape, run.data)
+        chunks = cut_bytes(tape, start + run.data.replace(*dress))
         with record(chunks, path) as recorded:
             assert chunks == list(recorded)
         assert chunks == list(replay(path))
@@ -576,6 +597,17 @@ def whole(exchange: Exchange) -> None:
     exchange.end()
 
 
+@contextmanager
+def recorded_answer(script: Callable[[Exchange], None], path: Path) -> Generator[tuple[Loopback, RunStream]]:
+    """Yield a server, and the stream of its answer, which is recorded."""
+    with (
+        Loopback(script) as server,
+        httpx.Client(verify=TLS) as client,
+        connect(client, "GET", server.url, record=path) as stream,
+    ):
+        yield server, stream
+
+
 def with_secret(url: str) -> str:
     return url.replace("http://", "http://user:SECRET@") + "?api-version=1&key=SECRET#SECRET"
 
@@ -656,11 +688,7 @@ def test_an_answer_that_comes_encoded_is_stored_decoded(tmp_path: Path) -> None:
         exchange.end()
 
     path = tmp_path / "run.sse"
-    with (
-        Loopback(packed) as server,
-        httpx.Client(verify=TLS) as client,
-        connect(client, "GET", server.url, record=path) as stream,
-    ):
+    with recorded_answer(packed, path) as (_, stream):
         stream.until_done()
     (recording,) = open_recordings(path)
     assert (FIRST, "gzip") == (b"".join(recording), recording.bodies[0].response["decoded"])
@@ -673,12 +701,7 @@ def test_a_refused_answer_is_recorded_and_a_failed_request_leaves_no_file(tmp_pa
         exchange.end()
 
     path, other = tmp_path / "run.sse", tmp_path / "other.sse"
-    with (
-        Loopback(refused) as server,
-        httpx.Client(verify=TLS) as client,
-        pytest.raises(ResponseError),
-        connect(client, "GET", server.url, record=path),
-    ):
+    with pytest.raises(ResponseError), recorded_answer(refused, path):
         raise AssertionError
     items = read(path.read_bytes())
     assert b'{"error": {}}' == bytes_of(items)
@@ -729,11 +752,7 @@ def test_a_connection_that_breaks_is_recorded_up_to_there(tmp_path: Path) -> Non
         exchange.reset()
 
     path = tmp_path / "run.sse"
-    with (
-        Loopback(broken) as server,
-        httpx.Client(verify=TLS) as client,
-        connect(client, "GET", server.url, record=path) as stream,
-    ):
+    with recorded_answer(broken, path) as (server, stream):
         next(stream)
         server.go_on()
         with pytest.raises(TruncatedError):

@@ -12,6 +12,7 @@ import httpx
 import httpx2
 import httpx_sse
 import pytest
+from azure.ai.agents.models import AgentEventHandler
 from hypothesis import settings
 from openai._streaming import SSEDecoder
 
@@ -47,13 +48,19 @@ def by_openai(data: bytes) -> Events:
 
 
 def by_azure(data: bytes) -> Events:
-    """Split as the event handlers of azure-ai-agents do: at blank lines, fields by their names."""
+    """Read as azure-ai-agents does: what each event is, and the object that its data becomes.
+
+    A block of comments alone is an event without a name to it. The last line of a recording is one.
+    """
+    handler: AgentEventHandler[object] = AgentEventHandler()
     events = Events()
-    for block in data.decode("utf-8", "replace").split("\n\n"):
-        lines = [line for line in block.split("\n") if line.startswith(("event:", "data:"))]
-        if lines:
-            found = dict(line.split(":", 1) for line in lines)
-            events.append((found.get("event", "message").strip(), found.get("data", "").strip()))
+    handler.initialize(iter([data]), lambda *_: {})
+    try:
+        for name, value, _ in handler:
+            events.append((name, repr(value)))
+    except ValueError as error:
+        assert "Event type not specified in the event data." == str(error)  # noqa: PT017 - not what a reader of streams does
+        assert b"" == handler.buffer
     return events
 
 
@@ -78,7 +85,7 @@ def rerecorded(source: Path, folder: Path) -> bytes:
 @every_source
 @pytest.mark.parametrize("reader", READERS)
 def test_another_reader_reads_the_events_that_were_sent(reader: str, source: Path, tmp_path: Path) -> None:
-    if reader == "openai" and source.stem == "truncated":
+    if reader in {"openai", "azure"} and source.stem == "truncated":
         pytest.skip("it fails on the stream itself, which is cut within a character")
     read: Callable[[bytes], Events] = READERS[reader]
     data = source.read_bytes()
@@ -105,7 +112,7 @@ process.stdout.write(JSON.stringify(events));
 """
 
 
-@pytest.mark.skipif(not os.environ.get("ACCUMULATOR_NODE_MODULES"), reason="set ACCUMULATOR_NODE_MODULES to run node")
+@pytest.mark.skipif(not os.environ.get("ACCUMULATOR_NODE_MODULES"), reason="run it with `tox -e node`")
 @every_source
 def test_the_parser_of_node_reads_the_events_that_were_sent(source: Path, tmp_path: Path) -> None:
     (tmp_path / "read.mjs").write_text(NODE, encoding="utf-8")

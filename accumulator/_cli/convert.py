@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from accumulator._cli.output import UNUSABLE, flush, print_to_stderr, write_bytes
@@ -71,8 +71,12 @@ def _convert(files: tuple[str, ...], *, output: str, form: str, patterns: tuple[
     except ValueError as error:
         raise click.UsageError(f"{error}.") from error
     recordings = Recordings(files)
+    found = iter(recordings)
+    first = next(found, None)
+    if first is None:
+        return UNUSABLE  # and there is no new file
     try:
-        _write(output, _pieces(form, recordings, redaction))
+        _write(output, _pieces(form, chain([first], found), redaction))
     except OSError as error:
         if output == "-":
             raise
@@ -99,7 +103,8 @@ def _write(output: str, pieces: Iterable[bytes]) -> None:
             write_bytes(piece)
         flush()
         return
-    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor is no path
+    from accumulator._recordings.recorder import create_file
+
+    with open(create_file(output), "wb") as file:  # noqa: PTH123 - a descriptor is no path
         for piece in pieces:
             file.write(piece)

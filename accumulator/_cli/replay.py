@@ -6,12 +6,13 @@ import re
 import sys
 import time
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib.util import find_spec
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 from accumulator import RecordingError
-from accumulator._cli.output import UNUSABLE, print_to_stderr
+from accumulator._cli.output import UNUSABLE, print_to_stderr, write_bytes
 from accumulator._cli.reading import Reading
 from accumulator._cli.recordings import play
 from accumulator._cli.show import make_view
@@ -29,9 +30,10 @@ HELP = (
     SUMMARY
     + """
 
-FILE is a recording, or what another tool recorded. On a terminal the run is shown live: the space bar pauses, the right
-arrow skips 5 seconds, the up and down arrows double and halve the speed, q ends. Elsewhere a line of JSON is printed
-for each update, as `accumulator show --updates` does, and at once unless --speed says otherwise.
+FILE is a recording, or what another tool recorded. On a terminal the run is shown live: the space bar pauses, the left
+and right arrows go back and on by 5 seconds, the up and down arrows double and halve the speed, q ends. Elsewhere a
+line of JSON is printed for each update, as `accumulator show --updates` does, and at once unless --speed says
+otherwise.
 
 The exit status is that of `accumulator show`.
 """
@@ -39,6 +41,7 @@ The exit status is that of `accumulator show`.
 
 _SKIP: Final = 5.0
 _LOOK_EVERY: Final = 0.05
+_CLEAR: Final = b"\x1b[2J\x1b[H"
 _PACE: Final = 30.0
 _KEY: Final = re.compile(rb"\x1b[\[O][A-Z]|.", re.DOTALL)
 
@@ -63,9 +66,7 @@ def _replay(file: str, *, speed: float | None, start: float, pace: float | None)
 
     live = sys.stdout is not None and sys.stdout.isatty()
     timed = live or speed is not None or pace is not None
-    view = make_view("tree" if live else "updates")
-    reading = Reading(view)
-    deck = Deck(start, lambda: view.waits(reading))
+    deck = Deck(start)
     try:
         chunks = replay(
             file,
@@ -79,7 +80,15 @@ def _replay(file: str, *, speed: float | None, start: float, pace: float | None)
         return UNUSABLE
     with _keys(live) as read_key:
         deck.read_key = read_key
-        return play(reading, file, _Played(chunks, deck))
+        while True:
+            view = make_view("tree" if live else "updates")
+            reading = Reading(view)
+            deck.draw = partial(view.waits, reading)
+            try:
+                return play(reading, file, _Played(chunks, deck))
+            except WentBack:
+                view.close()
+                write_bytes(_CLEAR)
 
 
 class _Played:
@@ -99,21 +108,26 @@ class _Played:
         return not self._deck.ended
 
 
+class WentBack(BaseException):
+    """A key went back: the recording is played again from its beginning. No error, so that the stream passes it."""
+
+
 class Deck:
-    """The clock of a replay, which keys pause, move on and speed up.
+    """The clock of a replay, which keys pause, move and speed up.
 
     Attributes:
         ended: whether q was pressed.
         read_key: waits for keys so many seconds, and returns what they sent; b"" for none.
+        draw: called again and again while nothing comes.
 
     """
 
-    def __init__(self, start: float, draw: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, start: float, clock: Callable[[], float] = time.monotonic) -> None:
         """Start at 0; the first `start` seconds pass at once."""
         self.ended = False
         self.read_key: Callable[[float], bytes] = _wait
+        self.draw: Callable[[], object] = _nothing
         self._ahead = start
-        self._draw = draw
         self._real = clock
         self._last = clock()
         self._now = 0.0
@@ -129,7 +143,12 @@ class Deck:
         return self._now
 
     def sleep(self, seconds: float) -> None:
-        """Wait until so many seconds more were played, or q is pressed."""
+        """Wait until so many seconds more were played, or q is pressed.
+
+        Raises:
+            WentBack: the key that goes back was pressed. What comes up to there passes at once when it is played again.
+
+        """
         due = self.clock() + seconds
         while (left := due - self.clock()) > 0 and not self.ended:
             if self._ahead:
@@ -137,7 +156,7 @@ class Deck:
                 self._ahead -= passed
                 self._now += passed
                 continue
-            self._draw()
+            self.draw()
             keys = self.read_key(_LOOK_EVERY if self._paused else min(left / self._factor, _LOOK_EVERY))
             self.clock()
             for key in _KEY.findall(keys):
@@ -151,12 +170,19 @@ class Deck:
                 self._paused = not self._paused
             case b"\x1b[C" | b"\x1bOC":
                 self._ahead += _SKIP
+            case b"\x1b[D" | b"\x1bOD":
+                self._ahead, self._now = max(0.0, self._now - _SKIP), 0.0
+                raise WentBack
             case b"\x1b[A" | b"\x1bOA":
                 self._factor *= 2
             case b"\x1b[B" | b"\x1bOB":
                 self._factor /= 2
             case _:
                 pass
+
+
+def _nothing() -> None:
+    """Draw nothing."""
 
 
 def _wait(seconds: float) -> bytes:

@@ -10,7 +10,6 @@ field is streamed elsewhere.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, cast
 
@@ -20,6 +19,7 @@ from accumulator._assistants.streams import accumulate
 from accumulator._engine.body import TRUNCATED, BodyEnded
 from accumulator._errors import AccumulatorError, LimitError, TruncatedError
 from accumulator._json import count_openers, printable
+from accumulator._recordings.diff import shortened
 from accumulator._sse import SSEParser
 from accumulator._streams.openers import BYTES_LIKE, NEXT_BODY
 from accumulator._streams.sources import make_source, read_item
@@ -175,27 +175,22 @@ class Report:
 def _finding_line(finding: Finding) -> str:
     streamed, said, where = finding.streamed, finding.said, ""
     if finding.kind == "supplied":
-        return f"{finding.path}  only the ending has {_cut(said)}"
+        return f"{finding.path}  only the ending has {shortened(said)}"
     if finding.kind == "lost":
-        return f"{finding.path}  streamed nothing, the ending has {_cut(said)}"
+        return f"{finding.path}  streamed nothing, the ending has {shortened(said)}"
     if finding.kind == "left out":
-        return f"{finding.path}  streamed {_cut(streamed)}, the ending has nothing"
+        return f"{finding.path}  streamed {shortened(streamed)}, the ending has nothing"
     if isinstance(streamed, str) and isinstance(said, str):
         at = _first_difference(streamed, said)
         if at > _LONGEST // 2:  # else the difference is in what is shown of both
             streamed, said = streamed[at - _BEFORE :], said[at - _BEFORE :]
             where = f"at character {at}, behind {_BEFORE} others: "
-    return f"{finding.path}  {where}streamed {_cut(streamed)}, the ending has {_cut(said)}"
+    return f"{finding.path}  {where}streamed {shortened(streamed)}, the ending has {shortened(said)}"
 
 
 def _first_difference(one: str, other: str) -> int:
     pairs = enumerate(zip(one, other, strict=False))
     return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
-
-
-def _cut(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def check(source: object) -> Report:

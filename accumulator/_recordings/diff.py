@@ -65,11 +65,11 @@ def _told(difference: Difference, a: str, b: str) -> str:
     """Say how the two differ; `a` and `b` are what the two are called."""
     match difference.kind:
         case "only in a":
-            return f"only {a} has {_cut(difference.a)}"
+            return f"only {a} has {shortened(difference.a)}"
         case "only in b":
-            return f"only {b} has {_cut(difference.b)}"
+            return f"only {b} has {shortened(difference.b)}"
         case _:
-            return f"{a} has {_cut(difference.a)}, {b} has {_cut(difference.b)}"
+            return f"{a} has {shortened(difference.a)}, {b} has {shortened(difference.b)}"
 
 
 def differing_lines(a: object, b: object, a_name: str, b_name: str) -> list[str]:
@@ -78,7 +78,8 @@ def differing_lines(a: object, b: object, a_name: str, b_name: str) -> list[str]
     return [printable(f"{each.path}  {_told(each, a_name, b_name)}") for each in found]
 
 
-def _cut(value: object) -> str:
+def shortened(value: object) -> str:
+    """Return a value as JSON text for people, cut behind 60 characters."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 

@@ -86,7 +86,7 @@ class Recorder(Closing):
         self.bodies: int = 0
         self._began = 0.0
         self._tail = b""
-        self._descriptor = _open_existing(self.path) if append else _create(self.path)
+        self._descriptor = _open_existing(self.path) if append else create_file(self.path)
         if append:
             self._continue()
         else:
@@ -444,7 +444,13 @@ def _plain_url(url: object) -> str | None:
 _FLAGS: Final = os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
-def _create(path: str) -> int:
+def create_file(path: str) -> int:
+    """Create a file that only its owner may read, or open what is there if it is no file, as a device.
+
+    Raises:
+        OSError: it cannot be created, or is there.
+
+    """
     try:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
     except FileExistsError:

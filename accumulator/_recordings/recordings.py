@@ -7,7 +7,6 @@ import os
 import weakref
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 from accumulator._assistants.accumulator import Accumulator
@@ -203,27 +202,36 @@ def find_recording(path: str | os.PathLike[str]) -> Recording:
 
 def _find_files(paths: Iterable[str | os.PathLike[str]], failed: dict[str, str]) -> Iterator[str]:
     for path in [os.fspath(each) for each in paths]:
-        if os.path.isdir(path):  # noqa: PTH112 - as the user wrote it
-            yield from _walk(Path(path))
-        elif os.path.lexists(path) or not glob.has_magic(path):
-            yield path
-        else:
-            matches = sorted(glob.iglob(path, recursive=True))  # noqa: PTH207 - a pattern may be absolute
-            if not matches:
-                failed[path] = "a pattern that no file matches"
-            for match in matches:
-                yield from _walk(Path(match)) if os.path.isdir(match) else [match]  # noqa: PTH112
-
-
-def _walk(folder: Path) -> Iterator[str]:
-    """Yield the files in a folder, at any depth, in the order of their names; none that is hidden."""
-    for each in sorted(folder.iterdir()):
-        if each.name.startswith("."):
+        if os.path.lexists(path) or not glob.has_magic(path):
+            yield from _walk(path, failed)
             continue
-        if each.is_dir() and not each.is_symlink():
-            yield from _walk(each)
-        elif each.is_file():
-            yield str(each)
+        matches = sorted(glob.iglob(path, recursive=True))  # noqa: PTH207 - a pattern may be absolute
+        if not matches:
+            failed[path] = "a pattern that no file matches"
+        for match in matches:
+            yield from _walk(match, failed)
+
+
+def _walk(path: str, failed: dict[str, str]) -> Iterator[str]:
+    """Yield the path if it is no folder; else the files in it, at any depth, by name, and none that is hidden."""
+    if not os.path.isdir(path):  # noqa: PTH112 - as the user wrote it
+        yield path
+        return
+    count = len(failed)
+
+    def told(error: OSError) -> None:
+        failed[str(error.filename)] = str(error.strerror or error)
+
+    is_empty = True
+    for parent, folders, names in os.walk(path, onerror=told):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(name for name in names if not name.startswith(".")):
+            each = os.path.join(parent, name)  # noqa: PTH118 - as the user wrote it
+            if os.path.isfile(each):  # noqa: PTH113 - the same
+                is_empty = False
+                yield each
+    if is_empty and len(failed) == count:
+        failed[path] = "a folder without files"
 
 
 # The runs of the files.

@@ -40,7 +40,14 @@ def captured(tools: Path, tmp_path: Path, request: pytest.FixtureRequest) -> tup
     """Capture three answers, as a HAR and as a flow file, and return how, and the folder."""
     options = ["--set", f"hardump={tmp_path / 'run.har'}", "-w", str(tmp_path / "run.flow")]
     options += ["--set", "stream_large_bodies=1"] if request.param == "streamed" else []
-    command = [tools / "mitmproxy" / "bin" / "mitmdump", "--listen-host", "127.0.0.1", "--listen-port", "0", *options]
+    command = [
+        str(tools / "mitmproxy" / "bin" / "mitmdump"),
+        "--listen-host",
+        "127.0.0.1",
+        "--listen-port",
+        "0",
+        *options,
+    ]
     with (
         Loopback(answer) as server,
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={"PYTHONUNBUFFERED": "1"}) as proxy,
