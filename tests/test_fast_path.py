@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from accumulator import Accumulator, LimitError, Limits, MergeError, RunStepUpdated, accumulate
+from accumulator import Accumulator, BodyEnded, LimitError, Limits, MergeError, RunStepUpdated, accumulate
 from accumulator._assistants.protocol import EVENTS, MESSAGES, RUN_STEPS
 from accumulator._engine import fast_path
 from accumulator._engine.fast_path import MAX_DATA, MAX_LEARNED
@@ -546,6 +546,11 @@ def test_whatever_comes_about_a_call_the_fast_path_agrees(
     Pair(checkpoints=checkpoints).fast(*(SENT[kind](step, index) for kind, step, index in sent))
 
 
+def named_again(name: str) -> bytes:
+    """Return an event whose data is an envelope of the first event about a step."""
+    return event(name, {"event": "thread.run.step.created", "data": {"id": "step_1"}})
+
+
 AGAIN: dict[str, tuple[int, list[bytes]]] = {
     "it": (1, [created(), in_progress()]),
     "twice": (2, [created(), in_progress(), created()]),
@@ -565,7 +570,12 @@ AGAIN: dict[str, tuple[int, list[bytes]]] = {
     "as a delta": (0, [created(), created().replace(b"step.created", b"step.delta")]),
     "as another object": (0, [created(), created().replace(b"run.step.created", b"message.created")]),
     "in an envelope": (0, [event(None, {"event": "thread.run.step.created", "data": {"id": "step_1"}})] * 2),
-    "in the next body": (0, [created(), DONE, in_progress()]),
+    "in an envelope of its name": (
+        0,
+        [named_again("thread.run.step.created"), named_again("thread.run.step.in_progress")],
+    ),
+    "first in the next body": (0, [created(), DONE, in_progress()]),
+    "later in the next body": (0, [created(), DONE, event("thread.created", {"id": "thread_1"}), in_progress()]),
 }
 
 
@@ -582,17 +592,15 @@ def test_the_events_that_send_an_object_again_are_those_of_the_protocol(kind: Re
     assert {name.encode() for name, row in rows.items() if row.role == "repeat"} == kind.repeated_by
 
 
-def test_an_object_that_comes_again_in_the_next_body_says_which_run_that_is_of() -> None:
-    """So it does in a body that began before the one in which it came first."""
-    step = created(run_id="run_1")
-    for of_body in (run_event("completed", id="run_1"), run_event("failed", id="run_2")):
-        pair = Pair(checkpoints=False)
-        assert 0 == pair.fast(run_event("in_progress", id="run_2"), step, DONE, step, of_body, DONE)
+def test_an_object_that_comes_again_names_the_run_of_a_body_that_began_before() -> None:
+    step, late = created(run_id="run_1"), run_event("completed", id="run_9")
     runs = [Accumulator(), without_templates()]
     for run in runs:
-        older, newer = (accumulate([event("thread.created", {}), step, run_event("completed")], into=run) for _ in "ab")
-        assert [1, 2, 3, 4, 5] == [next(each).event_number for each in (older, newer, newer, older, newer)]
-        assert ["completed", "completed"] == [list(each)[-1].to_dict()["outcome"] for each in (newer, older)]
+        older = accumulate([event("thread.created", {}), step, late], into=run)
+        newer = accumulate([run_event("in_progress", id="run_9"), step, late], into=run)
+        assert [1, 2, 3, 4, 5, 6] == [next(each).event_number for each in (older, newer, newer, older, newer, older)]
+        ends = [BodyEnded(6, "completed", ("step_1",)), BodyEnded(6, "truncated", ("step_1",))]
+        assert ends == [next(each) for each in (newer, older)]
     assert runs[0].to_bytes() == runs[1].to_bytes()
 
 
