@@ -468,22 +468,53 @@ def test_so_it_is_for_envelopes_and_not_if_the_text_stands_before_the_id() -> No
     assert 0 == pair.fast(shape("b").replace(b'"index":0', b'"index":1'))
 
 
-@pytest.mark.parametrize(
-    "part",
-    [
-        {**opening(0, "call_2", "f"), "type": "other"},
-        {"index": 0, "id": "call_2", "type": "function"},
-        {"index": 0, "id": "call_2", "type": "function", "function": {"arguments": 1}},
-        {"index": 0, "id": "call_2", "function": {"arguments": ""}},
-        {"index": 0, "type": "function", "function": {"arguments": ""}},
-        {"id": "call_2", "type": "function", "function": {"arguments": ""}},
-    ],
-)
-def test_nothing_is_foretold_for_a_part_that_such_a_fragment_would_change_otherwise(part: dict[str, object]) -> None:
-    pair = Pair()
-    pair.fast(*BEGIN, *map(SHAPES["plain"], "abc"))
-    other = SHAPES["plain"]("d").replace(b"step_1", b"step_2")
+def with_outputs(words: str, outputs: object = ()) -> bytes:
+    """Return a fragment of code with its outputs beside it."""
+    code = {"input": words, "outputs": list(cast("list[object]", outputs))}
+    return delta("step_1", {"index": 0, "type": "code_interpreter", "code_interpreter": code})
+
+
+def code(**fields: object) -> dict[str, object]:
+    """Return the first delta of a call of the code interpreter."""
+    return {"index": 0, "id": "call_2", "type": "code_interpreter", "code_interpreter": {"input": "", **fields}}
+
+
+FRAGMENTS: dict[str, Callable[[str], bytes]] = {
+    "plain": SHAPES["plain"],
+    "null": SHAPES["null beside it"],
+    "no outputs": with_outputs,
+    "an output": lambda words: with_outputs(words, [{"index": 0, "type": "logs"}]),
+}
+OTHERWISE: dict[str, tuple[str, dict[str, object]]] = {
+    "another type": ("plain", {**opening(0, "call_2", "f"), "type": "other"}),
+    "no function": ("plain", {"index": 0, "id": "call_2", "type": "function"}),
+    "no text": ("plain", {"index": 0, "id": "call_2", "type": "function", "function": {"arguments": 1}}),
+    "no type": ("plain", {"index": 0, "id": "call_2", "function": {"arguments": ""}}),
+    "no id": ("plain", {"index": 0, "type": "function", "function": {"arguments": ""}}),
+    "no index": ("plain", {"id": "call_2", "type": "function", "function": {"arguments": ""}}),
+    "a field less": ("null", {"index": 0, "id": "call_2", "type": "function", "function": {"arguments": ""}}),
+    "a list less": ("no outputs", code()),
+    "an entry less": ("an output", code(outputs=[])),
+}
+
+
+@pytest.mark.parametrize(("shape", "part"), OTHERWISE.values(), ids=OTHERWISE)
+def test_nothing_is_foretold_for_a_part_that_such_a_fragment_would_change_otherwise(
+    shape: str, part: dict[str, object]
+) -> None:
+    pair, fragments = Pair(), FRAGMENTS[shape]
+    begin = BEGIN if shape in {"plain", "null"} else (created(), delta("step_1", code(outputs=[])))
+    assert pair.fast(*begin, *map(fragments, "abc"))
+    other = fragments("d").replace(b"step_1", b"step_2")
     assert 0 == pair.fast(created("step_2"), delta("step_2", part), other)
+
+
+def test_nothing_is_foretold_for_a_part_whose_index_was_only_assumed() -> None:
+    pair, fragments = Pair(), SHAPES["id and name again"]
+    details = {"type": "tool_calls", "tool_calls": [call("call_1", "f", "")]}
+    assert pair.fast(*BEGIN, *map(fragments, "abc"))
+    begin = (created("step_2", step_details=details), delta("step_2", function(0, arguments="x")))
+    assert 0 == pair.fast(*begin, fragments("d").replace(b"step_1", b"step_2"))
 
 
 @pytest.mark.parametrize("value", [5, {"x": 1}, [1]])
@@ -615,6 +646,17 @@ def test_a_template_that_was_foretold_leaves_the_moment_of_an_update_before_it()
     assert isinstance(updated, RunStepUpdated)
     assert [call("call_2", "f", "")] == [each.to_dict() for each in updated.run_step.tool_calls]
     assert [call("call_2", "f", ""), call("call_3", "f", "abc")] == calls_json(run, "step_2")
+
+
+def test_a_text_that_was_foretold_to_grow_is_noted_in_the_moment_before() -> None:
+    run = Accumulator()
+    run.feed(b"".join([*BEGIN, SHAPES["plain"]("a"), SHAPES["plain"]("b")]))
+    run.feed(created("step_2") + delta("step_2", opening(0, "call_2", "f")) + delta("step_2", {"index": 0, "x": 1}))
+    [updated] = run.feed(in_progress("step_2", x=2))
+    run.feed(delta("step_2", {"index": 0, "y": 1}))
+    run.feed(b"".join(delta("step_2", fragment(0, words)) for words in "abc"))
+    assert isinstance(updated, RunStepUpdated)
+    assert [""] == [each.to_dict()["function"]["arguments"] for each in updated.run_step.tool_calls]  # type: ignore[index]  # pyright: ignore[reportIndexIssue]
 
 
 def test_so_many_families_are_kept() -> None:

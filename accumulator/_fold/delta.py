@@ -140,7 +140,7 @@ class Way:
                     return None
             objects.append(node)
             node = fields.get(name)
-        if not isinstance(node, Text) or entry.assumed or entry.whole:
+        if not isinstance(node, Text) or entry.assumed:
             return None
         return node, objects, entries
 

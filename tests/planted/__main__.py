@@ -82,16 +82,7 @@ FAULTS = (
     Fault(DELTA, "said = key in fields if value is None else", "said = True if value is None else"),
     Fault(DELTA, "value == [] and isinstance(fields.get(key), Keyed)", "isinstance(fields.get(key), Keyed)"),
     Fault(DELTA, "value == [] and isinstance(fields.get(key), Keyed)", "value == []"),
-    Fault(
-        DELTA,
-        "or entry.assumed or entry.whole:\n            return None\n        return node",
-        "or entry.whole:\n            return None\n        return node",
-    ),
-    Fault(
-        DELTA,
-        "or entry.assumed or entry.whole:\n            return None\n        return node",
-        "or entry.assumed:\n            return None\n        return node",
-    ),
+    Fault(DELTA, "if not isinstance(node, Text) or entry.assumed:", "if not isinstance(node, Text):"),
     Fault(RESOURCE, "            moment.note_text(text)\n            for each", "            for each"),
     Fault(DELTA, "self._note_replaced(node)  # a template may", "pass  # a template may"),
 )
