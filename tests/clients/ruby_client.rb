@@ -22,7 +22,7 @@ def read(job)
     end
   end
 
-  stream = ->(events) { { stream: proc { |chunk, _bytes, event| events << [event, chunk] } } }
+  stream = ->(events) { { stream: proc { |chunk, event| events << [event, chunk] } } }
   result = { events: play.call(stream) }
   result[:assistant] = client.assistants.create(parameters: { model: "any" })
   result[:assistant_again] = client.assistants.retrieve(id: job["assistant_id"])
