@@ -3,6 +3,8 @@
 require "json"
 require "openai"
 
+INCLUDE = { "include[]": "step_details.tool_calls[*].file_search.results[*].content" }.freeze
+
 def read(job)
   client = OpenAI::Client.new(access_token: "any", uri_base: job["url"])
   thread_id, run_id = job.values_at("thread_id", "run_id")
@@ -22,7 +24,7 @@ def read(job)
     end
   end
 
-  stream = ->(events) { { stream: proc { |chunk, _bytes, event| events << [event, chunk] } } }
+  stream = ->(events) { { stream: proc { |chunk, event| events << [event, chunk] } } }
   result = { events: play.call(stream) }
   result[:assistant] = client.assistants.create(parameters: { model: "any" })
   result[:assistant_again] = client.assistants.retrieve(id: job["assistant_id"])
@@ -30,10 +32,10 @@ def read(job)
   result[:thread_again] = client.threads.retrieve(id: thread_id)
   result[:run] = client.runs.retrieve(id: run_id, thread_id: thread_id)
   result[:runs] = client.runs.list(thread_id: thread_id)["data"]
-  list = client.run_steps.list(thread_id: thread_id, run_id: run_id, parameters: { order: "asc", limit: 100 })
+  list = client.run_steps.list(thread_id: thread_id, run_id: run_id, parameters: { order: "asc", limit: 100, **INCLUDE })
   result[:steps] = list["data"]
-  result[:steps_newest_first] = client.run_steps.list(thread_id: thread_id, run_id: run_id, parameters: { limit: 100 })["data"]
-  result[:steps_by_id] = list["data"].map { |step| client.run_steps.retrieve(thread_id: thread_id, run_id: run_id, id: step["id"]) }
+  result[:steps_newest_first] = client.run_steps.list(thread_id: thread_id, run_id: run_id, parameters: { limit: 100, **INCLUDE })["data"]
+  result[:steps_by_id] = list["data"].map { |step| client.run_steps.retrieve(thread_id: thread_id, run_id: run_id, id: step["id"], parameters: INCLUDE) }
   result[:messages] = client.messages.list(thread_id: thread_id, parameters: { order: "asc", limit: 100 })["data"]
   result[:answered] = play.call(->(_) { {} })
   result

@@ -38,6 +38,9 @@ if ENVIRONMENTS is None:
     pytest.skip("the clients are not installed: `tox -e clients` does it", allow_module_level=True)
 ENVIRONMENT = Path(ENVIRONMENTS)
 
+KEPT = {name: os.environ[name] for name in ("PATH", "GEM_HOME", "GEM_PATH", "RUBYLIB", "RUBYOPT") if name in os.environ}
+"""What a client gets of the environment: where programs and gems are."""
+
 FOLDERS = [folder for folder in (ROOT / "tests" / "recordings", real_recordings()) if folder is not None]
 RECORDINGS = {
     Path(recording.name).stem: recording
@@ -109,7 +112,7 @@ def ask(command: tuple[str, ...], folder: Path, *, tls: bool = False, azure: boo
         done = subprocess.run(
             [*command, json.dumps(jobs)],
             cwd=folder,
-            env={"PATH": os.environ["PATH"], "HOME": home, "LANG": "C.UTF-8", "NODE_EXTRA_CA_CERTS": str(ca)},
+            env={**KEPT, "HOME": home, "LANG": "C.UTF-8", "NODE_EXTRA_CA_CERTS": str(ca)},
             capture_output=True,
             check=False,
         )
