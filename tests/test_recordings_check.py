@@ -59,9 +59,12 @@ def test_what_no_server_streams_is_supplied() -> None:
         report = check([ended([said], fragment({"index": 0, **entry}))])
         assert ("supplied", True, False) == (report.objects[0].verdict, report.passed, report.exact)
         assert f"$.step_details.tool_calls[0].{path}  only the ending has " in str(report)
-    azure = {**step("completed", []), "type": "activities", "step_details": {"type": "activities", "activities": [{}]}}
-    begun = {**azure, "step_details": {"type": "activities", "activities": []}}
-    events = [event("thread.run.step.created", begun), event("thread.run.step.completed", azure)]
+    events: list[bytes] = []
+    for life, activities in (("created", list[object]()), ("completed", ["listed"])):
+        details = {"type": "activities", "activities": activities}
+        events.append(
+            event(f"thread.run.step.{life}", {**step(life, []), "type": "activities", "step_details": details})
+        )
     report = check([*events, event("thread.run.completed", run("completed")), DONE])
     assert ("supplied", True) == (report.objects[0].verdict, report.passed)
 

@@ -47,6 +47,10 @@ def by_openai(data: bytes) -> Events:
     return [(event.event or "message", event.data) for event in SSEDecoder().iter_bytes(iter([data]))]
 
 
+def no_outputs(*_: object) -> dict[str, str]:
+    return {}
+
+
 def by_azure(data: bytes) -> Events:
     """Read as azure-ai-agents does: what each event is, and the object that its data becomes.
 
@@ -54,7 +58,7 @@ def by_azure(data: bytes) -> Events:
     """
     handler: AgentEventHandler[object] = AgentEventHandler()
     events = Events()
-    handler.initialize(iter([data]), lambda *_: {})
+    handler.initialize(iter([data]), no_outputs)
     try:
         for name, value, _ in handler:
             events.append((name, repr(value)))
@@ -184,7 +188,7 @@ def test_the_only_fragment_of_a_field_that_is_lost_is_found(recordings: Path) ->
     path = recordings / "simple-openai_OLD_threads_runs_create_both_stream.sse"
     blocks = path.read_bytes().split(b"\n\n")
     outputs = [at for at, block in enumerate(blocks) if b".delta\n" in block and b'"outputs":[{' in block]
-    paths = []
+    paths = list[tuple[str, str]]()
     for at in outputs:
         report = check([b"\n\n".join(blocks[:at] + blocks[at + 1 :])])
         assert not report.passed

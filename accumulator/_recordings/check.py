@@ -309,6 +309,7 @@ def _compare(
         field: that of `_SUPPLIED` if this is one, or what it is in.
 
     """
+    is_same = streamed == said and type(streamed) is type(said)
     is_supplied = bool(field) and path.endswith("." + ".".join(field))
     if is_supplied and not _is_empty(streamed):
         seen.add(field)
@@ -327,7 +328,7 @@ def _compare(
         pairs = _pair(cast("list[object]", streamed), cast("list[object]", said))
         for at, (one, other) in enumerate(pairs):
             yield from _compare(one, other, f"{path}[{at}]", seen)
-    elif streamed != said or type(streamed) is not type(said):
+    elif not is_same:
         yield Finding(path, "differs", streamed, said)
 
 
