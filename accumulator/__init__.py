@@ -19,6 +19,8 @@ The modules are private. A module imports only from modules above it, apart from
 - `_streams`: reads sources, sync and async, and runs streams and taps.
 - `_assistants`: the models, updates, events and functions of the Assistants API.
 - `_recordings`: the recording format, the recorder, replay, and readers of what other tools recorded.
+- `_tables`: the columns and rows of tables, files of them, and frames of Daft.
+- `archive`: the public names for many recordings, which are tables. It is imported by its own name only.
 - `_cli`, `_pytest_plugin`: the command line, and the plugin of pytest.
 """
 

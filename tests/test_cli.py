@@ -855,7 +855,7 @@ def every_command() -> dict[str, click.Command]:
 
 
 def test_the_commands() -> None:
-    names = ["show", "record", "replay", "check", "diff", "convert", "completion"]
+    names = ["show", "record", "replay", "check", "diff", "convert", "table", "completion"]
     assert ["accumulator", *(f"accumulator {name}" for name in names)] == list(every_command())
 
 

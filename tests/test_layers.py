@@ -33,7 +33,8 @@ LAYERS = (
     {"_streams"},
     {"_assistants"},
     {"_recordings"},
-    {"__init__"},
+    {"_tables"},
+    {"__init__", "archive"},
     {"_cli", "_pytest_plugin"},
     {"__main__"},
 )

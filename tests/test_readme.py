@@ -278,7 +278,7 @@ def table(heading: str) -> dict[str, str]:
 
 def test_the_page_is_short() -> None:
     lines = README.splitlines()
-    assert len(lines) <= 337
+    assert len(lines) <= 374
     assert [] == [line for line in lines if len(line) > 131]
 
 

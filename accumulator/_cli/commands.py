@@ -26,6 +26,7 @@ COMMANDS = {
     "check": "accumulator._cli.check",
     "diff": "accumulator._cli.diff",
     "convert": "accumulator._cli.convert",
+    "table": "accumulator._cli.table",
     "completion": "accumulator._cli.completion",
 }
 """The commands, each with the module whose `command` builds it. A callback returns the exit status."""

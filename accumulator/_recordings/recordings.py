@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 from accumulator._assistants.accumulator import Accumulator
+from accumulator._assistants.updates import MessageCreated, RequiresAction, RunStepCreated, RunUpdated
 from accumulator._errors import AccumulatorError, RecordingError
 from accumulator._recordings.files import is_unpacked, open_unwrapped
 from accumulator._recordings.format import LONGEST_LINE, Began, Ended, Fault, RecordedChunk, RecordingReader
@@ -30,6 +31,7 @@ _MOST_LOOKED_AT: Final = 262_144
 """The bytes at the beginning of a body in which the id of its run is looked for."""
 
 _BEGINS_A_RUN: Final = b"thread.run.created"
+_OF_A_RUN: Final = (RunUpdated, RequiresAction, RunStepCreated, MessageCreated)
 _BODY: Final = b":~ body "
 _DONE: Final = (b"data: [DONE]", b"data:[DONE]")
 _DONE_NAMES: Final = (b"event: done", b"event:done")
@@ -385,7 +387,7 @@ def _chunks(items: Iterable[Item], others: list[Item]) -> Iterator[RecordedChunk
 def _look(body: RecordedBody, *, follows: bool) -> _Found:
     """Read the beginning of a body: the id of its run, and whether the body begins it and has times."""
     run, looked = Accumulator(), 0
-    begins = False
+    begins, first = False, None
     for seconds, data in body.chunks():
         body.times = body.times or seconds is not None
         for at in range(0, len(data), _LOOK_SIZE):
@@ -393,11 +395,13 @@ def _look(body: RecordedBody, *, follows: bool) -> _Found:
             begins = begins or _BEGINS_A_RUN in piece
             looked += len(piece)
             try:
-                run.feed(piece)
+                updates = run.feed(piece)
             except AccumulatorError:
                 return _Found(body, None, begins=False, follows=follows)
+            first = first or next((each for each in updates if isinstance(each, _OF_A_RUN)), None)
             if (run_id := _run_id(run)) is not None:
-                return _Found(body, run_id, begins=begins, follows=follows)
+                # Azure says `created` again in a body that goes on, behind the step that the tool outputs completed.
+                return _Found(body, run_id, begins=begins and isinstance(first, RunUpdated), follows=follows)
             if looked >= _MOST_LOOKED_AT:
                 return _Found(body, None, begins=False, follows=follows)
     return _Found(body, None, begins=False, follows=follows)
