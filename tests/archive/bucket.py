@@ -1,0 +1,61 @@
+"""A bucket on loopback, of moto's server."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+
+class Bucket:
+    """A bucket that is there within `with`.
+
+    Attributes:
+        url: its URL.
+        environment: what a client needs to find it.
+
+    """
+
+    url = "s3://recordings"
+
+    def __init__(self) -> None:
+        from moto.server import ThreadedMotoServer  # type: ignore[import-not-found] # pyright: ignore
+
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        self._server: Any = ThreadedMotoServer("127.0.0.1", 0)
+        self.environment: dict[str, str] = {}
+        self._client: Any = None
+
+    def __enter__(self) -> Self:
+        import boto3  # type: ignore[import-not-found] # pyright: ignore
+
+        self._server.start()
+        host, port = self._server.get_host_and_port()
+        self.environment = {
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ACCESS_KEY_ID": "made",
+            "AWS_SECRET_ACCESS_KEY": "up",
+            "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+        self._client = boto3.client(
+            "s3",
+            endpoint_url=self.environment["AWS_ENDPOINT_URL"],
+            aws_access_key_id="made",
+            aws_secret_access_key="up",  # noqa: S106 - of no account
+            region_name="us-east-1",
+        )
+        self._client.create_bucket(Bucket="recordings")
+        return self
+
+    def put(self, folder: Path) -> None:
+        """Put the files of a folder into it."""
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                self._client.put_object(Bucket="recordings", Key=str(path.relative_to(folder)), Body=path.read_bytes())
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        self._server.stop()
