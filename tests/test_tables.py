@@ -1,7 +1,7 @@
 """Tables: rows of whatever was sent, columns of one type, files that are written whole or not at all."""
 
 # pyarrow's own hints are incomplete.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
+import pandas as pd  # type: ignore[import-untyped]
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -429,6 +431,21 @@ print({"pyarrow", "daft", "httpx"} & set(sys.modules))
     assert "set()\n" == done.stdout
 
 
+def test_polars_and_pandas_read_the_types(tmp_path: Path, shipped: Path) -> None:
+    polars_types = {
+        "text": pl.String(),
+        "integer": pl.Int64(),
+        "number": pl.Float64(),
+        "time": pl.Datetime("ms", "UTC"),
+    }
+    for level in ALL_LEVELS:
+        write_table(str(tmp_path / "out.parquet"), level, read(shipped, level))
+        frame = pl.read_parquet(tmp_path / "out.parquet")
+        assert {column.name: polars_types[column.type] for column in columns_of(level)} == dict(frame.schema)
+        pandas = pd.read_parquet(tmp_path / "out.parquet", dtype_backend="pyarrow")
+        assert [pd.ArrowDtype(field.type) for field in schema(level)] == list(pandas.dtypes)
+
+
 # ---- Outputs.
 
 FORMULA = '=HYPERLINK("http://evil")'
@@ -672,7 +689,7 @@ def test_what_batches_do_without_daft(shipped: Path) -> None:
 def test_a_made_archive_is_the_same_each_time(tmp_path: Path) -> None:
     files = list(made_archive(14))
     assert sum(len(data) for _, data in files) == write_archive(tmp_path, 14)
-    assert 11 == len({row["run"] for row in rows(tmp_path, "runs")})
+    assert 12 == len({row["run"] for row in rows(tmp_path, "runs")})
     assert [data for _, data in files] == [path.read_bytes() for path in sorted(tmp_path.glob("*/*"))]
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+_KEYS = {"AWS_ACCESS_KEY_ID": "made", "AWS_SECRET_ACCESS_KEY": "up", "AWS_REGION": "us-east-1"}
+
 
 class Bucket:
-    """A bucket that is there within `with`.
+    """A bucket that is there within `with`. It needs `moto[server]`.
 
     Attributes:
         url: its URL.
@@ -22,31 +25,21 @@ class Bucket:
     url = "s3://recordings"
 
     def __init__(self) -> None:
-        from moto.server import ThreadedMotoServer  # type: ignore[import-not-found] # pyright: ignore
-
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
-        self._server: Any = ThreadedMotoServer("127.0.0.1", 0)
-        self.environment: dict[str, str] = {}
+        self._server: Any = import_module("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
         self._client: Any = None
+        self.environment: dict[str, str] = {}
 
     def __enter__(self) -> Self:
-        import boto3  # type: ignore[import-not-found] # pyright: ignore
-
         self._server.start()
         host, port = self._server.get_host_and_port()
-        self.environment = {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-            "AWS_ACCESS_KEY_ID": "made",
-            "AWS_SECRET_ACCESS_KEY": "up",
-            "AWS_REGION": "us-east-1",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }
-        self._client = boto3.client(
+        self.environment = {**_KEYS, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}
+        self._client = import_module("boto3").client(
             "s3",
             endpoint_url=self.environment["AWS_ENDPOINT_URL"],
-            aws_access_key_id="made",
-            aws_secret_access_key="up",  # noqa: S106 - of no account
-            region_name="us-east-1",
+            aws_access_key_id=_KEYS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=_KEYS["AWS_SECRET_ACCESS_KEY"],
+            region_name=_KEYS["AWS_REGION"],
         )
         self._client.create_bucket(Bucket="recordings")
         return self
