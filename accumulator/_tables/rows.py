@@ -65,7 +65,7 @@ def rows(run: object, level: Level = "calls") -> list[Row]:
     if isinstance(run, Accumulator):
         return _rows_of(Folded(None, run, {}, None), level)
     if isinstance(run, Recording):
-        return rows_of_recording(run, level, _file_of(run.name, ()))
+        return rows_of_source(run, level, _file_of(run.name, ()))
     if isinstance(run, (str, os.PathLike)):
         return list(rows_of_paths([os.fspath(run)], level, name=str))
     return rows_of_source(run, level, None)
@@ -86,7 +86,7 @@ def rows_of_paths(
     try:
         for recording in open_recordings(*paths):
             if wanted(recording.run_id):
-                yield from rows_of_recording(recording, level, name(_file_of(recording.name, paths)))
+                yield from rows_of_source(recording, level, name(_file_of(recording.name, paths)))
     except RecordingError as error:
         for path, reason in error.files.items():
             yield error_row(level, name(path), reason)
@@ -99,11 +99,6 @@ def error_row(level: Level, file: str | None, reason: str) -> Row:
     return _row(Item(file, NO_RUN, file_error=reason), level)
 
 
-def rows_of_recording(recording: Recording, level: Level, file: str) -> list[Row]:
-    """Return the rows of a run that was found in files."""
-    return rows_of_source(recording, level, file)
-
-
 def rows_of_source(source: object, level: Level, file: str | None) -> list[Row]:
     """Return the rows of what `accumulate` reads."""
     return _rows_of(_fold(source, file), level)
@@ -112,7 +107,8 @@ def rows_of_source(source: object, level: Level, file: str | None) -> list[Row]:
 def _fold(source: object, file: str | None) -> Folded:
     """Read a source to its end. An event over a limit is left out; what breaks the source ends it."""
     run = Accumulator()
-    stream, bodies, errors = accumulate(source, into=run), dict[str | None, int](), list[str]()
+    stream, bodies = accumulate(source, into=run), dict[str | None, int]()
+    wrong: str | None = None
     number, ended = 1, False
     while not ended:
         try:
@@ -123,13 +119,12 @@ def _fold(source: object, file: str | None) -> Folded:
                     bodies[None] = number
                     number += 1
             ended = True
-        except LimitError as error:
-            errors.append(str(error))
         except AccumulatorError as error:
-            errors.append(str(error))
-            ended = not isinstance(error, TruncatedError)  # which is the end of a body
-    errors += [fault for body in getattr(source, "bodies", ()) for fault in body.faults]
-    return Folded(file, run, bodies, errors[0] if errors else CUT if run.outcome == TRUNCATED else None)
+            wrong = wrong or str(error)
+            ended = not isinstance(error, (LimitError, TruncatedError))  # behind which the stream goes on, or ends
+    faults = (fault for body in getattr(source, "bodies", ()) for fault in body.faults)
+    wrong = wrong or next(faults, CUT if run.outcome == TRUNCATED else None)
+    return Folded(file, run, bodies, wrong)
 
 
 def _rows_of(folded: Folded, level: Level) -> list[Row]:
