@@ -1,4 +1,7 @@
-"""Tables: rows of whatever was sent, columns of one type, files that are written whole or not at all."""
+"""Tables: rows of whatever was sent, columns of one type, files that are written whole or not at all.
+
+What is large is imported where it is used: every process of a test run imports this module.
+"""
 
 # pyarrow's own hints are incomplete.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -17,10 +20,6 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
-import pandas as pd  # type: ignore[import-untyped]
-import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from accumulator import Accumulator, Limits, accumulate, archive, open_recordings
@@ -224,6 +223,8 @@ ODD = [
 
 @pytest.mark.parametrize("sent", ODD)
 def test_whatever_a_server_sends_fits_the_columns(sent: dict[str, object]) -> None:
+    import pyarrow as pa
+
     name = f"thread.run.step.{'completed' if 'usage' in sent else 'created'}"
     payload = json.dumps({**bodies.step("in_progress", []), **sent})
     message = {"id": "msg_1", "object": "thread.message", "content": 5, "run_id": None, "status": "\ud83d\ude00"}
@@ -396,6 +397,8 @@ def test_a_database_that_fails_is_an_os_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("level", ALL_LEVELS)
 def test_the_schema_is_that_of_the_columns(level: Level) -> None:
+    import pyarrow as pa
+
     types = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64(), "time": pa.timestamp("ms", tz="UTC")}
     assert [(column.name, types[column.type]) for column in columns_of(level)] == [
         (field.name, field.type) for field in schema(level)
@@ -432,6 +435,9 @@ print({"pyarrow", "daft", "httpx"} & set(sys.modules))
 
 
 def test_polars_and_pandas_read_the_types(tmp_path: Path, shipped: Path) -> None:
+    import pandas as pd  # type: ignore[import-untyped]
+    import polars as pl
+
     polars_types = {
         "text": pl.String(),
         "integer": pl.Int64(),
@@ -466,6 +472,8 @@ def as_text(row: Row) -> dict[str, object]:
 
 
 def test_every_format_holds_the_rows(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
     found = hostile()
     assert 6 == len(found)
     for suffix in FORMATS:
@@ -519,6 +527,8 @@ def test_rows_come_in_batches_of_a_bounded_size() -> None:
 
 
 def test_the_command_writes_a_file(tmp_path: Path, shipped: Path) -> None:
+    import pyarrow.parquet as pq
+
     for suffix in FORMATS:
         result = cli("table", shipped, "-o", tmp_path / f"out{suffix}", "--level", "runs")
         told = "accumulator: 1 file could not be read whole, see the column file_error\n"

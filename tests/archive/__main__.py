@@ -23,10 +23,9 @@ import tempfile
 import threading
 import time
 from importlib.util import find_spec
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
-
-import pyarrow.parquet as pq
 
 from tests.archive.bucket import Bucket
 from tests.archive.corpus import BROKEN_EVERY, write
@@ -125,22 +124,21 @@ def _share(process: int) -> int:
 
 def compare(one: Path, other: Path, *, ordered: bool) -> int:
     """Return the number of rows of two tables that are equal. Exit where they differ."""
-    left, right = pq.ParquetFile(one), pq.ParquetFile(other)
-    if left.schema_arrow != right.schema_arrow or left.metadata.num_rows != right.metadata.num_rows:
-        sys.exit(f"{one} has {left.metadata.num_rows} rows, {other} {right.metadata.num_rows}")
+    left, right = _rows(one), _rows(other)
     if not ordered:
-        if sorted(map(repr, _rows(left))) != sorted(map(repr, _rows(right))):
-            sys.exit(f"{one} and {other} have different rows")
-        return left.metadata.num_rows
-    pairs = zip(_rows(left), _rows(right), strict=True)
-    for number, (mine, theirs) in enumerate(pairs):
+        left, right = iter(sorted(left, key=repr)), iter(sorted(right, key=repr))
+    count = 0
+    for mine, theirs in zip_longest(left, right):
         if mine != theirs:
-            sys.exit(f"row {number} differs:\n{mine}\n{theirs}")
-    return left.metadata.num_rows
+            sys.exit(f"row {count} differs:\n{mine}\n{theirs}")
+        count += 1
+    return count
 
 
-def _rows(file: pq.ParquetFile) -> Iterator[dict[str, object]]:
-    for batch in file.iter_batches(1_000):
+def _rows(path: Path) -> Iterator[dict[str, object]]:
+    import pyarrow.parquet as pq
+
+    for batch in pq.ParquetFile(path).iter_batches(1_000):
         yield from batch.to_pylist()
 
 
@@ -243,10 +241,10 @@ def compare_bucket(made: Path, to: Path, count: int) -> None:
     )
     if {1} != {took.status, local.status} or took.told != local.told:
         sys.exit(f"bucket ended with {took.status}: {took.told}; local with {local.status}: {local.told}")
-    there = sorted(repr(row) for row in _rows(pq.ParquetFile(to / "bucket.parquet")))
+    there = sorted(repr(row) for row in _rows(to / "bucket.parquet"))
     here = sorted(
         repr({**row, "file": f"{bucket.url}/{Path(str(row['file'])).relative_to(made)}"})
-        for row in _rows(pq.ParquetFile(to / "some.parquet"))
+        for row in _rows(to / "some.parquet")
     )
     if there != here:
         sys.exit("the rows of the bucket differ from those of its files")
