@@ -21,6 +21,8 @@ The modules are private. A module imports only from modules above it, apart from
 - `_recordings`: the recording format, the recorder, replay, and readers of what other tools recorded.
 - `_rest`: the endpoints of the run steps, and a run that is completed after its stream was cut. `rest` makes it public.
 - `_server`, `server`: the server that plays recordings, and its public names. Nothing here imports them.
+- `_tables`: the columns and rows of tables, files of them, and frames of Daft.
+- `archive`: the public names for many recordings, which are tables. It is imported by its own name only.
 - `_cli`, `_pytest_plugin`: the command line, and the plugin of pytest.
 """
 

@@ -878,7 +878,7 @@ def every_command() -> dict[str, click.Command]:
 
 
 def test_the_commands() -> None:
-    names = ["show", "record", "replay", "check", "diff", "convert", "serve", "completion"]
+    names = ["show", "record", "replay", "check", "diff", "convert", "table", "serve", "completion"]
     assert ["accumulator", *(f"accumulator {name}" for name in names)] == list(every_command())
 
 
@@ -904,7 +904,7 @@ def test_every_command_and_option_is_documented(name: str) -> None:
 def test_the_manual_has_every_command() -> None:
     manual = (ROOT / "README.md").read_text(encoding="utf-8")
     commands_only = [name for name, command in every_command().items() if not hasattr(command, "commands")]
-    names = ["show", "record", "replay", "check", "diff", "convert", "serve", "completion"]
+    names = ["show", "record", "replay", "check", "diff", "convert", "table", "serve", "completion"]
     assert [f"accumulator {name}" for name in names] == commands_only
     assert [] == [name for name in commands_only if name not in manual]
 

@@ -283,7 +283,7 @@ def table(heading: str) -> dict[str, str]:
 
 def test_the_page_is_short() -> None:
     lines = README.splitlines()
-    assert len(lines) <= 386
+    assert len(lines) <= 423
     assert [] == [line for line in lines if len(line) > 131]
 
 

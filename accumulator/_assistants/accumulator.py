@@ -113,6 +113,14 @@ class Accumulator(BaseAccumulator[Update], Visible):
         call = None if step is None else step.part_json(index)
         return None if call is None else wrap_tool_call(call)
 
+    def tool_call_indexes(self, step_id: str) -> list[int | None]:
+        """Return the index of each call in `tool_calls` of the run step with this id, [] if there is no such step.
+
+        It is None for a call that came without a usable index.
+        """
+        step = self._engine.resources[RUN_STEPS.name].get(step_id)
+        return [] if step is None else step.part_indexes()
+
     def messages(self) -> list[Message]:
         """Return a snapshot of each message, in the order in which they were first seen. Costs as in `run_steps`."""
         return [Message.wrap(message.json()) for message in self._engine.resources[MESSAGES.name].values()]

@@ -26,6 +26,7 @@ COMMANDS = {
     "check": "accumulator._cli.check",
     "diff": "accumulator._cli.diff",
     "convert": "accumulator._cli.convert",
+    "table": "accumulator._cli.table",
     "serve": "accumulator._cli.serve",
     "completion": "accumulator._cli.completion",
 }

@@ -163,11 +163,18 @@ class Resource(Generic[U]):
     def part_json(self, index: int) -> JSONObject | None:
         """Return the JSON of the part at an index, as `json` does; None where there is no such part."""
         if self._whole is not None:
-            kept = cast("list[JSONObject]", value_at(self._whole, self.type.parts_path)[0] or [])
+            kept = self._sent_parts(self._whole)
             return kept[index] if 0 <= index < len(kept) else None
         parts = self._parts()
         entry = parts.entries.get(index) if parts is not None else None
         return None if entry is None else snapshot_object(entry)
+
+    def part_indexes(self) -> list[int | None]:
+        """Return the index of each part, in the order of the list; None for a part without one."""
+        if self._whole is not None:
+            return list(range(len(self._sent_parts(self._whole))))
+        parts = self._parts()
+        return [] if parts is None else [entry.index for entry in parts.order]
 
     def apply(self, role: Role, payload: JSONObject, data: bytes | str, *, build_updates: bool) -> Applied:
         """Apply an event with its data, or raise `WrongShape` with nothing changed.

@@ -41,6 +41,7 @@ _MOST_LOOKED_AT: Final = 262_144
 """The bytes at the beginning of a body in which the id of its run is looked for."""
 
 _BEGINS_A_RUN: Final = b"thread.run.created"
+_OF_A_RUN: Final = (RunUpdated, RequiresAction, RunStepCreated, MessageCreated)
 _BODY: Final = b":~ body "
 _DONE: Final = (b"data: [DONE]", b"data:[DONE]")
 _DONE_NAMES: Final = (b"event: done", b"event:done")

@@ -1,0 +1,1 @@
+"""Tables of runs, steps, calls and messages: the columns, the rows, and what they are written to."""
