@@ -206,7 +206,7 @@ def test_azure_ai_agents_for_node(name: str) -> None:
 def same(expected: Any, got: Any) -> None:  # noqa: ANN401 - JSON
     """Compare what an SDK has of a value: it leaves fields out, and has names in camel case and times as texts."""
     if isinstance(expected, list):
-        for one, other in zip(expected, got, strict=True):  # pyright: ignore[reportUnknownVariableType]
+        for one, other in zip(expected, got, strict=True):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
             same(one, other)
     elif isinstance(expected, dict) and isinstance(got, dict):
         fields = cast("dict[str, Any]", expected)
