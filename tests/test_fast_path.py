@@ -479,10 +479,12 @@ def code(**fields: object) -> dict[str, object]:
     return {"index": 0, "id": "call_2", "type": "code_interpreter", "code_interpreter": {"input": "", **fields}}
 
 
+NESTED: dict[str, object] = {"index": 0, "id": "call_2", "type": "t", "outs": [{"index": 0, "logs": ""}]}
 FRAGMENTS: dict[str, Callable[[str], bytes]] = {
     "plain": SHAPES["plain"],
     "null": SHAPES["null beside it"],
     "no outputs": with_outputs,
+    "in a list": lambda words: delta("step_1", {"index": 0, "outs": [{"index": 0, "logs": words}]}),
     "an output": lambda words: with_outputs(words, [{"index": 0, "type": "logs"}]),
 }
 OTHERWISE: dict[str, tuple[str, dict[str, object]]] = {
@@ -495,6 +497,7 @@ OTHERWISE: dict[str, tuple[str, dict[str, object]]] = {
     "a field less": ("null", {"index": 0, "id": "call_2", "type": "function", "function": {"arguments": ""}}),
     "a list less": ("no outputs", code()),
     "an entry less": ("an output", code(outputs=[])),
+    "a text of the same name": ("in a list", {**NESTED, "logs": ""}),
 }
 
 
@@ -503,7 +506,8 @@ def test_nothing_is_foretold_for_a_part_that_such_a_fragment_would_change_otherw
     shape: str, part: dict[str, object]
 ) -> None:
     pair, fragments = Pair(), FRAGMENTS[shape]
-    begin = BEGIN if shape in {"plain", "null"} else (created(), delta("step_1", code(outputs=[])))
+    first = NESTED if shape == "in a list" else code(outputs=[])
+    begin = BEGIN if shape in {"plain", "null"} else (created(), delta("step_1", first))
     assert pair.fast(*begin, *map(fragments, "abc"))
     other = fragments("d").replace(b"step_1", b"step_2")
     assert 0 == pair.fast(created("step_2"), delta("step_2", part), other)

@@ -484,7 +484,7 @@ class FastPath(Generic[U]):
 
     def forget(self, resource: Resource[U]) -> None:
         """Forget what was learned of a resource."""
-        self.last = self.kept = None
+        self.last = None
         lessons = self._lessons.pop(resource, None) if self._lessons else None
         if lessons is not None:
             self._learned -= lessons.learned

@@ -118,7 +118,7 @@ class Resource(Generic[U]):
         self.state: State = "new"
         self._root: Object | None = None  # the builder, None until something has to grow
         self._whole: JSONObject | None = None  # the object as sent, if it is kept so; then there is no builder
-        self._data: bytes | str = b""  # the event that it was sent with, while a repeat may be the same
+        self._data: bytes | str = b""  # the event that it was sent with while it is kept and open, else empty
         self._named = False  # of a kept ending, whether deltas named its parts
         self._undone: dict[Entry, None] = {}
         self._history = History()
@@ -215,7 +215,7 @@ class Resource(Generic[U]):
 
     def repeats(self, data: bytes | str) -> bool:
         """Tell whether the data of an event that sends the object again has nothing that is not kept."""
-        return self._whole is not None and data == self._data
+        return data == self._data
 
     def _sent_parts(self, payload: JSONObject) -> list[JSONObject]:
         """Return the parts in a whole object that may be kept."""
@@ -255,8 +255,8 @@ class Resource(Generic[U]):
             path: the place of the text in the event.
 
         """
-        kind, moment = self.type, self._history.open()
-        found = way.follow(self.root, change.entry, kind.schema.policy.keep_first)
+        moment = self._history.open()
+        found = way.follow(self.root, change.entry)
         if found is None:
             return None
         text, objects, entries = found
@@ -303,7 +303,7 @@ class Resource(Generic[U]):
     def mend(self) -> None:
         """Make the object whole again, after an exception may have broken a change off."""
         if self._root is not None:
-            self._whole = None
+            self._whole, self._data = None, b""
             mend(self._root)
         self.recount_undone()
 

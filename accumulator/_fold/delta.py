@@ -42,8 +42,6 @@ from accumulator._fold.texts import Text
 from accumulator._json import Json, JSONObject, Path, dump_json, json_type, same_json
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from accumulator._fold.history import Moment
 
 
@@ -109,14 +107,12 @@ class Way:
             self._levels.append((name, [(other, sent[other]) for other in sent if other not in {name, dropped}]))
             value, schema, dropped = sent[name], schema.fields.get(name, schema.other), None
 
-    def follow(
-        self, root: Object, entry: Entry, keep_first: Collection[str]
-    ) -> tuple[Text, list[Object], list[tuple[Keyed, Entry]]] | None:
+    def follow(self, root: Object, entry: Entry) -> tuple[Text, list[Object], list[tuple[Keyed, Entry]]] | None:
         """Return the text of a part, if all that the delta would do there is to append to it. Nothing is merged.
 
         The result also has what gets a stale snapshot: objects, and entries with their lists. It is None if the delta
-        would do more or less, or sets anything again but what keeps its first value. The cost is linear in the fields
-        of the delta.
+        would do more or less, or says a value again that is no text. The cost is linear in the fields of the delta. No
+        ending may have settled anything.
         """
         node: Node = root
         objects, entries = list[Object](), list[tuple[Keyed, Entry]]()
@@ -128,12 +124,12 @@ class Way:
                 entries.append((node, entry))
                 node = entry
                 continue
-            if not isinstance(node, Object) or name in node.settled:
+            if not isinstance(node, Object):
                 return None
             fields = node.fields
             for key, value in others:
                 if type(value) is str:
-                    said = value == fields.get(key) and key in keep_first
+                    said = value == fields.get(key)
                 else:
                     said = key in fields if value is None else value == [] and isinstance(fields.get(key), Keyed)
                 if not said:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from accumulator._fold.nodes import Keyed, Node, Object, build_fields, entry_type, has_content, is_empty
+from accumulator._fold.nodes import Keyed, Node, Object, build_fields, has_content, is_empty
 from accumulator._fold.policy import Schema, fits_below
 from accumulator._fold.texts import Text
 from accumulator._fold.whole import build_list, fold_ending
@@ -127,7 +127,7 @@ def _says_entries(keyed: Keyed, value: list[Json], schema: Schema, known: set[st
     if schema.key is None or len(value) != len(entries) or len(keyed.ids) not in {0, len(entries)}:
         return False
     for place, (entry, item) in enumerate(zip(entries, cast("list[JSONObject]", value), strict=True)):
-        if entry.index != place or entry.assumed or entry.whole or entry_type(entry) != entry_type(item):
+        if entry.index != place or entry.assumed or entry.whole:
             return False
         if not _says_fields(entry, item, schema, known):
             return False
