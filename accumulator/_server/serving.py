@@ -54,7 +54,7 @@ class ReplayServer:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = socket.create_server((host, port), family=family)
         name = f"[{host}]" if ":" in host else host
-        self.url = f"http{'s' if tls else ''}://{name}:{self._listener.getsockname()[1]}"
+        self.url: str = f"http{'s' if tls else ''}://{name}:{self._listener.getsockname()[1]}"
         config = uvicorn.Config(
             app,
             access_log=False,

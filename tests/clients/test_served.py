@@ -203,15 +203,17 @@ def test_azure_ai_agents_for_node(name: str) -> None:
     assert ("Grüezi", [True, True]) == (got["added"], got["deleted"])
 
 
-def same(expected: Any, got: Any) -> None:  # noqa: ANN401 - JSON
+def same(expected: object, got: object) -> None:
     """Compare what an SDK has of a value: it leaves fields out, and has names in camel case and times as texts."""
-    if isinstance(expected, list):
-        for one, other in zip(expected, got, strict=True):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(expected, list) and isinstance(got, list):
+        items, others = cast("list[object]", expected), cast("list[object]", got)
+        assert len(items) == len(others)
+        for one, other in zip(items, others, strict=True):
             same(one, other)
     elif isinstance(expected, dict) and isinstance(got, dict):
-        fields = cast("dict[str, Any]", expected)
+        fields = cast("dict[str, object]", expected)
         assert "id" not in fields or fields["id"] == got["id"]
-        for key, value in cast("dict[str, Any]", got).items():
+        for key, value in cast("dict[str, object]", got).items():
             name = re.sub("[A-Z]", lambda found: f"_{found[0].lower()}", key)
             if value is not None and not name.endswith("_at") and name in fields:
                 same(fields[name], value)
