@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -623,8 +624,12 @@ def test_a_body_without_an_end_is_not_read_to_it(app: Starlette) -> None:
             read += LARGEST_REQUEST
             yield b"x" * LARGEST_REQUEST
 
+    tracemalloc.start()
     answer = ask(app, "POST", RUNS, content=endless(), headers=JSON)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
     assert (413, "close", MOST_DISCARDED + LARGEST_REQUEST) == (answer.status, answer.headers["connection"], read)
+    assert peak < 5 * LARGEST_REQUEST  # what is over the limit is not kept
 
 
 @pytest.mark.parametrize("url", ["/", "/v1", "/v1/thread", "/threads/", "/threads//runs", "/threads/../../etc/passwd"])

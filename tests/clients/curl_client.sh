@@ -6,14 +6,12 @@ url=$1/v1/threads/any folder=$2 bodies=$3
 shift 3
 get() { curl -sS --fail-with-body "$@"; }
 post() { get -H 'content-type: application/json' "$@"; }
-number=0
 for stream in true false; do
   for body in $(seq "$bodies"); do
     path=runs
     [ "$body" = 1 ] || path=runs/any/submit_tool_outputs
     post -N "$url/$path" -d "{\"assistant_id\": \"any\", \"stream\": $stream}" -o "$folder/$stream$body" "$@"
   done
-  number=$((number + 1))
   [ "$stream" = false ] && continue
   get "$url/runs/any" -o "$folder/run" "$@"
   get "$url/runs/any/steps?order=asc&limit=100" -o "$folder/steps" "$@"
