@@ -142,31 +142,29 @@ def measure(kind: str, path: Path) -> Measured:
 def recordings(out: Path, *, quick: bool) -> bool:
     """Show files and folders of all sizes, print the peaks and the speed, and return whether memory is constant."""
     found = list[Pair]()
+    heads = ("MB", "run steps", "peak MB", "show MB/s", "core MB/s")
+    print("recordings in " + "".join(head.rjust(11) for head in heads), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for where, write in PLACES.items():
             for size in QUICK if quick else SIZES:
                 path = write(Path(folder, f"{where}-{size}"), size)
                 found.append(Pair(where, measure("core", path), measure("show", path)))
+                print(line(*found[-1]), flush=True)  # the next one may take half an hour
                 subprocess.run(["rm", "-r", str(path)], check=True)  # noqa: S603, S607 - our own folder
-    print(table(found))
     report.write_json(out / "recordings.json", {"machine": machine(), "measured": found})
     return is_constant(found)
 
 
-def table(found: list[Pair]) -> str:
-    """Return a line for each size."""
-    rows = [
-        (
-            where,
-            f"{shown.size / 1e6:,.1f}",
-            f"{shown.steps:,}",
-            f"{shown.peak / 1e6:,.1f}",
-            f"{shown.size / shown.seconds / 1e6:.2f}",
-            f"{core.size / core.seconds / 1e6:.2f}",
-        )
-        for where, core, shown in found
+def line(where: str, core: Measured, shown: Measured) -> str:
+    """Return the line of a size."""
+    speeds = [each.size / each.seconds / 1e6 for each in (shown, core)]
+    facts = [
+        f"{shown.size / 1e6:,.1f}",
+        f"{shown.steps:,}",
+        f"{shown.peak / 1e6:,.1f}",
+        *(f"{each:.2f}" for each in speeds),
     ]
-    return report.table(("recordings in", "MB", "run steps", "peak MB", "show MB/s", "core MB/s"), rows)
+    return where.ljust(14) + "".join(fact.rjust(11) for fact in facts)
 
 
 def is_constant(found: list[Pair]) -> bool:

@@ -8,6 +8,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from unittest import mock
 
@@ -17,7 +20,7 @@ from accumulator._cli.commands import run
 from tests.conftest import ROOT
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Generator
 
 COMMAND = [sys.executable, "-m", "accumulator"]
 # Outputs are buffered and encoded as they are where nobody asked for anything else.
@@ -104,3 +107,14 @@ def read_terminal(controller: int) -> bytes:
     except OSError as error:  # Linux's way to say that the other end is closed
         assert errno.EIO == error.errno  # noqa: PT017 - nothing else may go wrong
         return b""
+
+
+@contextmanager
+def unprivileged() -> Generator[Path]:
+    """Yield a folder, in which this process may not do what a mode forbids: root may do all."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        if not os.geteuid():
+            stack.callback(os.seteuid, 0)
+            os.chown(folder, 65_534, -1)
+            os.seteuid(65_534)
+        yield Path(folder)

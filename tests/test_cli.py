@@ -24,7 +24,7 @@ from accumulator._cli.commands import commands, run
 from accumulator._cli.reading import Reading
 from accumulator._cli.views import View
 from tests import bodies, wire
-from tests.command import COMMAND, ENV, POSIX, Result, cli, process, read_terminal, recorded, shell
+from tests.command import COMMAND, ENV, POSIX, Result, cli, process, read_terminal, recorded, shell, unprivileged
 from tests.conftest import ROOT, real_recordings
 from tests.counting import calls_made
 from tests.unprintable import ESCAPED, HOSTILE, hostile
@@ -206,6 +206,16 @@ def test_the_runs_of_a_file_are_shown_one_by_one(option: str, tmp_path: Path) ->
         )
     assert one_by_one == both
     assert 1 == both.status
+
+
+@POSIX
+def test_a_file_that_may_not_be_read_is_told_beside_others() -> None:
+    with unprivileged() as folder:
+        first, second = (recorded(folder, bodies.FIRST, name) for name in ("a.sse", "b.sse"))
+        second.chmod(0)
+        result = cli("--json", first, second)
+    assert (2, 1) == (result.status, len(result.lines))
+    assert f"{second}: expected a readable file: Permission denied\n" in result.err
 
 
 def test_nothing_is_kept_of_a_run_that_was_shown(tmp_path: Path) -> None:

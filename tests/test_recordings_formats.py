@@ -8,8 +8,6 @@ import json
 import os
 import ssl
 import sys
-import tempfile
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +20,7 @@ import zstandard
 from accumulator import Accumulator, Problem, Recorder, Recording, RecordingError, accumulate, open_recordings, replay
 from accumulator._recordings import files, formats, recordings, stored
 from tests.bodies import DONE, FIRST, FIRST_EVENTS, SECOND, event, run
-from tests.command import POSIX
+from tests.command import POSIX, unprivileged
 from tests.conftest import ROOT
 from tests.loopback import Loopback
 
@@ -212,15 +210,10 @@ def test_what_cannot_be_read_is_one_error_behind_all_that_can(tmp_path: Path) ->
 
 @POSIX
 def test_a_folder_that_cannot_be_read_is_told_behind_the_others() -> None:
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        closed = Path(folder, "closed")
-        closed.mkdir()
-        write(Path(folder, "run.sse"), FIRST)
-        closed.chmod(0)
-        if not os.geteuid():  # root may read all
-            Path(folder).chmod(0o755)
-            stack.callback(os.seteuid, 0)
-            os.seteuid(65_534)
+    with unprivileged() as folder:
+        closed = folder / "closed"
+        closed.mkdir(mode=0)
+        write(folder / "run.sse", FIRST)
         found = list[Recording]()
         with pytest.raises(RecordingError) as caught:
             found += open_recordings(folder)

@@ -202,6 +202,7 @@ class Session:
     def ended(self, reading: Reading) -> None:
         self._hide_progress()
         self._view.ended(reading)
+        self._progress_made()
 
     # What is told before, and the progress.
 
