@@ -58,7 +58,8 @@ def read(
     """Return a frame of Daft with the rows of files, as `rows` makes them: nothing is read until the frame is.
 
     Daft folds with all cores or, with the runner that `DAFT_RUNNER` names, with a cluster. Each file is in memory as a
-    whole while it is folded, 64 of them at a time for each process.
+    whole while it is folded, 64 of them at a time for each process. The rows are in the order of the files, but with
+    `join` and on a cluster.
 
     Args:
         paths: files, folders and patterns of this machine, as the command takes them; and URLs of objects, of prefixes,
@@ -66,7 +67,7 @@ def read(
             when the frame is read. One pattern is one task of a cluster: give prefixes, many of them.
         level: "calls", "steps", "messages" or "runs".
         join: whether the bodies of a run in several files are one run, by a group-by on its id. All files are then read
-            twice. The order of the rows is not kept.
+            twice.
         io_config: how buckets are reached; by default as Daft finds it in the environment.
 
     Raises:

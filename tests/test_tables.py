@@ -655,6 +655,18 @@ def test_the_command_asks_daft(tmp_path: Path, shipped: Path, monkeypatch: pytes
     assert (2, True) == (missing.status, "expected daft to be installed" in missing.err)
 
 
+def test_a_cluster_gets_the_files_in_parts(shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import daft
+
+    monkeypatch.setattr(daft, "get_or_infer_runner_type", lambda: "ray")
+    for path, count in ((shipped, 13), (shipped / "error.sse", 1)):
+        with pytest.warns(
+            UserWarning, match="into_partitions not supported on the NativeRunner"
+        ):  # which is asked here
+            frame = archive.read(path)
+        assert count == frame.count_rows()
+
+
 def test_a_frame_of_a_bucket_is_listed_when_it_is_read(shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (True, False) == (frames.takes_processes(None), frames.takes_processes(64))
     monkeypatch.setattr(frames, "takes_processes", bool)

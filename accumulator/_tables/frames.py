@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 BATCH_SIZE: Final = 64
 """The files of a batch: a megabyte or two as a rule, and a tenth of a second of work."""
 
+_PARTITION_SIZE: Final = 1_024
+"""The files of a task of a cluster."""
+
 _SCHEME: Final = "://"
 _PLAIN: Final = re.compile(r"[\w./@+=,-]+")
 """A path that Daft takes for no URL: it reads nothing, or another file, where a path has a blank or `%20` in it."""
@@ -92,6 +95,8 @@ def _list_files(paths: Sequence[str], io_config: daft.IOConfig | None) -> tuple[
     local = daft.from_pydict({"file": files, "url": urls}).select(
         daft.col("file").cast(text), daft.col("url").cast(text)
     )
+    if daft.get_or_infer_runner_type() == "ray":
+        local = local.into_partitions(-(-len(files) // _PARTITION_SIZE) or 1)
     local = local.into_batches(BATCH_SIZE)
     remote = [f"{path}**" if path.endswith("/") else path for path in paths if is_remote(path)]
     if not remote:

@@ -35,7 +35,7 @@ def test_daft_writes_the_table_of_the_local_loop(runner: str, tmp_path: Path, *,
         took = run(Contender(name, (*start, "table", str(made), *options), environment, outputs[-1]))
         told = "accumulator: 3 files could not be read whole, see the column file_error"
         assert (1, told) == (took.status, took.told)
-    assert compare(*outputs, ordered=not join) > 300
+    assert compare(*outputs, ordered=not join and runner == "native") > 300
 
 
 def test_a_bucket_has_the_rows_of_its_files(tmp_path: Path) -> None:
