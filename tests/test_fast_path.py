@@ -601,6 +601,7 @@ AGAIN: dict[str, tuple[int, list[bytes]]] = {
     "other bytes": (0, [created(), in_progress(x=1)]),
     "after a part": (0, [created(), delta("step_1", opening(0, "call_1", "f")), in_progress()]),
     "after the ending": (0, [created(), completed(), in_progress()]),
+    "no data": (0, [created(), completed(), b"event: thread.run.step.created\ndata:\n\n"]),
     "as an ending": (0, [created(), created().replace(b"step.created", b"step.completed")]),
     "as a delta": (0, [created(), created().replace(b"step.created", b"step.delta")]),
     "as another object": (0, [created(), created().replace(b"run.step.created", b"message.created")]),

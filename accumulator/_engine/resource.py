@@ -118,7 +118,7 @@ class Resource(Generic[U]):
         self.state: State = "new"
         self._root: Object | None = None  # the builder, None until something has to grow
         self._whole: JSONObject | None = None  # the object as sent, if it is kept so; then there is no builder
-        self._data: bytes | str = b""  # the event that it was sent with while it is kept and open, else empty
+        self._data: bytes | str | None = None  # the event that it was sent with, while it is kept and open
         self._named = False  # of a kept ending, whether deltas named its parts
         self._undone: dict[Entry, None] = {}
         self._history = History()
@@ -136,7 +136,7 @@ class Resource(Generic[U]):
             root = open_repeat(whole, self.type.schema)
         else:
             root = open_ending(self.id, whole, self.type.schema, named=self._named)
-        self._root, self._whole, self._data = root, None, b""
+        self._root, self._whole, self._data = root, None, None
         if whole is not None and self.state == "ended":  # a kept repeat has no parts
             self.recount_undone()
             self._end_all()
@@ -209,7 +209,7 @@ class Resource(Generic[U]):
         named = False if self.state == "new" else says_all(self._whole or self.root, payload, kind.schema)
         if named is None:
             return False
-        self._root, self._whole, self._data, self._named, self._undone = None, payload, b"", named, {}
+        self._root, self._whole, self._data, self._named, self._undone = None, payload, None, named, {}
         self.state = "ended"
         return True
 
@@ -303,7 +303,7 @@ class Resource(Generic[U]):
     def mend(self) -> None:
         """Make the object whole again, after an exception may have broken a change off."""
         if self._root is not None:
-            self._whole, self._data = None, b""
+            self._whole = self._data = None
             mend(self._root)
         self.recount_undone()
 
