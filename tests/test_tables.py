@@ -659,7 +659,7 @@ def test_a_cluster_gets_the_files_in_parts(shipped: Path, monkeypatch: pytest.Mo
     import daft
 
     monkeypatch.setattr(daft, "get_or_infer_runner_type", lambda: "ray")
-    for path, count in ((shipped, 13), (shipped / "error.sse", 1)):
+    for path, count in ((shipped, 12), (shipped / "error.sse", 1)):
         with pytest.warns(
             UserWarning, match="into_partitions not supported on the NativeRunner"
         ):  # which is asked here
