@@ -39,6 +39,7 @@ from accumulator._engine.resource import Resource
 from accumulator._fold.nodes import Entry, Keyed, Object, mend
 from accumulator._streams.reading import Reading
 from accumulator._streams.streams import UpdateStream
+from tests.conftest import scaled
 from tests.wire import (
     DONE,
     calls_json,
@@ -364,7 +365,7 @@ def interrupted_at(mode: Read, at: int, *, lines: type[BaseException] | None) ->
 @pytest.mark.parametrize("mode", MODES)
 def test_an_exception_at_any_line_loses_and_doubles_nothing_in_silence(mode: str, error: type[BaseException]) -> None:
     said: Counter[str] = Counter()
-    at, step = 1, 1 if sys.flags.dev_mode else 31  # every line with `python -X dev`, else one of 31
+    at, step = 1, 1 if sys.flags.dev_mode else scaled(97, 31)  # every line with `python -X dev`
     while (what := interrupted_at(MODES[mode], at, lines=error)) is not None:
         said[what] += 1
         at += step
@@ -377,7 +378,7 @@ def test_an_exception_at_any_line_loses_and_doubles_nothing_in_silence(mode: str
 @pytest.mark.parametrize("mode", MODES)
 def test_an_exception_at_any_call_loses_and_doubles_nothing_in_silence(mode: str) -> None:
     said: Counter[str] = Counter()
-    at, step = 1, 1 if sys.flags.dev_mode else 23
+    at, step = 1, 1 if sys.flags.dev_mode else scaled(71, 23)
     while (what := interrupted_at(MODES[mode], at, lines=None)) is not None:
         said[what] += 1
         at += step

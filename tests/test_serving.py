@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from accumulator import TruncatedError, connect, open_recordings
+from accumulator import Accumulator, TruncatedError, accumulate, connect, open_recordings
 from accumulator._cli.serve import _announce, _is_loopback
+from accumulator.rest import list_run_steps, resume, retrieve_run_step
 from accumulator.server import Faults, ReplayServer, replay_app
 from tests.bodies import DONE, FIRST, FIRST_EVENTS, SECOND, STEP_AFTER_SECOND
 from tests.command import COMMAND, ENV, POSIX, cli, recorded
@@ -54,6 +55,24 @@ def test_a_cut_is_a_dropped_connection(path: Path) -> None:
             stream.final_run_steps()
         assert isinstance(caught.value.__cause__, httpx.RemoteProtocolError)
         assert 200 == client.get(f"{server.url}{RUNS}/run_1").status_code  # the server goes on
+
+
+@pytest.mark.parametrize("cut", [1, 4, 30, 77])
+def test_a_stream_that_it_cuts_is_completed_from_it(shipped: Path, cut: int) -> None:
+    recording = shipped / "code_interpreter.sse"
+    whole = accumulate(recording).until_done()
+    expected = [step.to_dict() for step in whole.run_steps()]
+    app = replay_app([recording], faults=Faults(cut_after=cut))
+    with ReplayServer(app) as server, httpx.Client() as client:
+        run, service = Accumulator(), f"{server.url}/v1"
+        with connect(client, "POST", server.url + RUNS, json=STREAM, into=run) as stream, pytest.raises(TruncatedError):
+            stream.final_run_steps()
+        assert expected == [step.to_dict() for step in resume(client, service, run)]
+        listed = list_run_steps(client, service, "thread_1", "run_1", limit=1, order="asc")
+        assert expected == [step.to_dict() for step in listed]
+        [first, *_] = expected
+        assert first == retrieve_run_step(client, service, "thread_1", "run_1", str(first["id"])).to_dict()
+    assert ("completed", len(expected)) == (run.outcome, len(run.run_steps()))
 
 
 @POSIX
