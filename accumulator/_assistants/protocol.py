@@ -221,6 +221,9 @@ BODY_END_STATUSES: Final = frozenset({"completed", "incomplete", "failed", "canc
 WAITING_STATUSES: Final = frozenset({"requires_action"})
 """The statuses with which a run waits for the next body: that of its tool outputs."""
 
+RUN_END_STATUSES: Final = BODY_END_STATUSES - WAITING_STATUSES
+"""The statuses that end a run."""
+
 OUTCOMES: Final[tuple[tuple[Condition, str | None], ...]] = (
     ("error", "error"),
     ("final status", None),  # the outcome is the status

@@ -280,11 +280,11 @@ class RunStep(Model):
     def duration(self) -> float | None:
         """The seconds from the creation of the step to its end; None while it is open. Servers send whole seconds."""
         began = self._json.get("created_at")
-        ended = next((time for key in _ENDS if (time := self._json.get(key)) is not None), None)
+        ended = next((time for key in END_TIMES if (time := self._json.get(key)) is not None), None)
         return ended - began if _is_number(began) and _is_number(ended) else None
 
 
-_ENDS = ("completed_at", "failed_at", "cancelled_at", "expired_at")
+END_TIMES = ("completed_at", "failed_at", "cancelled_at", "expired_at")
 """The keys with the time at which a step ended. One of them has a value."""
 
 

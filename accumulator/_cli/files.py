@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from accumulator import RecordingError
 from accumulator._cli.opened import holds_events, open_events
 from accumulator._formats import BEGINNING_SIZE
+from accumulator._recordings.folders import files_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -41,8 +41,8 @@ class Input(NamedTuple):
 def find_inputs(names: Iterable[str], on_unusable: Callable[[str, str], None], tick: Callable[[], None]) -> list[Input]:
     """Return the files with these names and the event streams in the folders with these names, in order.
 
-    Folders are searched to any depth, by name. Symbolic links to folders and what has a name with a dot first are left
-    out. A folder that cannot be used is told to `on_unusable`, with the reason. `tick` is called for each file.
+    Folders are searched as `files_in` says. One that cannot be used is told to `on_unusable`, with the reason. For each
+    file `tick` is called.
     """
     found: list[Input] = []
     for name in names:
@@ -76,17 +76,13 @@ def _search(folder: str, on_unusable: Callable[[str, str], None], tick: Callable
         failed += 1
         on_unusable(str(error.filename), f"expected a readable {kind}: {error.strerror or error}")
 
-    for parent, folders, names in os.walk(folder, onerror=lambda error: told("folder", error)):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(name for name in names if not name.startswith(".")):
-            path = Path(parent, name)
-            tick()
-            if path.is_file():
-                count += 1
-                try:
-                    found += _take(path)
-                except OSError as error:
-                    told("file", error)
+    for file in files_in(folder, partial(told, "folder")):
+        tick()
+        count += 1
+        try:
+            found += _take(Path(file))
+        except OSError as error:
+            told("file", error)
     if not found and not failed:
         files = f"{count} file{'' if count == 1 else 's'}"
         on_unusable(folder, f"expected a folder with event streams, got none in {files}")

@@ -23,6 +23,7 @@ from accumulator import (
     Update,
     accumulate,
 )
+from accumulator._assistants.protocol import BODY_END_STATUSES, RUN_END_STATUSES
 from accumulator._cli.files import STANDARD_INPUT
 from accumulator._cli.interrupts import allowed, held, take
 from accumulator._cli.opened import open_events
@@ -39,11 +40,8 @@ if TYPE_CHECKING:
 
 GOOD_OUTCOMES = frozenset({"completed", "requires_action", "unknown"})
 
-_LAST_OUTCOMES = frozenset({"completed", "incomplete", "failed", "cancelled", "expired", "error"})
+_LAST_OUTCOMES = RUN_END_STATUSES | {"error"}
 """The outcomes behind which no body goes on with the run. `done` without a status may stand for a run that waits."""
-
-_RUN_OUTCOMES = frozenset({"completed", "requires_action", "incomplete", "failed", "cancelled", "expired"})
-"""The statuses with which a run within the run of a body has an outcome. With any other it is truncated."""
 
 _MOST_OVER = 100
 """The runs of a file that were shown, and whose outcomes are kept."""
@@ -373,7 +371,7 @@ class _Outcomes:
             case RunUpdated(run=run) | RequiresAction(run=run):
                 ident, status = _text(run.id), _text(run.status)
                 is_new = ident not in self._known and ident not in self._over
-                if self._own is None and is_new and status in _RUN_OUTCOMES:
+                if self._own is None and is_new and status in BODY_END_STATUSES:
                     self._seen |= self._waiting  # an end of a run that never began: servers make up ids for failures
                 self._seen[ident] = status
             case RunStepCreated(run_step=step) | RunStepDone(run_step=step):
@@ -398,7 +396,7 @@ class _Outcomes:
             elif status is None:
                 self._known.setdefault(ident, self._over.get(ident, outcome))
             else:
-                self._known[ident] = status if status in _RUN_OUTCOMES else "truncated"
+                self._known[ident] = status if status in BODY_END_STATUSES else "truncated"
         self._waiting = {own: None} if outcome == "requires_action" else {}
         self._seen.clear()
 

@@ -131,7 +131,7 @@ def _listen(app: Starlette, host: str, port: int, *, tls: bool) -> ReplayServer:
 
 @contextmanager
 def _written(path: str, certificate: bytes) -> Generator[None]:
-    """Have the certificate in a new file meanwhile: it is of no use when the server has ended."""
+    """Write the certificate into a new file, and remove the file behind the block: no server uses it then."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     except OSError as error:

@@ -9,6 +9,8 @@ Events that let parts grow differ in the id of their resource and the index of t
 with slots for both. For each new part it foretells the template, if a delta like that would only append to a text of
 the part.
 
+An object that an event sends again byte for byte, as it is kept, changes nothing either: see `SameAgain`.
+
 Two kinds of templates have a second slot:
 
 - `EntryTemplate`: the event added an entry with one text to a keyed list. Another index adds another entry.
@@ -327,7 +329,7 @@ class _Table(Generic[U]):
 class _Family(Generic[U]):
     """Events that differ in the id of their resource, the index of their part, and the text that they append to it."""
 
-    __slots__ = ("_head", "_id_first", "_in_part", "_index_key", "_part", "_path", "_tail", "_way", "kind")
+    __slots__ = ("_head", "_id_first", "_in_part", "_index_key", "_part", "_tail", "_way", "kind")
 
     def __init__(
         self,
@@ -340,7 +342,7 @@ class _Family(Generic[U]):
     ) -> None:
         """Keep an event: its data around the three slots, of which the text is last, and what it did."""
         self.kind = kind = resource.type
-        self._part, self._path = growth.change.sent, (growth.path, growth.change.path)
+        self._part = growth.change.sent
         self._index_key = cast("str", kind.parts.key)
         *self._head, self._tail = pieces
         keys, to_part = path_keys(growth.path), path_keys(growth.change.path)
@@ -350,9 +352,8 @@ class _Family(Generic[U]):
 
     def foretell(self, resource: Resource[U], entry: Entry) -> TextTemplate[U] | None:
         """Make the template of the events about a part; None if such a delta would do more than append to a text."""
-        path, part_path = self._path
-        change = Change(entry, created=False, sent={**self._part, self._index_key: entry.index}, path=part_path)
-        growth = resource.find_growth(self._way, change, path)
+        change = Change(entry, created=False, sent={**self._part, self._index_key: entry.index}, path=None)
+        growth = resource.find_growth(self._way, change)
         if growth is None:
             return None
         ident, index = dump_json(resource.id).encode(), str(entry.index).encode()

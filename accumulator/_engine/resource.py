@@ -244,7 +244,7 @@ class Resource(Generic[U]):
         keep = kind.frozen_by_ending if fold == "repeat after ending" else ()
         return fold_repeat(self.root, payload, kind.schema, kind.parts, moment, keep=keep)
 
-    def find_growth(self, way: Way, change: Change, path: Path) -> TextGrowth | None:
+    def find_growth(self, way: Way, change: Change) -> TextGrowth | None:
         """Return the growth of a text of a part by a delta like one before; None if the delta would do more or less.
 
         What is there before is noted as if the delta were merged.
@@ -252,7 +252,6 @@ class Resource(Generic[U]):
         Args:
             way: the way in the delta to the text.
             change: what it does to the part.
-            path: the place of the text in the event.
 
         """
         moment = self._history.open()
@@ -266,7 +265,7 @@ class Resource(Generic[U]):
                 moment.touch(each)
             for keyed, _ in entries:
                 moment.touch(keyed)
-        return TextGrowth(path, change, objects, entries, text, "", objects[-1])
+        return TextGrowth(None, change, objects, entries, text, "", objects[-1])
 
     def _end_all(self) -> list[Entry]:
         """End every part, and return those that had not ended, in order."""

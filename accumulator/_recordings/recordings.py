@@ -22,6 +22,7 @@ from accumulator._assistants.updates import (
 from accumulator._engine.body import BodyEnded
 from accumulator._errors import AccumulatorError, RecordingError
 from accumulator._recordings.files import is_unpacked, open_unwrapped
+from accumulator._recordings.folders import files_in
 from accumulator._recordings.format import LONGEST_LINE, Began, Ended, Fault, RecordedChunk, RecordingReader
 from accumulator._recordings.formats import RECORDING, START_SIZE, find_stream_format, read_document
 
@@ -41,7 +42,6 @@ _MOST_LOOKED_AT: Final = 262_144
 """The bytes at the beginning of a body in which the id of its run is looked for."""
 
 _BEGINS_A_RUN: Final = b"thread.run.created"
-_OF_A_RUN: Final = (RunUpdated, RequiresAction, RunStepCreated, MessageCreated)
 _BODY: Final = b":~ body "
 _DONE: Final = (b"data: [DONE]", b"data:[DONE]")
 _DONE_NAMES: Final = (b"event: done", b"event:done")
@@ -218,19 +218,14 @@ def _walk(path: str, failed: dict[str, str]) -> Iterator[str]:
     if not os.path.isdir(path):  # noqa: PTH112 - as the user wrote it
         yield path
         return
-    count = len(failed)
+    count, is_empty = len(failed), True
 
     def told(error: OSError) -> None:
         failed[str(error.filename)] = str(error.strerror or error)
 
-    is_empty = True
-    for parent, folders, names in os.walk(path, onerror=told):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(name for name in names if not name.startswith(".")):
-            each = os.path.join(parent, name)  # noqa: PTH118 - as the user wrote it
-            if os.path.isfile(each):  # noqa: PTH113 - the same
-                is_empty = False
-                yield each
+    for each in files_in(path, told):
+        is_empty = False
+        yield each
     if is_empty and len(failed) == count:
         failed[path] = "a folder without files"
 

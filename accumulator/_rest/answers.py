@@ -9,18 +9,20 @@ from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final, cast
 
+from accumulator._engine.limits import DEFAULT_MAX_EVENT_VALUES
 from accumulator._errors import ResponseError, join_told
 from accumulator._json import JSONObject, bound_values, count_values, parse_json
+from accumulator._sse import DEFAULT_MAX_EVENT_SIZE
 from accumulator._streams.head import REFUSED_BODY_SIZE, read_head, read_headers
 from accumulator._streams.unpack import make_unpacker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
-MAX_ANSWER_SIZE: Final = 32 * 1024 * 1024
+MAX_ANSWER_SIZE: Final = DEFAULT_MAX_EVENT_SIZE
 """Bytes of an answer, as of an event. A page of 100 recorded steps has less than 1 MiB; a `limit` makes it smaller."""
 
-MAX_ANSWER_VALUES: Final = 1_000_000
+MAX_ANSWER_VALUES: Final = 10 * DEFAULT_MAX_EVENT_VALUES
 """JSON values of an answer, ten times as many as of an event. They are counted before anything is decoded."""
 
 _OK: Final = range(200, 300)

@@ -9,6 +9,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
+from accumulator._engine.limits import DEFAULT_MAX_ID_LENGTH
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -18,8 +20,8 @@ _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 _OWN_HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
 """The headers of each request. Other codings are not asked for, because they are not unpacked in bounded memory."""
 
-_LONGEST_ID: Final = 4096
-"""Characters of an id in a path. Ids of the API have up to 45, web servers take lines of 8,190 bytes and more."""
+LONGEST_ID: Final = DEFAULT_MAX_ID_LENGTH
+"""Characters of an id in a path or an answer, as in an event. Web servers take lines of 8,190 bytes and more."""
 
 
 class _Flavour(NamedTuple):
@@ -156,6 +158,6 @@ def quote_id(name: str, ident: str) -> str:
         quoted = quote(ident, safe="")
     except UnicodeEncodeError:
         quoted = ""
-    if not quoted or len(ident) > _LONGEST_ID or ident in {".", ".."}:
+    if not quoted or len(ident) > LONGEST_ID or ident in {".", ".."}:
         raise ValueError(f"expected an id for {name}, got {ident!r:.80}")
     return quoted

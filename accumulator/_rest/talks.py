@@ -13,11 +13,11 @@ from accumulator._assistants.accumulator import Accumulator
 from accumulator._assistants.protocol import BODY_END_STATUSES
 from accumulator._assistants.streams import raise_unless_ended_well
 from accumulator._engine.body import TRUNCATED
-from accumulator._engine.limits import SHOWN
+from accumulator._engine.limits import DEFAULT_MAX_LIST_ENTRIES, SHOWN
 from accumulator._errors import AccumulatorError, LimitError, TruncatedError, attach
 from accumulator._json import JSONObject, render_path
 from accumulator._rest.answers import Answer
-from accumulator._rest.services import Get, Service, make_service, quote_id
+from accumulator._rest.services import LONGEST_ID, Get, Service, make_service, quote_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,10 +31,8 @@ _T = TypeVar("_T")
 LARGEST_PAGE: Final = 100
 """The most steps of a page, as the API says."""
 
-MOST_STEPS: Final = 100_000
+MOST_STEPS: Final = DEFAULT_MAX_LIST_ENTRIES
 """The most steps of one run that are listed, as entries of one list are held. A server may invent them without end."""
-
-_LONGEST_ID: Final = 4096
 
 
 class Send(NamedTuple):
@@ -172,7 +170,7 @@ class Listing:
             raise answer.wrong("a list of run steps at $.data")
         for place, step in enumerate(data):
             ident = step.get("id") if isinstance(step, dict) else None
-            if not isinstance(step, dict) or not isinstance(ident, str) or not 0 < len(ident) <= _LONGEST_ID:
+            if not isinstance(step, dict) or not isinstance(ident, str) or not 0 < len(ident) <= LONGEST_ID:
                 raise answer.wrong(f"a run step with an id at {render_path(['data', place])}")
             if ident in self._seen:
                 raise answer.wrong(f"each run step once, got {ident[:SHOWN]} again: the server ignores `after`")
@@ -192,7 +190,7 @@ class Listing:
         if not steps:
             raise answer.wrong("run steps in a page with more behind it, got an empty one")
         cursor = last if isinstance(last, str) and last else steps[-1]["id"]
-        if not isinstance(cursor, str) or len(cursor) > _LONGEST_ID or cursor in self._cursors:
+        if not isinstance(cursor, str) or len(cursor) > LONGEST_ID or cursor in self._cursors:
             raise answer.wrong("another cursor at $.last_id than before")
         self._cursors.add(cursor)
         self._after = cursor

@@ -12,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from accumulator import RecordedBody
+from accumulator._engine.limits import DEFAULT_MAX_EVENT_VALUES
 from accumulator._json import count_values, dump_json, json_type, parse_json
 from accumulator._server.answers import RefusedError, error_json
 from accumulator._server.choices import ByOrder, ByRun
@@ -36,7 +37,7 @@ MOST_DISCARDED: Final = 16 * LARGEST_REQUEST
 """The bytes of a request that are read at all. A client that is answered before it has sent its request often does not
 see the answer, so that what is over `LARGEST_REQUEST` is read and dropped."""
 
-MOST_VALUES: Final = 100_000
+MOST_VALUES: Final = DEFAULT_MAX_EVENT_VALUES
 """The JSON values that the body of a request may have, as of an event. Clients send up to a thousand."""
 
 _EVENT_STREAM: Final = "text/event-stream; charset=utf-8"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from accumulator import Accumulator, UnknownEvent, accumulate
+from accumulator._assistants.protocol import RUN_END_STATUSES
 from accumulator._json import parse_json
 
 if TYPE_CHECKING:
@@ -41,8 +42,6 @@ _EMPTY: Final[Mapping[str, Json]] = {
 _STATUSES: Final = range(200, 600)
 _OK: Final = 200
 
-_ENDED: Final = frozenset({"completed", "incomplete", "failed", "cancelled", "expired"})
-
 
 class Objects(NamedTuple):
     """What the API has of a run at a moment. Lists have the oldest first. Nothing in it may be changed."""
@@ -56,7 +55,7 @@ class Objects(NamedTuple):
     @property
     def has_ended(self) -> bool:
         """Whether the run can no longer be cancelled."""
-        return self.run.get("status") in _ENDED
+        return self.run.get("status") in RUN_END_STATUSES
 
 
 class PlayedRun:

@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import uvicorn
 
@@ -33,7 +33,7 @@ class ReplayServer:
 
     """
 
-    def __init__(self, app: Callable[..., Any], *, host: str = LOOPBACK, port: int = 0, tls: bool = False) -> None:
+    def __init__(self, app: Callable[..., object], *, host: str = LOOPBACK, port: int = 0, tls: bool = False) -> None:
         """Listen. Nothing is answered until `with` or `run`.
 
         Args:

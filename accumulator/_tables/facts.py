@@ -10,6 +10,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
 
 from accumulator._assistants.protocol import BODY_END_STATUSES
+from accumulator._assistants.run_steps import END_TIMES
 from accumulator._engine.body import TRUNCATED
 from accumulator._model import Model, get_member
 from accumulator._tables.values import as_number
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_ENDS: Final = ("completed_at", "failed_at", "cancelled_at", "incomplete_at", "expired_at")
-"""The times of an ending. One of them has a value."""
+_ENDS: Final = (*END_TIMES, "incomplete_at")
+"""The times of an ending, of which one has a value: those of steps, and that of messages."""
 
 
 class About(NamedTuple):

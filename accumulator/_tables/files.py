@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, cast
 
 from accumulator._errors import RecordingError
+from accumulator._recordings.folders import files_in
 from accumulator._recordings.recordings import open_recordings
 from accumulator._tables.rows import rows_of_paths
 
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 def find_files(paths: Iterable[str]) -> Iterator[str]:
     """Yield the files of files, folders and patterns, in order, without opening one.
 
-    Folders are searched at any depth, files before folders, by name; what has a name with a dot first, what is no
-    regular file and symbolic links to folders are left out. What is not there is yielded too: reading it has an error.
+    Folders are searched as `files_in` says. What is not there, or cannot be read, is yielded too: reading it has an
+    error.
     """
     for path in paths:
         matches = [path]
@@ -39,12 +40,10 @@ def find_files(paths: Iterable[str]) -> Iterator[str]:
 
 def _search(folder: str) -> Iterator[str]:
     unreadable: list[str] = []
-    for parent, folders, names in os.walk(folder, onerror=lambda error: unreadable.append(str(error.filename))):
+    for file in files_in(folder, lambda error: unreadable.append(str(error.filename))):
         yield from unreadable
         unreadable.clear()
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        paths = (os.path.join(parent, name) for name in sorted(names) if not name.startswith("."))  # noqa: PTH118
-        yield from filter(os.path.isfile, paths)
+        yield file
     yield from unreadable
 
 
