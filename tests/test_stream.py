@@ -26,6 +26,8 @@ from accumulator import (
     aaccumulate,
     accumulate,
 )
+from accumulator._engine.fast_path import Template
+from accumulator._engine.resource import Resource
 from tests.bodies import (
     ARGUMENTS,
     DONE,
@@ -263,6 +265,27 @@ def test_a_loop_and_a_drain_share_the_stream(make: Make) -> None:
     assert [STEP_AFTER_FIRST] == twin.final_run_steps()
     assert list(accumulate([FIRST]))[:4] == first + rest
     assert [] == twin.take()
+
+
+def test_a_drain_builds_no_update_that_nobody_reads(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[str] = []
+
+    def noted(owner: type, method: str) -> None:
+        build = getattr(owner, method)
+
+        def build_noted(*args: object, **kwargs: object) -> object:
+            built.append(owner.__name__)
+            return build(*args, **kwargs)
+
+        monkeypatch.setattr(owner, method, build_noted)
+
+    noted(Template, "update")
+    noted(Resource, "build_updates")
+    make(*FIRST_EVENTS).take()
+    assert {"Template", "Resource"} == set(built)
+    built.clear()
+    assert [STEP_AFTER_FIRST] == make(*FIRST_EVENTS).final_run_steps()
+    assert [] == built
 
 
 def test_an_empty_source_is_one_truncated_body(make: Make) -> None:

@@ -180,7 +180,7 @@ class Reading(Generic[U]):
                 if not self._feed.pending:
                     if self._starves:
                         return None
-                elif (update := fast()) is not None:
+                elif self._feed.build_updates and (update := fast()) is not None:
                     self.steps -= 1
                     return update
             while not self.ready and not self._for_handler and self.steps > 0:
