@@ -28,6 +28,18 @@ if TYPE_CHECKING:
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
+OPTIONS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--remote-debugging-pipe",
+    # It asks nobody but the server of the test.
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
 PAGE = b"""<!doctype html><title>capture</title><script>
 const read = fetch("/run").then((answer) => answer.text());
 const heard = new Promise((resolve) => {
@@ -96,17 +108,19 @@ def started(profile: Path) -> Generator[Browser]:
     theirs_in, to = os.pipe()
     of, theirs_out = os.pipe()
     script = f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}'
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", f"--user-data-dir={profile}"]
-    command = ["/bin/bash", "-c", script, "sh", str(CHROMIUM), *options, "about:blank"]
+    command = ["/bin/bash", "-c", script, "sh", str(CHROMIUM), *OPTIONS, f"--user-data-dir={profile}", "about:blank"]
     with subprocess.Popen(command, pass_fds=(theirs_in, theirs_out), stderr=subprocess.DEVNULL) as process:
         os.close(theirs_in)
         os.close(theirs_out)
         browser = Browser(to, of)
-        yield browser
-        browser.call("Browser.close")
-        process.wait()
-    os.close(to)
-    os.close(of)
+        try:
+            yield browser
+            browser.call("Browser.close")
+            process.wait(PATIENCE)
+        finally:
+            process.kill()  # nothing happens if it has ended
+            os.close(to)
+            os.close(of)
 
 
 def make_har(browser: Browser, session: str) -> dict[str, object]:
@@ -128,14 +142,15 @@ def make_har(browser: Browser, session: str) -> dict[str, object]:
             time = params["timestamp"] + wall[ident]
             message = {"time": time, **{key: params[key] for key in ("eventName", "eventId", "data")}}
             entries[ident]["_eventSourceMessages"].append(message)
-    for ident, entry in entries.items():
+    answered = {ident: entry for ident, entry in entries.items() if "response" in entry}  # the icon may not be
+    for ident, entry in answered.items():
         if not entry["_eventSourceMessages"]:
             del entry["_eventSourceMessages"]
             body = browser.call("Network.getResponseBody", session, requestId=ident)
             entry["response"]["content"]["text"] = body["body"]
             if body["base64Encoded"]:
                 entry["response"]["content"]["encoding"] = "base64"
-    return {"log": {"version": "1.2", "creator": {"name": "WebInspector"}, "entries": list(entries.values())}}
+    return {"log": {"version": "1.2", "creator": {"name": "WebInspector"}, "entries": list(answered.values())}}
 
 
 @pytest.mark.usefixtures("tools")
