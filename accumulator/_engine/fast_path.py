@@ -401,7 +401,18 @@ class FastPath(Generic[U]):
 
     """
 
-    __slots__ = ("_bounds", "_families", "_learned", "_lessons", "_tables", "enabled", "kept", "last", "last_name")
+    __slots__ = (
+        "_bounds",
+        "_families",
+        "_learned",
+        "_lessons",
+        "_tables",
+        "_unmade",
+        "enabled",
+        "kept",
+        "last",
+        "last_name",
+    )
 
     def __init__(self, bounds: Bounds) -> None:
         """Start with no templates."""
@@ -413,6 +424,7 @@ class FastPath(Generic[U]):
         self._tables: dict[bytes, _Table[U]] = {}
         self._lessons: dict[Resource[U], _Lessons[U]] = {}
         self._families: dict[bytes, list[_Family[U]]] = {}
+        self._unmade: dict[bytes, list[Callable[[], _Family[U] | None]]] = {}  # families that are not needed yet
         self._learned = 0
 
     @property
@@ -458,10 +470,11 @@ class FastPath(Generic[U]):
         template = _make_template(event, data, growth, sample, resource.type.schema.policy.append, self._bounds)
         if template is not None:
             self._add(lessons, name, template)
-        families = self._families.setdefault(name, [])
-        if type(template) is TextTemplate and isinstance(growth, TextGrowth) and len(families) < _MAX_FAMILIES:
-            text = len(template.head), size - len(template.tail)
-            families += filter(None, [_make_family(resource, event, data, growth, text)])
+        if type(template) is TextTemplate and isinstance(growth, TextGrowth):
+            known, families = self._unmade.setdefault(name, []), self._families.get(name, ())
+            if len(known) + len(families) < _MAX_FAMILIES:
+                text = len(template.head), size - len(template.tail)
+                known.append(partial(_make_family, resource, event, data, growth, text))
 
     def _add(self, lessons: _Lessons[U], name: bytes, template: Template[U]) -> None:
         table = self._tables.setdefault(name, _Table())
@@ -470,6 +483,9 @@ class FastPath(Generic[U]):
 
     def foretell(self, resource: Resource[U], name: bytes, entry: Entry) -> None:
         """Foretell the templates of a new part from what was learned of others."""
+        if unmade := self._unmade.get(name):
+            self._families.setdefault(name, []).extend(family for make in unmade if (family := make()) is not None)
+            unmade.clear()
         for family in self._families.get(name, ()) if entry.index is not None else ():
             template = family.foretell(resource, entry) if family.kind is resource.type else None
             if template is not None and self._learned + template.around <= MAX_LEARNED:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, ToolCallChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.tools import tool
 from langchain_openai_api_bridge.assistant import (
@@ -34,7 +34,7 @@ def text(content: str, **metadata: str) -> AIMessageChunk:
 
 
 def calls(*pieces: tuple[int, str | None, str | None, str]) -> AIMessageChunk:
-    named = [{"index": index, "id": call_id, "name": name, "args": args} for index, call_id, name, args in pieces]
+    named = [ToolCallChunk(index=index, id=call_id, name=name, args=args) for index, call_id, name, args in pieces]
     return AIMessageChunk("", tool_call_chunks=named)
 
 
