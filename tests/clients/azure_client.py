@@ -72,7 +72,7 @@ def drain(client, job, functions):
     for asked in job["asked"][1:]:
         if not set(asked) & set(functions.called):
             handler, body = AgentEventHandler(), {**approvals(asked), "stream": True}
-            client.runs.submit_tool_outputs_stream(thread_id, run_id, body, event_handler=handler)
+            client.runs.submit_tool_outputs_stream(thread_id, run_id, body, event_handler=handler, stream=True)
             read(handler)
     return [
         [getattr(name, "value", name), plain(data) if hasattr(data, "as_dict") else data] for name, data, _ in events
