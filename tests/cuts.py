@@ -41,8 +41,9 @@ REAL = {
 
 
 class Whole(NamedTuple):
-    """A run from beginning to end: the events of each body, what they fold to, and what the server says then."""
+    """A run from beginning to end: its files, the events of each body, what they fold to, what the server says then."""
 
+    paths: list[Path]
     bodies: list[list[bytes]]
     updates: list[Update]
     run_steps: list[JSONObject]
@@ -56,13 +57,26 @@ class Whole(NamedTuple):
 
 
 def read_whole(folder: Path, files: list[str]) -> Whole:
+    """Read the bodies of a run, several of which may be in one file, and fold them."""
+    paths = [folder / file for file in files]
+    bodies: list[list[bytes]] = []
+    for path in paths:
+        ended = True
+        for block in path.read_bytes().strip().split(b"\n\n"):
+            if ended:
+                bodies.append([])
+            bodies[-1].append(block + b"\n\n")
+            ended = block.endswith(b"data: [DONE]")
+    return whole_of(paths, bodies)
+
+
+def whole_of(paths: list[Path], bodies: list[list[bytes]]) -> Whole:
     """Fold a run, and derive what the server says of it: a step that has ended does not expire any more."""
-    bodies = [[block + b"\n\n" for block in (folder / file).read_bytes().strip().split(b"\n\n")] for file in files]
     run, updates = fold(bodies)
     run_steps = [step.to_dict() for step in run.run_steps()]
     said = [step if step["status"] == "in_progress" else {**step, "expires_at": None} for step in run_steps]
     assert run.current_run is not None
-    return Whole(bodies, updates, run_steps, said, run.current_run.to_dict(), cast("str", run.outcome))
+    return Whole(paths, bodies, updates, run_steps, said, run.current_run.to_dict(), cast("str", run.outcome))
 
 
 def fold(bodies: list[list[bytes]]) -> tuple[Accumulator, list[Update]]:

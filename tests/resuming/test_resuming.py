@@ -29,7 +29,7 @@ from tests import bodies
 from tests.clock import Clock
 from tests.cuts import SHIPPED, read_whole
 from tests.rest_server import JSONObject, RestServer, answer, refuse
-from tests.resuming.cut_runs import WAYS
+from tests.resuming.cut_runs import WAYS, cutting
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -74,7 +74,8 @@ def cut_run(data: bytes = CUT, *, strict: bool = False, limits: Limits | None = 
 def test_a_run_that_the_server_cuts_is_resumed(shipped: Path, name: str, way: str) -> None:
     whole = read_whole(shipped, SHIPPED[name])
     for cut in range(0, whole.event_count + 1, 29):  # `python -m tests.resuming` takes all of them
-        WAYS[way](whole, cut)
+        with cutting(whole, cut) as served:
+            WAYS[way](served)
 
 
 def test_it_asks_for_the_run_and_then_for_its_steps() -> None:
