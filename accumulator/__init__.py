@@ -146,11 +146,13 @@ if TYPE_CHECKING:
     )
     from accumulator._assistants.streams import (
         AsyncRunStream,
-        AsyncTap,
         RunStream,
-        Tap,
         aaccumulate,
         accumulate,
+    )
+    from accumulator._assistants.taps import (
+        AsyncTap,
+        Tap,
         atap,
         tap,
     )
@@ -375,7 +377,6 @@ _MODULES = (
     "accumulator._assistants.accumulator",
     "accumulator._assistants.azure",
     "accumulator._assistants.calls",
-    "accumulator._assistants.handler",
     "accumulator._assistants.messages",
     "accumulator._assistants.run_steps",
     "accumulator._assistants.runs",
@@ -393,6 +394,8 @@ _MODULES = (
 
 _OWN = {
     "accumulator._assistants.connect": ("aconnect", "connect"),
+    "accumulator._assistants.handler": ("Handler",),
+    "accumulator._assistants.taps": ("AsyncTap", "Tap", "atap", "tap"),
     "accumulator._recordings.check": ("Report", "check"),
     "accumulator._recordings.diff": ("Difference", "diff"),
     "accumulator._recordings.format": ("RecordedChunk",),

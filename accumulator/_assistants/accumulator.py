@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, cast
 
 from accumulator._assistants.messages import Message
 from accumulator._assistants.protocol import ASSISTANTS, MESSAGES, RUN_STEPS, required_action
-from accumulator._assistants.reconcile import Reconciliation, read_said
 from accumulator._assistants.run_steps import RunStep, ToolCall, Usage, wrap_tool_call
 from accumulator._assistants.runs import ErrorObject, RequiredAction, Run
 from accumulator._assistants.updates import Problem, Update
@@ -84,6 +83,8 @@ class Accumulator(BaseAccumulator[Update], Visible):
         After a `MergeError` or a `LimitError` all other objects are merged, and `error.updates` has the updates.
 
         """
+        from accumulator._assistants.reconcile import Reconciliation, read_said
+
         if self._engine.body.began and not self._engine.body.ended:
             raise RuntimeError("expected the last body to have ended: call end(), or close its stream, before")
         if self._own.pending:

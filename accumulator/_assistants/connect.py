@@ -16,11 +16,11 @@ import httpx_sse
 from accumulator._assistants.protocol import ASSISTANTS
 from accumulator._assistants.streams import AsyncRunStream, RunStream, new_or_given
 from accumulator._engine.limits import DEFAULT_LIMITS, Limits
-from accumulator._streams.coalesce import make_coalescer
 from accumulator._streams.deadlines import make_deadlines
 from accumulator._streams.hooks import Callback, check_handler
 from accumulator._streams.recordings import arecorded, open_recorder, recorded
 from accumulator._streams.sources import make_async_source, make_source
+from accumulator._streams.streams import make_coalescer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator

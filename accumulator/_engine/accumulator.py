@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import ClassVar, Generic, Self, TypeVar, cast, overload
 
-from accumulator._engine.checkpoint import load, restore, save
 from accumulator._engine.engine import Engine
 from accumulator._engine.feed import Feed
 from accumulator._engine.limits import DEFAULT_LIMITS, Limits
@@ -162,6 +161,8 @@ class BaseAccumulator(Generic[U]):
         A checkpoint is data of your program: keep it where only the program writes. If it goes through other hands,
         sign it, and verify the signature before `from_bytes`.
         """
+        from accumulator._engine.checkpoint import save
+
         return save(self._engine, self._own, strict=self.strict)
 
     @classmethod
@@ -176,6 +177,8 @@ class BaseAccumulator(Generic[U]):
             TypeError: `data` is not bytes, a bytearray or a memoryview.
 
         """
+        from accumulator._engine.checkpoint import load, restore
+
         checkpoint, state = load(data)
         try:
             run = cls(strict=checkpoint.strict, limits=checkpoint.all_limits)

@@ -11,7 +11,7 @@ There may be an `updated` for each event, so its object is made when it is read.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final, Generic, Literal, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, Generic, Literal, TypeAlias, cast
 
 import msgspec
 
@@ -44,7 +44,7 @@ Fold: TypeAlias = Literal["repeat", "repeat after ending", "delta", "ending"]
 Notice: TypeAlias = Literal["created", "updated", "updated if outside parts", "done"]
 
 
-class Step(NamedTuple):
+class Step(msgspec.Struct, frozen=True):
     """What an event does: the state after it, how it is folded, and the updates about the object.
 
     Folds:

@@ -125,13 +125,6 @@ class Coalescer(Generic[U]):
         return taken
 
 
-def make_coalescer(
-    min_interval: float | None, clock: Callable[[], float], fragment_of: Callable[[U], Fragment[U] | None]
-) -> Coalescer[U] | None:
-    """Return a `Coalescer`, or None without an interval: then no delta is held."""
-    return None if min_interval is None else Coalescer(min_interval, clock, fragment_of)
-
-
 class _Held(Generic[U]):
     """The held fragments of one slot: one update unchanged, or the fold of several."""
 

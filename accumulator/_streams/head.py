@@ -13,7 +13,9 @@ stream is always UTF-8 (WHATWG HTML, section 9.2.6).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
+
+import msgspec
 
 from accumulator._errors import ResponseError
 
@@ -33,7 +35,7 @@ _GENERAL_TYPES = frozenset({"", "text/plain", "application/octet-stream"})
 _REQUEST_ID_HEADERS = ("x-request-id", "apim-request-id", "x-ms-request-id")
 
 
-class Head(NamedTuple):
+class Head(msgspec.Struct, frozen=True):
     """What is known of a response before its body. `is_response` is False for a source without a status."""
 
     status: int | None

@@ -27,7 +27,9 @@ import os
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing, closing, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+import msgspec
 
 from accumulator._streams import recordings
 from accumulator._streams.head import read_headers
@@ -47,7 +49,7 @@ NEXT_BODY: Final = object()
 """The item between two bodies of a source that says where its bodies end."""
 
 
-class Openers(NamedTuple):
+class Openers(msgspec.Struct, frozen=True):
     """The functions that open a source for `for` and for `async for`, each None if that is not possible.
 
     `one_body` is whether the source is one body. `sync_bytes` and `async_bytes` are expressions for the bytes of the
@@ -270,7 +272,7 @@ def find_openers(given: object) -> tuple[object, Openers]:
     response: object = getattr(given, "response", None)
     openers = _first_openers(response, _RESPONSE_PROBES)
     if openers is not _NO_OPENERS:
-        return response, openers._replace(one_body=True)
+        return response, msgspec.structs.replace(openers, one_body=True)
     # A stream or an event handler of azure-ai-agents: read the bytes of one body after the other.
     chained: object = getattr(given, "response_iterator", None)
     openers = _first_openers(chained, (_probe_iteration,))

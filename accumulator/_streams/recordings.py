@@ -5,12 +5,12 @@ That layer is above this one. It registers its functions here when a public name
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable
+import msgspec
 
 
 class BodyRecorder(Protocol):
@@ -27,7 +27,7 @@ RecordTo: TypeAlias = "str | os.PathLike[str] | BodyRecorder | None"
 """Where to record: a new file, a recorder, or nowhere."""
 
 
-class Layer(NamedTuple):
+class Layer(msgspec.Struct, frozen=True):
     """The functions of the layer of recordings.
 
     Attributes:

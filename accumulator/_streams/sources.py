@@ -11,7 +11,9 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, nullcontext, suppress
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
+
+import msgspec
 
 from accumulator._formats import begins_like_events
 from accumulator._sse import DEFAULT_NAME
@@ -32,7 +34,7 @@ _PAIR = 2
 _EVENT_FORMS = 'with .event and .data, as (event, data) or as {"event": ..., "data": ...}'
 
 
-class _Origin(NamedTuple):
+class _Origin(msgspec.Struct, frozen=True):
     """What a source was made from: what the user passed, and the object that is read.
 
     `one_body` is whether it is one body, `way_on` the call that folds its bytes if it is refused.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from accumulator._engine.accumulator import BaseAccumulator
+    from accumulator._engine.protocol import Fragment
     from accumulator._streams.coalesce import Coalescer
     from accumulator._streams.deadlines import Deadlines
     from accumulator._streams.sources import AsyncSource, Source
@@ -32,6 +33,17 @@ A = TypeVar("A")
 U = TypeVar("U")
 
 _CLOSING_FAILED = "closing the source failed too"
+
+
+def make_coalescer(
+    min_interval: float | None, clock: Callable[[], float], fragment_of: Callable[[U], Fragment[U] | None]
+) -> Coalescer[U] | None:
+    """Return a `Coalescer`, or None without an interval: then no delta is held. Raises as `Coalescer`."""
+    if min_interval is None:
+        return None
+    from accumulator._streams.coalesce import Coalescer
+
+    return Coalescer(min_interval, clock, fragment_of)
 
 
 class Closing(ABC):
