@@ -115,7 +115,8 @@ class SSEParser:
         self._held = bytearray()  # the unfinished block; if skipped, its last two bytes; at the start, part of a BOM
         self._id = b""
         self._name = b""  # that of the last plain block before the last call, unless that was long; see `_split`
-        self._start = _plain_start(b"")  # how such a block starts
+        self._start = _plain_start(b"")  # how such a block starts, behind the blank line of the one before
+        self._first = self._start[2:]  # the same without the blank line
         self._fresh = True  # whether a byte-order mark may still follow
         self._skipping = False  # whether the unfinished block is too large
         self.foreign: bytes = b""
@@ -160,9 +161,18 @@ class SSEParser:
         event is skipped.
         """
         source = chunk if type(chunk) is bytes else as_bytes(chunk)
+        held, first, last = self._held, self._first, len(source) - 1
+        if (
+            source.find(b"\n", len(first)) == last - 1
+            and source[-1:] == b"\n"
+            and source.startswith(first)
+            and not (held or self._fresh or self.foreign or _CR in source)
+            and last <= self._maximum
+        ):  # one plain block, as most chunks of a live stream; what follows comes to the same
+            return [(self._name, source[len(first) : -2], self._id, None)]
         if self._fresh:
             source = self._without_bom(source)
-        held = self._held
+            held = self._held
         if self._fresh or not source:
             return []
         if not held:
@@ -283,7 +293,7 @@ class SSEParser:
         if end < 0:
             return items
         name, start, all_fit = self._name, self._start, end < self._maximum
-        if not source.startswith(start[2:]):
+        if not source.startswith(self._first):
             self._add_blocks(items, source[:end])
             return items
         for data in source[len(start) - 2 : end].split(start):
@@ -310,6 +320,7 @@ class SSEParser:
                 last_id = self._id
         if name is not self._name and len(name) <= _LONGEST_NAME:
             self._name, self._start = name, _plain_start(name)
+            self._first = self._start[2:]
 
     def _mixed(self, source: bytes) -> list[Item]:
         """Return the items of all finished blocks in bytes with any line ends, and keep the unfinished block."""

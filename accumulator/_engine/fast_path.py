@@ -311,13 +311,6 @@ class _Table(Generic[U]):
         self.heads[template.head] = template
         return True
 
-    def fitting(self, data: bytes) -> Iterator[Template[U]]:
-        """Yield the templates whose head the data begins with."""
-        for length in self.lengths:
-            template = self.heads.get(data[:length])
-            if template is not None:
-                yield template
-
     def drop(self, template: Template[U]) -> None:
         if self.heads.get(template.head) is template:
             del self.heads[template.head]
@@ -434,19 +427,13 @@ class FastPath(Generic[U]):
 
     def find(self, name: bytes, data: bytes) -> tuple[Match[U], str] | None:
         """Return the match of an event, and its text; None if no template matches."""
-        last = self.last  # most events are like the one before
-        if last is not None and name == self.last_name and (found := last.match(data)) is not None:
-            return found
-        return self.find_other(name, data)
-
-    def find_other(self, name: bytes, data: bytes) -> tuple[Match[U], str] | None:
-        """Return what `find` does for an event that the last template does not match."""
         table = self._tables.get(name)
-        for template in table.fitting(data) if table is not None else ():
-            found = template.match(data)
-            if found is not None:
-                self.last_name, self.last = name, template
-                return found
+        if table is not None:
+            for length in table.lengths:
+                template = table.heads.get(data[:length])
+                if template is not None and (found := template.match(data)) is not None:
+                    self.last_name, self.last = name, template
+                    return found
         kept = self.kept
         if kept is not None and kept.repeats(data) and name in kept.type.repeated_by:
             return SameAgain(kept), ""

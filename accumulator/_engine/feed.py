@@ -147,9 +147,9 @@ class Feed(Generic[U]):
         item, fast_path = pending[0], self._fast_path
         if type(item) is not tuple:
             return None
-        name, data, last = item[0], item[1], fast_path.last
+        (name, data, _, _), last = item, fast_path.last
         found = last.match(data) if last is not None and name == fast_path.last_name else None
-        if found is None and (found := fast_path.find_other(name, data)) is None:
+        if found is None and (found := fast_path.find(name, data)) is None:
             return None
         match, text = found
         number = engine.count + 1
@@ -169,11 +169,11 @@ class Feed(Generic[U]):
             return
         pending, count, taken = self.pending, self._engine.count, 0
         waiting, committing = len(pending), False
-        before: object = self._fast_path.last
+        find, before = self._fast_path.find, cast("object", self._fast_path.last)
         items = iter(pending)
         item = next(items, None)
         try:
-            while type(item) is tuple and (found := self._fast_path.find(item[0], item[1])) is not None:
+            while type(item) is tuple and (found := find(item[0], item[1])) is not None:
                 match, text = found
                 if match is before and isinstance(match, TextTemplate):  # two in a row: expect more
                     texts, item = match.match_run(text, item[0], items)

@@ -92,7 +92,8 @@ class Reading(Generic[U]):
         ready: updates to hand out before anything else is applied or read.
         steps: the steps before the caller looks at the clock. With 0 or less, no event is applied.
         next_fast_update: applies the next event if the fast path takes it, and returns the update; otherwise returns
-            None. Call it only while `ready` is empty. It is None with a handler or a coalescer.
+            None. Call it only while `ready` is empty. It is None with a handler or a coalescer, and while the updates
+            are discarded.
 
     """
 
@@ -178,9 +179,10 @@ class Reading(Generic[U]):
         try:
             if fast is not None and not self.ready and self.steps > 0:  # most calls need no more than this
                 if not self._feed.pending:
-                    if self._starves:
-                        return None
-                elif self._feed.build_updates and (update := fast()) is not None:
+                    idle = self._phase is Phase.READING and not self._chunk
+                    if idle and self._pending_error is None and not self._engine.interrupted:
+                        return None  # there is nothing to do until the source is read
+                elif (update := fast()) is not None:
                     self.steps -= 1
                     return update
             while not self.ready and not self._for_handler and self.steps > 0:
@@ -200,12 +202,6 @@ class Reading(Generic[U]):
             if error is not self._error:
                 self._recover(updates, update, waiting, count)
             raise
-
-    @property
-    def _starves(self) -> bool:
-        """Whether there is nothing to do until the source is read; no event waits, and nothing is ready."""
-        idle = self._phase is Phase.READING and not self._chunk
-        return idle and self._pending_error is None and not self._engine.interrupted
 
     def _recover(self, updates: list[U] | None, update: U | None, waiting: int, count: int) -> None:
         """Keep what was made before an exception, and say so if something is lost.
@@ -259,19 +255,23 @@ class Reading(Generic[U]):
         """Return the seconds until a held delta is due, or None if no delta is held."""
         return None if self._coalescer is None else self._coalescer.due()
 
+    def expect_unread(self) -> None:
+        """Expect that the caller discards the updates: those that nothing uses are not built.
+
+        A handler and a coalescer use updates, and in strict mode an error carries the updates of its event.
+        """
+        if self.next_fast_update is not None and not self._accumulator.strict:
+            self._feed.build_updates, self.next_fast_update = False, None
+
     @contextmanager
     def draining(self) -> Generator[None, None, None]:
-        """Expect that within the block the caller reads to the end and discards the updates.
-
-        Updates that nothing uses are not built. A handler and a coalescer use updates, and in strict mode
-        an error carries the updates of its event.
-        """
-        unused = self._handler is None and self._coalescer is None and not self._accumulator.strict
+        """Expect within the block that the caller reads to the end and discards the updates."""
+        fast = self.next_fast_update
         try:
-            self._feed.build_updates = not unused
+            self.expect_unread()
             yield
         finally:
-            self._feed.build_updates = True
+            self._feed.build_updates, self.next_fast_update = True, fast
 
     def raise_error(self) -> None:
         """Raise the error that ended the reading, at each call. Do nothing if no error ended the reading."""
@@ -282,7 +282,11 @@ class Reading(Generic[U]):
 
     def push(self, item: object) -> None:
         """Store an item of the source. If it is no bytes, event or `NEXT_BODY`, end the reading with a `TypeError`."""
-        self._count_before()
+        if not self._feed.used:
+            self._events_before = self._feed.event_number
+        if type(item) is bytes and len(item) <= _SLICE_SIZE:  # most items
+            self._parse(item)
+            return
         if item is NEXT_BODY:
             self._phase = Phase.BODY_ENDED
             return
@@ -301,7 +305,8 @@ class Reading(Generic[U]):
 
     def end(self, *, failed: bool = False) -> None:
         """End the reading because the source ended, or because it `failed` and the caller raises the error itself."""
-        self._count_before()
+        if not self._feed.used:
+            self._events_before = self._feed.event_number
         if self._phase is Phase.READING:
             self._phase = Phase.SOURCE_FAILED if failed else Phase.SOURCE_ENDED
 
@@ -397,10 +402,6 @@ class Reading(Generic[U]):
                 self._error = None  # the outcome was known before the source raised: nothing is missing
             self._end()
         return updates
-
-    def _count_before(self) -> None:
-        if not self._feed.used:
-            self._events_before = self._feed.event_number
 
     def _next_slice(self) -> bytes:
         """Return the next slice of the chunk."""

@@ -276,7 +276,7 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
             coalescer=coalescer,
             turns=True,
         )
-        self._ready, self._next_fast_update = self._reading.ready, self._reading.next_fast_update
+        self._ready = self._reading.ready
         self._turns = Turns(check_clock(clock))
         self._readers = Readers(current_task)
         self._reads = TimedReads(source, self._readers)
@@ -285,38 +285,22 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
         return self
 
     async def __anext__(self) -> U:
-        fast, update, readers = self._next_fast_update, None, self._readers
-        level = readers.level
-        if fast is not None and not level and not self._ready:
-            try:
-                if (update := fast()) is not None:
-                    return update
-            except BaseException:
-                self._reading.put_back(update)
-                raise
-        readers.enter()
+        reading, readers, update = self._reading, self._readers, None
+        level, fast = readers.level, reading.next_fast_update
         try:
+            if fast is not None and not level and not self._ready and (update := fast()) is not None:
+                return update
+            readers.enter()
             readers.level = level + 1
-            update = await self._next()
-            readers.level = level
-            if update is None:
-                raise StopAsyncIteration  # noqa: TRY301 - an exception here puts the update back
-            return update  # noqa: TRY300 - as above
-        except BaseException:
-            readers.level = level
-            self._reading.put_back(update)
-            raise
-
-    async def _next(self) -> U | None:
-        reading, update = self._reading, None
-        try:
             while (update := reading.next_update()) is None:
                 if reading.wants_only_read:
                     await self._read()
                 elif not await self._do_next():
-                    break
+                    raise StopAsyncIteration  # noqa: TRY301 - there is nothing to put back then
+            readers.level = level
             return update  # noqa: TRY300 - an exception here puts it back
         except BaseException:
+            readers.level = level
             reading.put_back(update)
             raise
 
@@ -374,15 +358,9 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
         the cause, and `RuntimeError` at the first read if there are deadlines and no asyncio. A handler may return a
         coroutine.
         """
-        self._readers.enter()
-        level = self._readers.level
-        try:
-            self._readers.level = level + 1
-            with self._reading.draining():
-                while await self._next() is not None:
-                    pass
-        finally:
-            self._readers.level = level
+        with self._reading.draining():
+            async for _ in self:
+                pass
         self._reading.raise_error()
         return self.accumulator
 

@@ -39,6 +39,7 @@ class _Tapping(Generic[U]):
         """Store the arguments. The chunks of a refused response are passed on too, but not folded."""
         self.error: Exception | None = None
         self._reading = Reading(accumulator, one_body=source.one_body, handler=handler)
+        self._reading.expect_unread()
         self._source: Source | AsyncSource | None = source  # None once its refusal is known
         source.passes_refused = True
         self._current: object = None  # a chunk, or an exception of the source
@@ -84,7 +85,7 @@ class _Tapping(Generic[U]):
         """Fold up to the next call of the handler and return that call, or None if the current chunk needs no more."""
         try:
             while self.error is None and self._reading.next_update() is not None:
-                pass  # only the handler gets updates
+                pass
         except Exception as error:  # noqa: BLE001 - as in `push`
             self.error = error
             self._reading.break_off(error)
