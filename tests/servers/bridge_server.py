@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 
 def text(content: str, **metadata: str) -> AIMessageChunk:
-    return AIMessageChunk(content, response_metadata=metadata)
+    return AIMessageChunk(content=content, response_metadata=metadata)
 
 
 def calls(*pieces: tuple[int, str | None, str | None, str]) -> AIMessageChunk:
     named = [ToolCallChunk(index=index, id=call_id, name=name, args=args) for index, call_id, name, args in pieces]
-    return AIMessageChunk("", tool_call_chunks=named)
+    return AIMessageChunk(content="", tool_call_chunks=named)
 
 
 ONE = [
