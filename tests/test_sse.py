@@ -139,6 +139,8 @@ EXAMPLES = [
     "event: é\r\ndata: 😀\r\ndata:\r\n: c\r\n\r\n\r\n\r\ndata: \u2028".encode(),
     b"\r\n\r\rdata: a\n\rdata: b\r\n\ndata: c\n\r\n" + BOM + b"data: d\n\n",
     b"data: \xf0\x9f\ndata: \xff\n\nevent: \xc3\ndata: \xe2\x82\r\r",
+    b"event: a\ndata: 1\n\nevent: a\ndata: 2\ndata: 3\n\nevent: a\ndata: 4\n\ndata: 5\n\ndata: 6\n\n",
+    b"data: 1\n\n" + BOM + b"data: 2\n\ndata: 3\r4\n\n",
 ]
 
 # ---- One test a rule.
@@ -485,6 +487,15 @@ def test_rest_gives_the_unfinished_block(stream: bytes, expected: Frame | bytes 
     assert None is parser.rest()
 
 
+def test_foreign_blocks_are_those_since_the_last_event_however_that_came() -> None:
+    for events in ([b"data: 1\n\n"], [b"data: 1\n\ndata: 2\n\n"], [b"data: ", b"1\n\n"]):
+        parser = SSEParser()
+        push(parser, b"data: 0\n\n", b"<html>\n\n")
+        assert b"<html>" == parser.foreign
+        push(parser, *events)
+        assert b"" == parser.foreign
+
+
 def test_after_the_end_the_parser_is_as_new() -> None:
     parser = SSEParser(max_event_size=20)
     parser.feed(b"id: x\ndata: 1\n\ndata: 2")
@@ -518,6 +529,14 @@ def test_a_size_is_that_of_the_lines_and_their_ends(block: bytes, size: int) -> 
     for chunks in ([block], cut(block, list(range(1, len(block))))):
         assert [] != push(SSEParser(max_event_size=size), *chunks) != [TOO_LARGE]
         assert [TOO_LARGE] == push(SSEParser(max_event_size=size - 1), *chunks)
+
+
+@pytest.mark.parametrize("start", [b"", b"event: a\n"])
+def test_a_chunk_that_is_one_plain_block_has_the_size_of_the_block(start: bytes) -> None:
+    block, large = start + b"data: 1\n\n", start + b"data: 22\n\n"
+    parser, name = SSEParser(max_event_size=len(block) - 1), "a" if start else "message"
+    one = ServerSentEvent(name, "1")
+    assert [one, one, TOO_LARGE, one, TOO_LARGE] == push(parser, block, block, large, block, large)
 
 
 def test_a_limit_error_comes_in_the_place_of_its_event() -> None:
