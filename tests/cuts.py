@@ -109,10 +109,13 @@ def _ended(run: Accumulator, updates: list[Update]) -> tuple[Accumulator, list[U
 
 
 def expected_steps(whole: Whole, cut: Accumulator) -> list[JSONObject]:
-    """Return the steps of the whole stream, where `expires_at` is what the cut stream had, or else the server says."""
-    pairs = zip(whole.run_steps, whole.said_steps, strict=True)
+    """Return the steps of the whole stream, where `expires_at` is what the server says or, if null, what was streamed."""
     known = {step.id: step.to_dict()["expires_at"] for step in cut.run_steps()}
-    return [{**step, "expires_at": known.get(cast("str", step["id"]), said["expires_at"])} for step, said in pairs]
+    said = {step["id"]: step["expires_at"] for step in whole.said_steps}
+    return [
+        {**step, "expires_at": known.get(cast("str", step["id"])) if said[step["id"]] is None else said[step["id"]]}
+        for step in whole.run_steps
+    ]
 
 
 def canonical(value: object) -> str:
