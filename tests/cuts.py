@@ -109,7 +109,7 @@ def _ended(run: Accumulator, updates: list[Update]) -> tuple[Accumulator, list[U
 
 
 def expected_steps(whole: Whole, cut: Accumulator) -> list[JSONObject]:
-    """Return the steps of the whole stream, where `expires_at` is what the server says or, if null, what was streamed."""
+    """Return the steps of the whole stream: with `expires_at` as the server says or, if that is null, as streamed."""
     known = {step.id: step.to_dict()["expires_at"] for step in cut.run_steps()}
     said = {step["id"]: step["expires_at"] for step in whole.said_steps}
     return [
