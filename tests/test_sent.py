@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,12 +31,24 @@ def plain(update: Update) -> list[object]:
     values = [getattr(update, name) for name in update.__struct_fields__]
     return [
         type(update).__name__,
-        *(canonical(each.to_dict()) if hasattr(each, "to_dict") else each for each in values),
+        *(canonical(each.to_dict() if hasattr(each, "to_dict") else each) for each in values),
     ]
 
 
 def canonical(value: object) -> str:
-    return json.dumps(value, sort_keys=True)
+    """Return JSON text that does not depend on the order of keys, nor on that in a text which is JSON itself."""
+    return json.dumps(_sorted(value), sort_keys=True)
+
+
+def _sorted(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _sorted(each) for key, each in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_sorted(each) for each in value]
+    if isinstance(value, str) and value[:1] in {"{", "["}:
+        with suppress(ValueError, RecursionError):
+            return json.dumps(json.loads(value), sort_keys=True)
+    return value
 
 
 def state(run: Accumulator) -> str:

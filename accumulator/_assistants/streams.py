@@ -256,10 +256,11 @@ def _ended_well(accumulator: Accumulator, reading: Reading[Update]) -> Accumulat
 
     Bodies that other streams read into the same accumulator do not count.
     """
-    last, hint = accumulator.problems[-1:], ""
+    truncated, hint = reading.truncated, ""
+    last = accumulator.problems[-1:] if truncated else ()
     if last and last[0].kind == "undecodable" and last[0].event_number == reading.last_event:
         hint = f"; at its end: {last[0].message}"
-    raise_unless_ended_well(accumulator, reading.body.error, truncated=reading.truncated, hint=hint)
+    raise_unless_ended_well(accumulator, reading.body.error, truncated=truncated, hint=hint)
     return accumulator
 
 

@@ -62,6 +62,9 @@ MOST_NAMES: Final = 64
 """How many names of events are kept decoded, each shorter than so many bytes."""
 
 
+_DEFAULT_BOUNDS: Final = Bounds(DEFAULT_LIMITS)
+
+
 class Engine(Generic[U]):
     """The state of one accumulator.
 
@@ -91,7 +94,7 @@ class Engine(Generic[U]):
         """Start with no events."""
         self.protocol = protocol
         self.limits = limits
-        self.bounds = Bounds(limits)
+        self.bounds = _DEFAULT_BOUNDS if limits is DEFAULT_LIMITS else Bounds(limits)
         self.size = 0
         self.exact = False
         self.entries = 0
@@ -165,7 +168,7 @@ class Engine(Generic[U]):
         Args:
             body: the body.
             frame: the event.
-            build_updates: whether updates about resources are made. All other updates are always made.
+            build_updates: whether updates about resources and runs are made. All other updates are always made.
             torn: whether the blank line behind the event is missing.
 
         """
@@ -207,7 +210,8 @@ class Engine(Generic[U]):
                 return updates
             case "run":
                 self.touched = True
-                return [self._apply_to_run(body, event, data)]
+                run = self._apply_to_run(body, event, data)
+                return [protocol.run_updated(self.count, run)] if build_updates else []
             case "done":
                 self.touched = True
                 body.done = True
@@ -246,8 +250,8 @@ class Engine(Generic[U]):
         if event.run is not None and (event.begins or event.run in self.runs or body.run is None):
             body.run, body.named = event.run, True
 
-    def _apply_to_run(self, body: Body, event: Event[U], data: bytes | str) -> U:
-        """Keep a run as it was sent. Only the body's own run decides about the body.
+    def _apply_to_run(self, body: Body, event: Event[U], data: bytes | str) -> JSONObject:
+        """Keep a run as it was sent, and return it. Only the body's own run decides about the body.
 
         An event with no id, or with one that never began, is about the body's run: servers make up ids for failures.
         """
@@ -264,7 +268,7 @@ class Engine(Generic[U]):
             self.run = payload
             body.status = body.status if event.status is None else event.status
         self.runs[ident or ""] = payload
-        return self.protocol.run_updated(self.count, payload)
+        return payload
 
     def _apply_to_resource(self, event: Event[U], frame: Frame, *, build_updates: bool) -> list[U]:
         payload = _object(event.payload)

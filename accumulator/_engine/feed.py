@@ -30,7 +30,7 @@ class Feed(Generic[U]):
         body: the current body.
         pending: the events that wait. A frame that holds str, not bytes, fits no template: see `text_frame`.
         used: whether anything arrived.
-        build_updates: whether updates about resources are made. It is off while nobody would see them.
+        build_updates: whether updates about resources and runs are made. It is off while nobody would see them.
 
     """
 
@@ -118,8 +118,8 @@ class Feed(Generic[U]):
     def step(self, most: int = 1) -> list[U] | None:
         """Apply the next event and return its updates, None if no event waits. The fast path is tried first.
 
-        With `build_updates` off, it goes on to the first event that has updates all the same. It applies at most `most`
-        events beside those that the fast path takes.
+        With `build_updates` off, it goes on while events wait, up to the end of the body, and drops the updates that
+        were made all the same. It applies at most `most` events beside those that the fast path takes.
 
         Raises:
             LimitError: the event is over a limit, and is left out.
@@ -136,7 +136,7 @@ class Feed(Generic[U]):
                 self._drain_fast_path()
             updates = self._step_general()
             most -= 1
-            if updates or updates is None or most <= 0 or self.body.ended:
+            if updates is None or most <= 0 or self.body.ended:
                 return updates
 
     def next_fragment(self) -> U | None:

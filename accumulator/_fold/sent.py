@@ -2,7 +2,8 @@
 
 Most whole objects say nothing that must be merged: the first event about an object, and the ending that repeats what
 was folded. Such an object is its own snapshot, and needs no builders. `can_keep` and `says_all` tell when that is so:
-when the merge of `whole` would give the very object, without a fault. Both build nothing.
+when the merge of `whole` would give the very object, without a fault, but for the order of keys: an object that is kept
+has the order of the event. Both build nothing.
 
 `open_repeat` and `open_ending` make the builders, once something has to grow, as the merge would have made them.
 """
