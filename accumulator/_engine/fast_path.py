@@ -349,7 +349,7 @@ class _Family(Generic[U]):
         growth = resource.find_growth(self._way, change)
         if growth is None:
             return None
-        ident, index = dump_json(resource.id).encode(), str(entry.index).encode()
+        ident, index = _token(resource.id), str(entry.index).encode()
         first, second = (ident, index) if self._id_first else (index, ident)
         head = self._head[0] + first + self._head[1] + second + self._head[2]
         return TextTemplate([head, self._tail], growth, self._in_part, partial(resource.part_delta, 0, change))
@@ -444,7 +444,7 @@ class FastPath(Generic[U]):
 
         So a server that never sends the same head twice costs little time and memory.
         """
-        lessons = self._lessons.setdefault(resource, _Lessons())
+        lessons = self._lessons_of(resource)
         grown = growth.keyed if isinstance(growth, ListGrowth) else growth.text
         offers = lessons.offers[grown] = lessons.offers.get(grown, 0) + 1
         name, data, _, _ = frame
@@ -464,9 +464,17 @@ class FastPath(Generic[U]):
                 known.append(partial(_make_family, resource, event, data, growth, text))
 
     def _add(self, lessons: _Lessons[U], name: bytes, template: Template[U]) -> None:
-        table = self._tables.setdefault(name, _Table())
+        table = self._tables.get(name)
+        if table is None:
+            self._tables[name] = table = _Table()
         if table.add(template):
             lessons.templates.append((table, template))
+
+    def _lessons_of(self, resource: Resource[U]) -> _Lessons[U]:
+        lessons = self._lessons.get(resource)
+        if lessons is None:
+            self._lessons[resource] = lessons = _Lessons()
+        return lessons
 
     def foretell(self, resource: Resource[U], name: bytes, entry: Entry) -> None:
         """Foretell the templates of a new part from what was learned of others."""
@@ -476,7 +484,7 @@ class FastPath(Generic[U]):
         for family in self._families.get(name, ()) if entry.index is not None else ():
             template = family.foretell(resource, entry) if family.kind is resource.type else None
             if template is not None and self._learned + template.around <= MAX_LEARNED:
-                lessons = self._lessons.setdefault(resource, _Lessons())
+                lessons = self._lessons_of(resource)
                 lessons.learned += template.around
                 self._learned += template.around
                 self._add(lessons, name, template)
@@ -566,7 +574,7 @@ class _Slot(msgspec.Struct, frozen=True):
         if self.value == self.other:
             return None
         other = msgspec.json.encode(self.other)
-        token = dump_json(self.value).encode()
+        token = _token(self.value)
         if (start := data.rfind(token, 0, before)) >= 0 and self._is_at(data, start, start + len(token), other):
             return start, start + len(token)  # as most servers write it
         same = [found.span() for found in _SCALAR.finditer(data[:before]) if self._is(found[0])]
@@ -586,6 +594,14 @@ class _Slot(msgspec.Struct, frozen=True):
         if isinstance(self.value, int):
             return token == b"%d" % self.value
         return token.startswith(b'"') and _string(token) == self.value
+
+
+def _token(value: str | int) -> bytes:
+    """Return the JSON text of a value, as most servers write it."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:  # a lone surrogate
+        return dump_json(value).encode()
 
 
 def _string(token: bytes) -> str | None:
