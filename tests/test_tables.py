@@ -460,7 +460,7 @@ FORMULA = '=HYPERLINK("http://evil")'
 def hostile() -> list[Row]:
     calls = [
         bodies.call(text, text) | {"id": f"call_{n}"}
-        for n, text in enumerate([FORMULA, "'", "-1", 'a\0\r\n,"', "", "\uff1d1"])
+        for n, text in enumerate([FORMULA, "'", "-1", 'a\0\r\n,"', "", "\uff1d1", "10%\r100%"])
     ]
     return rows(
         [bodies.event("thread.run.step.completed", bodies.step("completed", list(calls))) + bodies.SECOND_EVENTS[1]]
@@ -475,7 +475,7 @@ def test_every_format_holds_the_rows(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
     found = hostile()
-    assert 6 == len(found)
+    assert 7 == len(found)
     for suffix in FORMATS:
         write_table(str(tmp_path / f"out{suffix}"), "calls", found)
     assert found == pq.read_table(tmp_path / "out.parquet").to_pylist()
@@ -488,7 +488,9 @@ def test_every_format_holds_the_rows(tmp_path: Path) -> None:
         assert list(map(as_text, found)) == [dict(zip(names, row, strict=True)) for row in cursor]
     with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
         cells = list(csv.DictReader(file))
-    assert [f"'{FORMULA}", "''", "'-1", 'a\0\r\n,"', "", "'\uff1d1"] == [row["output"] for row in cells]
+    outputs = [f"'{FORMULA}", "''", "'-1", 'a\0\r\n,"', "", "'\uff1d1", "10%\r100%"]
+    assert outputs == [row["output"] for row in cells]
+    assert '"10%\r100%"' in (tmp_path / "out.csv").read_bytes().decode()
     read_back = [
         {name: cell.removeprefix("'") if cell[:1] == "'" else cell for name, cell in row.items()} for row in cells
     ]
@@ -514,6 +516,32 @@ def test_an_output_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert (True, "file,bodies,run,") == (link.is_symlink(), path.read_text()[:16])
     with pytest.raises(IsADirectoryError):
         write_table(str(tmp_path), "runs", [])
+
+
+@POSIX
+def test_an_output_has_the_mode_of_other_files_and_keeps_that_of_the_one_before(tmp_path: Path) -> None:
+    new, kept = tmp_path / "new.csv", tmp_path / "kept.csv"
+    kept.touch()
+    kept.chmod(0o604)
+    mask = os.umask(0o027)
+    try:
+        for path in (new, kept):
+            write_table(str(path), "runs", [])
+    finally:
+        os.umask(mask)
+    assert [0o640, 0o604] == [path.stat().st_mode & 0o777 for path in (new, kept)]
+
+
+def test_times_have_milliseconds_in_every_format(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    step = {**bodies.step("completed", []), "created_at": 1_700_000_000.123456}
+    found = rows([bodies.event("thread.run.step.completed", step) + bodies.SECOND_EVENTS[1]], "steps")
+    for suffix in (".parquet", ".jsonl"):
+        write_table(str(tmp_path / f"out{suffix}"), "steps", found)
+    [row] = pq.read_table(tmp_path / "out.parquet").to_pylist()
+    assert datetime(2023, 11, 14, 22, 13, 20, 123_000, UTC) == row["created"] == found[0]["created"]
+    assert "2023-11-14T22:13:20.123Z" == json.loads((tmp_path / "out.jsonl").read_text())["created"]
 
 
 def test_rows_come_in_batches_of_a_bounded_size() -> None:
@@ -595,6 +623,48 @@ def test_the_command_refuses_what_it_cannot_do(tmp_path: Path, shipped: Path, mo
     result = cli("table", shipped, "-o", tmp_path / "out.parquet")
     needed = "accumulator: expected pyarrow to be installed: pip install 'delta-accumulator[archive]'\n"
     assert (2, needed) == (result.status, result.err)
+
+
+@pytest.mark.parametrize("engine", ["local", "daft"])
+def test_the_output_of_the_last_time_is_no_input(tmp_path: Path, shipped: Path, engine: str) -> None:
+    recorded(tmp_path, (shipped / "file_search.sse").read_bytes(), "a.sse")
+    path, written = tmp_path / "out.csv", list[str]()
+    for _ in range(2):
+        assert 0 == cli("table", tmp_path, "--engine", engine, "-o", path).status
+        written.append(path.read_text(encoding="utf-8"))
+    assert written[0] == written[1]
+
+
+@pytest.mark.parametrize("engine", ["local", "daft"])
+def test_a_file_that_is_found_twice_is_read_once(tmp_path: Path, shipped: Path, engine: str) -> None:
+    (tmp_path / "in").mkdir()
+    for number in (1, 2):
+        name = f"parallel_functions_{number}.sse"
+        recorded(tmp_path / "in", (shipped / name).read_bytes(), name)
+    path = tmp_path / "out.jsonl"
+    given = ("table", tmp_path / "in", tmp_path / "in", "--engine", engine, "--level", "runs", "-o", path)
+    for options, bodies_of in (((), [1, 1]), (("--join",), [2])):
+        assert 0 == cli(*given, *options).status
+        assert bodies_of == [json.loads(line)["bodies"] for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@POSIX
+@pytest.mark.parametrize("engine", ["local", "daft"])
+def test_a_name_may_be_no_text(tmp_path: Path, shipped: Path, engine: str) -> None:
+    (tmp_path / "in").mkdir()
+    name = os.fsdecode(b"\xff.sse")
+    recorded(tmp_path / "in", (shipped / "file_search.sse").read_bytes(), name)
+    path = tmp_path / "out.jsonl"
+    assert 0 == cli("table", tmp_path / "in", "--engine", engine, "--level", "runs", "-o", path).status
+    assert "completed" == json.loads(path.read_text(encoding="utf-8"))["outcome"]
+
+
+def test_a_url_without_files_is_told(tmp_path: Path, shipped: Path) -> None:
+    path = tmp_path / "out.csv"
+    for urls in ((f"file://{tmp_path}/none.sse",), (f"file://{shipped}/", f"file://{tmp_path}/none.sse")):
+        result = cli("table", *urls, "-o", path)
+        assert (2, True, False) == (result.status, f"got none in {urls[-1]}." in result.err, path.exists())
+    assert 0 == cli("table", f"file://{shipped}/file_search.sse", f"file://{shipped}/file_sea*", "-o", path).status
 
 
 def test_progress_is_shown_on_a_terminal(tmp_path: Path, shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:

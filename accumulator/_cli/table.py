@@ -99,7 +99,7 @@ def _table(
         raise click.UsageError(f"expected a level with the column {missing[0]}, got {level}.")
     if output is not None and Path(output).suffix.lower() not in FORMATS:
         raise click.UsageError(f"expected OUT to end with {', '.join(FORMATS)}, got {output}.")
-    files = _Files(paths)
+    files = _Files(paths, output)
     if engine == "local" and files.remote:
         raise click.UsageError(f"expected paths of this machine with --engine local, got {files.remote[0]}.")
     if not files.count and not files.remote:
@@ -160,22 +160,30 @@ class _Files:
     Attributes:
         paths: what was given.
         remote: the URLs in it.
+        has_output: whether the output is there among the files; it is left out.
         count: the number of files.
 
     """
 
-    def __init__(self, paths: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[str], output: str | None) -> None:
+        """Take what was given. The output is no file of it: it may be there from the last time."""
         from accumulator._tables.frames import is_remote
 
         self.paths = paths
+        self._output = None if output is None else os.path.realpath(output)
         self.remote = [path for path in paths if is_remote(path)]
         self._local = [path for path in paths if not is_remote(path)]
+        self.has_output = False
         self.count = sum(1 for _ in self)
 
     def __iter__(self) -> Iterator[str]:
         from accumulator._tables.files import find_files
 
-        return find_files(self._local)
+        for file in find_files(self._local):
+            if self._output is None or os.path.realpath(file) != self._output:
+                yield file
+            else:
+                self.has_output = True
 
 
 class _DaftError(Exception):
@@ -211,12 +219,26 @@ def _read_with_daft(files: _Files, level: Level, *, join: bool, wants_bar: bool)
     # What is read may be private: nobody is told that it is, unless the environment says so.
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("DAFT_PROGRESS_BAR", str(int(wants_bar and _is_terminal(sys.stderr))))
+    import click
+
     from accumulator.archive import read
 
     try:
-        for batch in read(files.paths, level, join=join).to_arrow_iter():
+        _require_files(files.remote)
+        given = [*files, *files.remote] if files.has_output else files.paths
+        for batch in read(given, level, join=join).to_arrow_iter():
             yield from batch.to_pylist()
-    except (GeneratorExit, ModuleNotFoundError):
+    except (GeneratorExit, ModuleNotFoundError, click.UsageError):
         raise
     except Exception as error:
         raise _DaftError(str(error)) from error
+
+
+def _require_files(urls: Iterable[str]) -> None:
+    import click
+
+    from accumulator._tables.frames import has_files
+
+    for url in urls:
+        if not has_files(url):
+            raise click.UsageError(f"expected files, got none in {url}.")

@@ -22,11 +22,16 @@ if TYPE_CHECKING:
 
 
 def find_files(paths: Iterable[str]) -> Iterator[str]:
-    """Yield the files of files, folders and patterns, in order, without opening one.
+    """Yield the files of files, folders and patterns, in order, without opening one. Each comes once.
 
     Folders are searched as `files_in` says. What is not there, or cannot be read, is yielded too: reading it has an
-    error.
+    error. Two names of one file are two files.
     """
+    given = list(paths)
+    return _find(given) if len(given) == 1 else iter(dict.fromkeys(_find(given)))  # one holds no file twice
+
+
+def _find(paths: Iterable[str]) -> Iterator[str]:
     for path in paths:
         matches = [path]
         if not os.path.lexists(path) and glob.has_magic(path):

@@ -8,6 +8,7 @@ A frame has a row for each file with its bytes, which a batch function folds. No
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from contextlib import contextmanager
@@ -36,6 +37,12 @@ _PARTITION_SIZE: Final = 1_024
 _SCHEME: Final = "://"
 _PLAIN: Final = re.compile(r"[\w./@+=,-]+")
 """A path that Daft takes for no URL: it reads nothing, or another file, where a path has a blank or `%20` in it."""
+
+
+_NO_FILES: Final = "at least 1 MicroPartition"
+"""What Daft says when it counts the files of a URL without any."""
+
+_ESCAPED: Final = re.compile(r"\\u(dc[89a-f][0-9a-f])")
 
 
 class Series(Protocol):
@@ -98,17 +105,40 @@ def _list_files(paths: Sequence[str], io_config: daft.IOConfig | None) -> tuple[
     if daft.get_or_infer_runner_type() == "ray":
         local = local.into_partitions(-(-len(files) // _PARTITION_SIZE) or 1)
     local = local.into_batches(BATCH_SIZE)
-    remote = [f"{path}**" if path.endswith("/") else path for path in paths if is_remote(path)]
+    remote = [_glob_of(path) for path in paths if is_remote(path)]
     if not remote:
         return local, len(files)
     path = daft.col("path")
     listed = daft.from_glob_path(remote, io_config=io_config).select(path.alias("file"), path.alias("url"))
-    listed = listed.into_batches(BATCH_SIZE)
+    listed = (listed.distinct() if len(remote) > 1 else listed).into_batches(BATCH_SIZE)
     return (local.concat(listed) if files else listed), None
 
 
+def _glob_of(url: str) -> str:
+    return f"{url}**" if url.endswith("/") else url
+
+
+def has_files(url: str) -> bool:
+    """Whether there is a file at a URL. Daft itself takes none for an empty frame."""
+    import daft
+    from daft.exceptions import DaftCoreException
+
+    try:
+        return daft.from_glob_path([_glob_of(url)]).limit(1).count_rows() > 0
+    except DaftCoreException as error:
+        if _NO_FILES in str(error):
+            return False
+        raise
+
+
 def _utf_8(path: str) -> str:
+    """Return a path as text that Arrow takes: an escape stands for each byte that is no UTF-8."""
     return path.encode("utf-8", "backslashreplace").decode()
+
+
+def _path_of(text: str) -> str:
+    """Return the path that `_utf_8` made a text of."""
+    return text if os.path.lexists(text) else _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)
 
 
 class _Folder:
@@ -219,5 +249,5 @@ def _stored(files: Sequence[str], contents: Sequence[bytes | None]) -> Generator
         for number, (file, content) in enumerate(zip(files, contents, strict=True)):
             if content is not None:
                 Path(folder, str(number)).write_bytes(content)
-            paths.append(file if content is None else f"{folder}/{number}")
+            paths.append(_path_of(file) if content is None else f"{folder}/{number}")
         yield paths

@@ -9,10 +9,12 @@ lines and SQLite a time is a text, as `time_text` writes it.
 from __future__ import annotations
 
 import os
-import tempfile
 from contextlib import closing, suppress
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
+from secrets import token_hex
+from stat import S_IMODE
 from typing import IO, TYPE_CHECKING, Final, TypeAlias
 
 from accumulator._json import dump_json
@@ -42,7 +44,8 @@ Batches: TypeAlias = "Iterable[list[Row]]"
 def write_table(path: str, level: Level, rows: Iterable[Row]) -> None:
     """Write rows in the format that the end of a path names, see `FORMATS`; replace a file that is there.
 
-    They are written to a temporary file beside it, which is removed if anything is raised.
+    They are written to a temporary file beside it, which is removed if anything is raised. A file that is replaced
+    keeps its mode.
 
     Raises:
         OSError: the file cannot be written.
@@ -52,14 +55,16 @@ def write_table(path: str, level: Level, rows: Iterable[Row]) -> None:
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise IsADirectoryError(21, "Is a directory", path)
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    temporary = target.with_name(f".{target.name}.{token_hex(8)}")
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))  # less what the umask takes
     try:
-        os.close(descriptor)
-        FORMATS[target.suffix.lower()](temporary, level, batched(rows))
-        Path(temporary).replace(target)
+        FORMATS[target.suffix.lower()](str(temporary), level, batched(rows))
+        with suppress(FileNotFoundError):
+            temporary.chmod(S_IMODE(target.stat().st_mode))
+        temporary.replace(target)
     except BaseException:
         with suppress(OSError):
-            Path(temporary).unlink()
+            temporary.unlink()
         raise
 
 
@@ -81,10 +86,14 @@ def _write_csv(path: str, level: Level, batches: Batches) -> None:
     import csv
 
     with _open_text(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(column.name for column in columns_of(level))
-        for batch in batches:
-            writer.writerows([_cell(value) for value in row.values()] for row in batch)
+        plain = csv.writer(file, lineterminator="\n")
+        quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        plain.writerow(column.name for column in columns_of(level))
+        for row in chain.from_iterable(batches):
+            cells = [_cell(value) for value in row.values()]
+            # A bare CR ends a line for many readers, but `csv` quotes it only from Python 3.13 on.
+            has_cr = any("\r" in cell for cell in cells if isinstance(cell, str))
+            (quoted if has_cr else plain).writerow(cells)
 
 
 def _cell(value: Value) -> str | float | None:

@@ -50,8 +50,12 @@ def as_number(value: object) -> float | None:
 
 
 def _as_time(value: object) -> datetime | None:
+    """Return a time to the millisecond, as all formats have it."""
     seconds = as_number(value)
-    return datetime.fromtimestamp(seconds, UTC) if seconds is not None and 0 <= seconds <= _LAST_SECOND else None
+    if seconds is None or not 0 <= seconds <= _LAST_SECOND:
+        return None
+    time = datetime.fromtimestamp(seconds, UTC)
+    return time.replace(microsecond=time.microsecond // 1_000 * 1_000)
 
 
 READERS: Final[dict[Type, Callable[[object], Value]]] = {
@@ -64,5 +68,5 @@ READERS: Final[dict[Type, Callable[[object], Value]]] = {
 
 
 def time_text(time: datetime) -> str:
-    """Return a time as text, in UTC: "2026-11-28T09:30:00Z", where it has them with microseconds."""
-    return time.isoformat().removesuffix("+00:00") + "Z"
+    """Return a time as text, in UTC: "2026-11-28T09:30:00Z", where it has them with milliseconds."""
+    return time.isoformat(timespec="milliseconds" if time.microsecond else "seconds").removesuffix("+00:00") + "Z"
