@@ -170,15 +170,17 @@ def test_the_named_services_are_where_their_endpoints_say() -> None:
         Service.azure_foundry("https://name.services.ai.azure.com/api/projects/p"),
     )
     path = ("threads", "thread_1", "runs", "run_1", "steps")
-    assert "https://api.openai.com/v1/threads/thread_1/runs/run_1/steps" == openai.request(path).url
-    assert (
-        "https://name.openai.azure.com/openai/threads/thread_1/runs/run_1/steps?api-version=2024-05-01-preview"
-        == azure.request(path).url
-    )
-    assert (
-        "https://name.services.ai.azure.com/api/projects/p/threads/thread_1/runs/run_1/steps?api-version=v1"
-        == foundry.request(path).url
-    )
+    assert [
+        ("https://api.openai.com/v1/threads/thread_1/runs/run_1/steps", None),
+        (
+            "https://name.openai.azure.com/openai/threads/thread_1/runs/run_1/steps",
+            [("api-version", "2024-05-01-preview")],
+        ),
+        (
+            "https://name.services.ai.azure.com/api/projects/p/threads/thread_1/runs/run_1/steps",
+            [("api-version", "v1")],
+        ),
+    ] == [each.request(path)[:2] for each in (openai, azure, foundry)]
     own = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
     assert [{**own, "OpenAI-Beta": "assistants=v2"}, own, own] == [
         each.request(path).headers for each in (openai, azure, foundry)
@@ -193,10 +195,10 @@ def test_the_named_services_are_where_their_endpoints_say() -> None:
 def test_a_service_sends_its_headers_and_parameters_beside_the_clients() -> None:
     with served(1) as (server, client):
         client.headers["api-key"] = "secret"
-        service = Service(f"{server.base_url}/", headers={"X-Team": "a"}, params={"v": "1 2"})
+        service = Service(f"{server.base_url}/", headers={"X-Team": "a"}, params={"v": "1.2"})
         assert ["step_0"] == ids(list_run_steps(client, service, "thread_1", "run_1", limit=5))
         (exchange,) = server.exchanges
-        assert f"GET /v1{STEPS}?v=1%202&limit=5 HTTP/1.1" == exchange.request_line
+        assert f"GET /v1{STEPS}?v=1.2&limit=5 HTTP/1.1" == exchange.request_line
         sent = {name: exchange.headers[name] for name in ("api-key", "x-team", "accept", "accept-encoding")}
         assert {
             "api-key": "secret",
@@ -204,6 +206,21 @@ def test_a_service_sends_its_headers_and_parameters_beside_the_clients() -> None
             "accept": "application/json",
             "accept-encoding": "gzip, deflate",
         } == sent
+
+
+def test_the_parameters_of_a_client_are_sent_beside_the_own() -> None:
+    with served(3) as (server, _):
+        service = Service(server.base_url, params={"api-version": "v1"})
+        for module in (httpx, httpx2):
+            with module.Client(verify=False, params={"tenant": "x", "limit": "7"}) as client:
+                found = list_run_steps(
+                    client, service, "thread_1", "run_1", order="asc", limit=2, after="step_0", include=[CONTENT]
+                )
+                assert ["step_1", "step_2"] == ids(found)
+                step = retrieve_run_step(client, server.base_url, "thread_1", "run_1", "step_1")
+                assert "step_1" == step.id
+        query = f"tenant=x&limit=2&api-version=v1&order=asc&include%5B%5D={QUOTED}&after=step_0"
+        assert [f"{STEPS}?{query}", f"{STEPS}/step_1?tenant=x&limit=7"] * 2 == server.requests
 
 
 def test_a_service_can_be_pickled() -> None:

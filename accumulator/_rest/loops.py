@@ -77,8 +77,8 @@ class Loop:
         return answer
 
     def _send(self, send: Send) -> Answer:
-        url, headers = send.get
-        with self._client.stream("GET", url, headers=headers) as response:
+        url, params, headers = send.get
+        with self._client.stream("GET", url, params=params, headers=headers) as response:
             answer = Answer(response, self._retries.expiry(send.deadline))
             with answer.unpacking(), closing(make_source(response, "accumulate", "aaccumulate")) as source:
                 source.passes_refused = True
@@ -135,8 +135,8 @@ class AsyncLoop:
         return answer
 
     async def _send(self, send: Send) -> Answer:
-        url, headers = send.get
-        async with self._client.stream("GET", url, headers=headers) as response:
+        url, params, headers = send.get
+        async with self._client.stream("GET", url, params=params, headers=headers) as response:
             answer = Answer(response, self._retries.expiry(send.deadline))
             with answer.unpacking():
                 async with aclosing(make_async_source(response, "aaccumulate", "accumulate")) as source:
