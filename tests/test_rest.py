@@ -10,7 +10,7 @@ import sys
 import time
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import httpx
 import httpx2
@@ -106,6 +106,45 @@ def test_a_page_is_asked_for_when_its_first_step_is_wanted() -> None:
         assert 104 == len(list(steps))
         assert f"{STEPS}?limit=20&order=asc&after=step_19" == server.requests[1]
         assert [] == list(steps)
+
+
+@pytest.mark.parametrize(
+    ("order", "limit", "pages"), [("asc", 20, 3), ("desc", 20, 3), ("asc", 50, 1), (None, None, 3)]
+)
+def test_all_pages_before_a_step_are_read(order: Literal["asc", "desc"] | None, limit: int | None, pages: int) -> None:
+    with served() as (server, client):
+        wanted = server.steps if order == "asc" else server.steps[::-1]
+        before = str(wanted[50]["id"])
+        found = list_run_steps(client, server.base_url, "thread_1", "run_1", order=order, limit=limit, before=before)
+        assert wanted[0]["id"] == next(found).id
+        assert pages == len(server.requests)
+        assert wanted[1:50] == [step.to_dict() for step in found]
+        assert pages == len(server.requests)
+        assert server.requests[0].endswith(f"before={before}")
+
+
+def test_pages_before_a_step_go_on_after_an_error() -> None:
+    with served(60) as (server, client):
+        steps = list_run_steps(client, server.base_url, "thread_1", "run_1", order="asc", before="step_50")
+        server.faults += [
+            partial(answer, value={"data": server.steps[30:50], "has_more": True}),
+            partial(refuse, status="404 Not Found"),
+        ]
+        with pytest.raises(ResponseError, match="expected a 2xx answer; status 404"):
+            next(steps)
+        assert server.steps[:50] == [step.to_dict() for step in steps]
+        befores = [request.rpartition("before=")[2] for request in server.requests]
+        assert ["step_50", "step_30", "step_30", "step_10"] == befores
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_pages_before_a_step_are_read_with_await(loop: str) -> None:
+    async def read() -> None:
+        async with aserved() as (server, client):
+            steps = alist_run_steps(client, server.base_url, "thread_1", "run_1", order="asc", before="step_50")
+            assert server.steps[:50] == [step.to_dict() async for step in steps]
+
+    LOOPS[loop](read)
 
 
 def test_what_is_asked_for_is_percent_encoded() -> None:
@@ -360,6 +399,38 @@ def test_steps_that_are_invented_without_end_are_noticed(monkeypatch: pytest.Mon
     monkeypatch.setattr(talks, "MOST_STEPS", 5)
     with served(9) as (server, client), pytest.raises(ResponseError, match="expected at most 5 run steps, got more"):
         list(list_run_steps(client, server.base_url, "thread_1", "run_1", limit=2))
+
+
+@pytest.mark.parametrize(
+    ("first_id", "expected"),
+    [
+        (None, "expected each run step once, got step_0 again: the server ignores `before`; status 200"),
+        ("step_2", "expected another cursor at $.first_id than before; status 200"),
+    ],
+)
+def test_a_server_that_ignores_before_is_noticed(first_id: str | None, expected: str) -> None:
+    with served(2) as (server, client):
+        server.faults += [partial(answer, value={**page_of(server.steps, has_more=True), "first_id": first_id})] * 2
+        with pytest.raises(ResponseError) as caught:
+            list(list_run_steps(client, server.base_url, "thread_1", "run_1", before="step_2"))
+        assert str(caught.value).startswith(expected)
+
+
+def test_the_bounds_hold_for_all_pages_before_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(**arguments: object) -> str:
+        with served(9) as (server, client), pytest.raises(ResponseError) as caught:
+            list(list_run_steps(client, server.base_url, "t", "r", limit=2, before="step_0", **arguments))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        assert 2 <= len(server.requests) <= 3
+        return str(caught.value)
+
+    times = iter(range(1_000))
+    late = read(total_timeout=5, clock=lambda: float(next(times)))
+    assert late.startswith("expected a whole body in the time that is given, got the first ")
+    monkeypatch.setattr(talks, "MOST_BYTES", 1_000)
+    assert read().startswith("expected at most 1000 bytes of run steps in all pages, got more")
+    monkeypatch.setattr(talks, "MOST_STEPS", 5)
+    monkeypatch.setattr(talks, "MOST_BYTES", 100_000)
+    assert read().startswith("expected at most 5 run steps, got more")
 
 
 @pytest.mark.parametrize(

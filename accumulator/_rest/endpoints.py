@@ -55,7 +55,9 @@ def list_run_steps(  # noqa: PLR0913 - the endpoint's own, and the bounds
         limit: the most steps of a page, 1 to 100; the service's own number by default, which is 20.
         order: by `created_at`: "desc", the service's default, begins with the newest.
         after: the id of a step: only those behind it are listed.
-        before: the id of a step: only those before it are listed.
+        before: the id of a step: only those before it are listed. Without `after` the service answers the last page of
+            these, so that the pages are asked for backward, and all of them when the first step is wanted; together
+            they have the `total_timeout` of one page and at most 128 MiB.
         include: what else to send, see `RunStepInclude`.
         attempts: how often a request is sent at most. It is sent again by stamina after a dropped connection, a timeout
             of the client, and an answer of status 429 or 5xx.
