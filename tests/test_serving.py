@@ -162,18 +162,21 @@ def running(*arguments: str | Path) -> Generator[tuple[subprocess.Popen[str], st
 
 
 @POSIX
-def test_ctrl_c_ends_the_command_with_streams_open(path: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_command_with_streams_open(
+    path: Path, tmp_path: Path, number: signal.Signals, status: int
+) -> None:
     ca = tmp_path / "ca.pem"
     with running(path, "--stall", "3600", "--tls-ca", ca) as (process, url):
         context = ssl.create_default_context(cafile=str(ca))
         with httpx.Client(verify=context) as client, client.stream("POST", url + RUNS, json=STREAM) as response:
             chunks = response.iter_bytes()
             assert FIRST_EVENTS[0] == next(chunks)
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             with pytest.raises(httpx.RemoteProtocolError):
                 next(chunks)
         out, err = process.communicate(timeout=30)
-    assert (130, "") == (process.returncode, out)
+    assert (status, "") == (process.returncode, out)
     assert "serving 2 bodies of 1 run: only this machine reaches it\n" == err
     assert not ca.exists()
 
