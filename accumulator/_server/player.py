@@ -184,9 +184,11 @@ ROUTES: Final = (
 """Everything that is answered."""
 
 
-def find_routes(path: str) -> dict[str, tuple[Route, dict[str, str]]]:
-    """Return the routes whose path this one ends in, by method, each with the ids. Of two paths the longer counts."""
-    segments = path.split("/")
+def find_routes(segments: list[str]) -> dict[str, tuple[Route, dict[str, str]]]:
+    """Return the routes whose path these segments of one end in, by method, each with the ids.
+
+    Of two paths the longer counts. The first segment is the empty one before the first slash.
+    """
     found: dict[str, tuple[Route, dict[str, str]]] = {}
     for route in sorted(ROUTES, key=lambda route: route.path.count("/")):
         wanted = route.path.split("/")
