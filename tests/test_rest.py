@@ -35,6 +35,7 @@ from tests.rest_server import JSON, RestServer, answer, page_of, refuse, run_ste
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
     from pathlib import Path
+    from types import ModuleType
 
     from accumulator.rest import RunStepInclude
     from tests.loopback import Exchange
@@ -565,6 +566,52 @@ def test_a_body_that_comes_too_slowly_is_given_up() -> None:
         times = iter(range(1_000))
         error = error_of(client, server, total_timeout=5, clock=lambda: float(next(times)))
         assert str(error).startswith("expected a whole body in the time that is given, got the first ")
+
+
+def drip(exchange: Exchange, start: bytes, piece: bytes) -> None:
+    """Send a start, then a little again and again, until the client leaves."""
+    with suppress(ConnectionError):
+        exchange.send(start)
+        for _ in range(1_000):
+            exchange.send(piece)
+            time.sleep(0.01)
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+LATE = "expected a whole body in the time that is given, got the first 0 bytes; status 200"
+NONE = "expected an answer in the time that is given (total_timeout), got none"
+
+
+# As above.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("module", [httpx, httpx2])
+@pytest.mark.parametrize(
+    ("start", "piece", "expected"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX-Name: ", b"a", NONE),
+        (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n", NONE),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n1;", b"a", LATE),
+        (OK + b"Content-Encoding: gzip\r\n\r\n\x1f\x8b\x08\x08\0\0\0\0\0\xff", b"a", LATE),
+    ],
+)
+def test_what_comes_too_slowly_is_given_up_with_await(
+    module: ModuleType, loop: str, start: bytes, piece: bytes, expected: str
+) -> None:
+    async def read() -> None:
+        with RestServer(run_steps(1)) as server:
+            server.faults += [partial(drip, start=start, piece=piece)] * 2
+            async with module.AsyncClient(verify=False) as client:
+                with pytest.raises((ResponseError, TimeoutError)) as caught:
+                    await aretrieve_run_step(
+                        client, server.base_url, "thread_1", "run_1", "step_0", total_timeout=0.2, attempts=2
+                    )
+            assert (expected, expected == NONE) == (str(caught.value), isinstance(caught.value, TimeoutError))
+            assert 1 == len(server.requests)
+
+    began = time.monotonic()
+    LOOPS[loop](read)
+    assert time.monotonic() - began < 5
 
 
 def test_an_error_with_a_body_that_never_ends_is_cut() -> None:
