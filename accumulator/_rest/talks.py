@@ -171,7 +171,7 @@ class Listing:
             self._ready.extendleft(reversed(page))
             if self._cursor_name == "after":
                 break
-        steps, self._ready, self._ready_size = list(self._ready), deque(), 0
+        steps, self._ready, self._ready_size = list(self._ready), deque[JSONObject](), 0
         return steps
 
     def _ask(self, deadline: float) -> Talk[list[JSONObject]]:
