@@ -78,7 +78,10 @@ class RestServer(Loopback):
         ids = [step["id"] for step in ordered]
         start = ids.index(query["after"]) + 1 if "after" in query else 0
         end = ids.index(query["before"]) if "before" in query else len(ids)
-        page = ordered[start:end][: int(query.get("limit", "20"))]
+        limit = int(query.get("limit", "20"))
+        if "before" in query and "after" not in query:
+            return page_of(ordered[max(end - limit, 0) : end], has_more=end > limit)
+        page = ordered[start:end][:limit]
         return page_of(page, has_more=start + len(page) < end)
 
 

@@ -10,7 +10,7 @@ import sys
 import time
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import httpx
 import httpx2
@@ -35,6 +35,7 @@ from tests.rest_server import JSON, RestServer, answer, page_of, refuse, run_ste
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
     from pathlib import Path
+    from types import ModuleType
 
     from accumulator.rest import RunStepInclude
     from tests.loopback import Exchange
@@ -108,6 +109,45 @@ def test_a_page_is_asked_for_when_its_first_step_is_wanted() -> None:
         assert [] == list(steps)
 
 
+@pytest.mark.parametrize(
+    ("order", "limit", "pages"), [("asc", 20, 3), ("desc", 20, 3), ("asc", 50, 1), (None, None, 3)]
+)
+def test_all_pages_before_a_step_are_read(order: Literal["asc", "desc"] | None, limit: int | None, pages: int) -> None:
+    with served() as (server, client):
+        wanted = server.steps if order == "asc" else server.steps[::-1]
+        before = str(wanted[50]["id"])
+        found = list_run_steps(client, server.base_url, "thread_1", "run_1", order=order, limit=limit, before=before)
+        assert wanted[0]["id"] == next(found).id
+        assert pages == len(server.requests)
+        assert wanted[1:50] == [step.to_dict() for step in found]
+        assert pages == len(server.requests)
+        assert server.requests[0].endswith(f"before={before}")
+
+
+def test_pages_before_a_step_go_on_after_an_error() -> None:
+    with served(60) as (server, client):
+        steps = list_run_steps(client, server.base_url, "thread_1", "run_1", order="asc", before="step_50")
+        server.faults += [
+            partial(answer, value={"data": server.steps[30:50], "has_more": True}),
+            partial(refuse, status="404 Not Found"),
+        ]
+        with pytest.raises(ResponseError, match="expected a 2xx answer; status 404"):
+            next(steps)
+        assert server.steps[:50] == [step.to_dict() for step in steps]
+        befores = [request.rpartition("before=")[2] for request in server.requests]
+        assert ["step_50", "step_30", "step_30", "step_10"] == befores
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_pages_before_a_step_are_read_with_await(loop: str) -> None:
+    async def read() -> None:
+        async with aserved() as (server, client):
+            steps = alist_run_steps(client, server.base_url, "thread_1", "run_1", order="asc", before="step_50")
+            assert server.steps[:50] == [step.to_dict() async for step in steps]
+
+    LOOPS[loop](read)
+
+
 def test_what_is_asked_for_is_percent_encoded() -> None:
     with served(5) as (server, client):
         found = list_run_steps(
@@ -170,15 +210,17 @@ def test_the_named_services_are_where_their_endpoints_say() -> None:
         Service.azure_foundry("https://name.services.ai.azure.com/api/projects/p"),
     )
     path = ("threads", "thread_1", "runs", "run_1", "steps")
-    assert "https://api.openai.com/v1/threads/thread_1/runs/run_1/steps" == openai.request(path).url
-    assert (
-        "https://name.openai.azure.com/openai/threads/thread_1/runs/run_1/steps?api-version=2024-05-01-preview"
-        == azure.request(path).url
-    )
-    assert (
-        "https://name.services.ai.azure.com/api/projects/p/threads/thread_1/runs/run_1/steps?api-version=v1"
-        == foundry.request(path).url
-    )
+    assert [
+        ("https://api.openai.com/v1/threads/thread_1/runs/run_1/steps", None),
+        (
+            "https://name.openai.azure.com/openai/threads/thread_1/runs/run_1/steps",
+            [("api-version", "2024-05-01-preview")],
+        ),
+        (
+            "https://name.services.ai.azure.com/api/projects/p/threads/thread_1/runs/run_1/steps",
+            [("api-version", "v1")],
+        ),
+    ] == [each.request(path)[:2] for each in (openai, azure, foundry)]
     own = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
     assert [{**own, "OpenAI-Beta": "assistants=v2"}, own, own] == [
         each.request(path).headers for each in (openai, azure, foundry)
@@ -193,10 +235,10 @@ def test_the_named_services_are_where_their_endpoints_say() -> None:
 def test_a_service_sends_its_headers_and_parameters_beside_the_clients() -> None:
     with served(1) as (server, client):
         client.headers["api-key"] = "secret"
-        service = Service(f"{server.base_url}/", headers={"X-Team": "a"}, params={"v": "1 2"})
+        service = Service(f"{server.base_url}/", headers={"X-Team": "a"}, params={"v": "1.2"})
         assert ["step_0"] == ids(list_run_steps(client, service, "thread_1", "run_1", limit=5))
         (exchange,) = server.exchanges
-        assert f"GET /v1{STEPS}?v=1%202&limit=5 HTTP/1.1" == exchange.request_line
+        assert f"GET /v1{STEPS}?v=1.2&limit=5 HTTP/1.1" == exchange.request_line
         sent = {name: exchange.headers[name] for name in ("api-key", "x-team", "accept", "accept-encoding")}
         assert {
             "api-key": "secret",
@@ -204,6 +246,21 @@ def test_a_service_sends_its_headers_and_parameters_beside_the_clients() -> None
             "accept": "application/json",
             "accept-encoding": "gzip, deflate",
         } == sent
+
+
+def test_the_parameters_of_a_client_are_sent_beside_the_own() -> None:
+    with served(3) as (server, _):
+        service = Service(server.base_url, params={"api-version": "v1"})
+        for module in (httpx, httpx2):
+            with module.Client(verify=False, params={"tenant": "x", "limit": "7"}) as client:
+                found = list_run_steps(
+                    client, service, "thread_1", "run_1", order="asc", limit=2, after="step_0", include=[CONTENT]
+                )
+                assert ["step_1", "step_2"] == ids(found)
+                step = retrieve_run_step(client, server.base_url, "thread_1", "run_1", "step_1")
+                assert "step_1" == step.id
+        query = f"tenant=x&limit=2&api-version=v1&order=asc&include%5B%5D={QUOTED}&after=step_0"
+        assert [f"{STEPS}?{query}", f"{STEPS}/step_1?tenant=x&limit=7"] * 2 == server.requests
 
 
 def test_a_service_can_be_pickled() -> None:
@@ -346,6 +403,38 @@ def test_steps_that_are_invented_without_end_are_noticed(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
+    ("first_id", "expected"),
+    [
+        (None, "expected each run step once, got step_0 again: the server ignores `before`; status 200"),
+        ("step_2", "expected another cursor at $.first_id than before; status 200"),
+    ],
+)
+def test_a_server_that_ignores_before_is_noticed(first_id: str | None, expected: str) -> None:
+    with served(2) as (server, client):
+        server.faults += [partial(answer, value={**page_of(server.steps, has_more=True), "first_id": first_id})] * 2
+        with pytest.raises(ResponseError) as caught:
+            list(list_run_steps(client, server.base_url, "thread_1", "run_1", before="step_2"))
+        assert str(caught.value).startswith(expected)
+
+
+def test_the_bounds_hold_for_all_pages_before_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(**arguments: object) -> str:
+        with served(9) as (server, client), pytest.raises(ResponseError) as caught:
+            list(list_run_steps(client, server.base_url, "t", "r", limit=2, before="step_0", **arguments))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        assert 2 <= len(server.requests) <= 3
+        return str(caught.value)
+
+    times = iter(range(1_000))
+    late = read(total_timeout=5, clock=lambda: float(next(times)))
+    assert late.startswith("expected a whole body in the time that is given, got the first ")
+    monkeypatch.setattr(talks, "MOST_BYTES", 1_000)
+    assert read().startswith("expected at most 1000 bytes of run steps in all pages, got more")
+    monkeypatch.setattr(talks, "MOST_STEPS", 5)
+    monkeypatch.setattr(talks, "MOST_BYTES", 100_000)
+    assert read().startswith("expected at most 5 run steps, got more")
+
+
+@pytest.mark.parametrize(
     ("page", "expected"),
     [
         ({}, "expected a list of run steps at $.data"),
@@ -477,6 +566,52 @@ def test_a_body_that_comes_too_slowly_is_given_up() -> None:
         times = iter(range(1_000))
         error = error_of(client, server, total_timeout=5, clock=lambda: float(next(times)))
         assert str(error).startswith("expected a whole body in the time that is given, got the first ")
+
+
+def drip(exchange: Exchange, start: bytes, piece: bytes) -> None:
+    """Send a start, then a little again and again, until the client leaves."""
+    with suppress(ConnectionError):
+        exchange.send(start)
+        for _ in range(1_000):
+            exchange.send(piece)
+            time.sleep(0.01)
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+LATE = "expected a whole body in the time that is given, got the first 0 bytes; status 200"
+NONE = "expected an answer in the time that is given (total_timeout), got none"
+
+
+# As above.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("module", [httpx, httpx2])
+@pytest.mark.parametrize(
+    ("start", "piece", "expected"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX-Name: ", b"a", NONE),
+        (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n", NONE),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n1;", b"a", LATE),
+        (OK + b"Content-Encoding: gzip\r\n\r\n\x1f\x8b\x08\x08\0\0\0\0\0\xff", b"a", LATE),
+    ],
+)
+def test_what_comes_too_slowly_is_given_up_with_await(
+    module: ModuleType, loop: str, start: bytes, piece: bytes, expected: str
+) -> None:
+    async def read() -> None:
+        with RestServer(run_steps(1)) as server:
+            server.faults += [partial(drip, start=start, piece=piece)] * 2
+            async with module.AsyncClient(verify=False) as client:
+                with pytest.raises((ResponseError, TimeoutError)) as caught:
+                    await aretrieve_run_step(
+                        client, server.base_url, "thread_1", "run_1", "step_0", total_timeout=0.2, attempts=2
+                    )
+            assert (expected, expected == NONE) == (str(caught.value), isinstance(caught.value, TimeoutError))
+            assert 1 == len(server.requests)
+
+    began = time.monotonic()
+    LOOPS[loop](read)
+    assert time.monotonic() - began < 5
 
 
 def test_an_error_with_a_body_that_never_ends_is_cut() -> None:

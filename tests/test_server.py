@@ -658,9 +658,41 @@ def test_each_route_is_found_below_any_prefix() -> None:
     for route in ROUTES:
         path = route.path.replace("{", "").replace("}", "")
         for prefix in ("/", "/v1/", "/openai/", "/api/projects/p/"):
-            found, ids = find_routes(prefix + path)[route.method]
+            found, ids = find_routes((prefix + path).split("/"))[route.method]
             assert (route, {name: name for name in ids}) == (found, ids)
             assert route.path == path.replace("_id", "_id") or ids
+
+
+# ---- Recordings that are gone.
+
+
+@pytest.mark.parametrize("by_run", [False, True])
+@pytest.mark.parametrize("request_body", [STREAM, {"assistant_id": "asst_1"}])
+def test_a_recording_that_cannot_be_read_any_more_is_told(
+    path: Path,
+    request_body: dict[str, object],
+    by_run: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    app, moved = replay_app([path], by_run=by_run), path.with_suffix(".moved")
+    told = (500, "expected a recording, got one that cannot be read any more", None)
+    path.rename(moved)
+    for url in (RUN, f"{RUN}/steps", "/v1/threads/thread_1", "/v1/threads/thread_1/messages"):
+        answer = ask(app, "GET", url)
+        assert told == answer.error
+        assert "server_error" == answer.json["error"]["type"]
+    assert [told] * 3 == [post(app, RUNS, request_body).error for _ in range(3)]
+    moved.rename(path)
+    assert FIRST == post(app, RUNS, STREAM).content
+    path.unlink()
+    assert told == post(app, f"{RUN}/submit_tool_outputs", {**OUTPUTS, **request_body}).error
+    recorded(path.parent, FIRST + SECOND)
+    assert SECOND == post(app, f"{RUN}/submit_tool_outputs", OUTPUTS).content
+
+
+def test_a_recording_that_became_another_one_is_told(path: Path) -> None:
+    app = replay_app([path])
+    path.write_bytes(FIRST + b"event: x\ndata: [" + b"0," * 100_001 + b"0]\n\n")
+    assert (500, "expected a recording, got one that cannot be read any more", None) == ask(app, "GET", RUN).error
 
 
 # ---- Real recordings.

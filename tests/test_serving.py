@@ -75,6 +75,15 @@ def test_a_stream_that_it_cuts_is_completed_from_it(shipped: Path, cut: int) -> 
     assert ("completed", len(expected)) == (run.outcome, len(run.run_steps()))
 
 
+def test_an_id_may_have_a_slash_in_it(tmp_path: Path) -> None:
+    path = recorded(tmp_path, (FIRST + SECOND).replace(b'"step_1"', '"step/ä?"'.encode()))
+    with ReplayServer(replay_app([path])) as server, httpx.Client() as client:
+        step = retrieve_run_step(client, f"{server.url}/a%2Fb", "thread/1", "run/1", "step/ä?")
+        assert ("step/ä?", "completed") == (step.id, step.status)
+        assert 404 == client.get(f"{server.url}{RUNS}/run_1/steps/%ff").status_code
+        assert 404 == client.get(f"{server.url}{RUNS}%2Frun_1").status_code
+
+
 @POSIX
 def test_tls_has_a_certificate_of_its_own(path: Path) -> None:
     with ReplayServer(replay_app([path]), tls=True) as server:
@@ -123,7 +132,7 @@ def test_hostile_requests_are_refused_and_the_server_goes_on(path: Path) -> None
         flood: b"HTTP/1.1 400 ",
         b"GET /" + b"a" * 100_000 + b" HTTP/1.1" + closed: b"HTTP/1.1 400 ",
         b"GET /v1/../../etc/passwd HTTP/1.1\r\nHost: h" + closed: b"HTTP/1.1 404 ",
-        b"GET /threads/%2e%2e%2f%2e%2e%2fetc%2fpasswd HTTP/1.1\r\nHost: h" + closed: b"HTTP/1.1 404 ",
+        b"GET /threads/%2e%2e%2f%2e%2e%2fetc%2fpasswd HTTP/1.1\r\nHost: h" + closed: b"HTTP/1.1 200 ",  # an id
         b"GET /threads/x/messages?limit=a HTTP/1.1\r\nHost: h" + closed: b"HTTP/1.1 400 ",
         b"POST /threads HTTP/1.1\r\nHost: h\r\nContent-Length: 1" + closed + b"{": b"HTTP/1.1 400 ",
         b"HEAD /threads/x HTTP/1.1\r\nHost: h" + closed: b"HTTP/1.1 200 ",
@@ -162,18 +171,21 @@ def running(*arguments: str | Path) -> Generator[tuple[subprocess.Popen[str], st
 
 
 @POSIX
-def test_ctrl_c_ends_the_command_with_streams_open(path: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_command_with_streams_open(
+    path: Path, tmp_path: Path, number: signal.Signals, status: int
+) -> None:
     ca = tmp_path / "ca.pem"
     with running(path, "--stall", "3600", "--tls-ca", ca) as (process, url):
         context = ssl.create_default_context(cafile=str(ca))
         with httpx.Client(verify=context) as client, client.stream("POST", url + RUNS, json=STREAM) as response:
             chunks = response.iter_bytes()
             assert FIRST_EVENTS[0] == next(chunks)
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             with pytest.raises(httpx.RemoteProtocolError):
                 next(chunks)
         out, err = process.communicate(timeout=30)
-    assert (130, "") == (process.returncode, out)
+    assert (status, "") == (process.returncode, out)
     assert "serving 2 bodies of 1 run: only this machine reaches it\n" == err
     assert not ca.exists()
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from accumulator import AccumulatorError
 from accumulator._cli.output import UNUSABLE, flush, print_to_stderr, write_bytes
@@ -45,6 +46,7 @@ Nothing is written to disk but the file of --tls-ca, which is removed at the end
 
 \b
   130  Ctrl-C ended it; streams that were open are cut
+  143  SIGTERM ended it, likewise
   2    a RECORDING cannot be read, the address cannot be listened on, or an
        argument is wrong
 """
@@ -98,7 +100,7 @@ def _serve(  # noqa: PLR0913 - one for each group of options
     try:
         app = _make_app(found, by_run=by_run, speed=speed, faults=faults)
         server = _listen(app, host, port, tls=tls or tls_ca is not None)
-        with closing(server), nullcontext() if tls_ca is None else _written(tls_ca, server.ca or b""):
+        with closing(server), _terminable(), nullcontext() if tls_ca is None else _written(tls_ca, server.ca or b""):
             _announce(server, found, host)
             server.run()
     except _Unusable as error:
@@ -127,6 +129,25 @@ def _listen(app: Starlette, host: str, port: int, *, tls: bool) -> ReplayServer:
     except (OSError, UnicodeError) as error:  # a name may be one that cannot be encoded
         reason = str(getattr(error, "strerror", None) or error).partition(" (while")[0]
         raise _Unusable(f"expected to be able to listen on {host} port {port}: {reason}") from error
+
+
+@contextmanager
+def _terminable() -> Generator[None]:
+    """Let SIGTERM raise `SystemExit` within the block, so that what is to be done behind it is done.
+
+    uvicorn ends its own work at the signal and raises it again, which would end the process there.
+    """
+    before = signal.signal(signal.SIGTERM, _exit)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _exit(number: int, _: object) -> NoReturn:
+    """Exit with the status that a shell shows after a signal. Another one does not break that off."""
+    signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(128 + number)
 
 
 @contextmanager

@@ -83,7 +83,11 @@ class Answer:
                 f"a body of at most {MAX_ANSWER_SIZE} bytes, got a longer one; a smaller limit= asks for less"
             )
         if self._expired():
-            raise self.wrong(f"a whole body in the time that is given, got the first {len(self._body)} bytes")
+            raise self.late()
+
+    def late(self) -> ResponseError:
+        """Make the error of an answer whose body comes too late."""
+        return self.wrong(f"a whole body in the time that is given, got the first {len(self._body)} bytes")
 
     def finish(self) -> Answer:
         """Read the body. Raise `ResponseError` if the answer is not what was asked for."""

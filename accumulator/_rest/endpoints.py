@@ -55,13 +55,16 @@ def list_run_steps(  # noqa: PLR0913 - the endpoint's own, and the bounds
         limit: the most steps of a page, 1 to 100; the service's own number by default, which is 20.
         order: by `created_at`: "desc", the service's default, begins with the newest.
         after: the id of a step: only those behind it are listed.
-        before: the id of a step: only those before it are listed.
+        before: the id of a step: only those before it are listed. Without `after` the service answers the last page of
+            these, so that the pages are asked for backward, and all of them when the first step is wanted; together
+            they have the `total_timeout` of one page and at most 128 MiB.
         include: what else to send, see `RunStepInclude`.
         attempts: how often a request is sent at most. It is sent again by stamina after a dropped connection, a timeout
             of the client, and an answer of status 429 or 5xx.
         total_timeout: the seconds for a page with all attempts. A `Retry-After` is waited for if it fits into the time
-            that is left, and is the end otherwise. An answer that comes in pieces is given up when the time is over;
-            how long one piece may take says the timeout of the client.
+            that is left, and is the end otherwise. A body that comes in pieces is given up when the time is over. What
+            comes before the body, and what unpacks to nothing, is not: nothing but the read timeout of the client
+            bounds it then, for each piece by itself. With an async client all ends when the time is over.
         clock: the clock that measures that: a callable that returns seconds and never goes back.
 
     Raises:
@@ -95,7 +98,8 @@ def alist_run_steps(  # noqa: PLR0913 - as list_run_steps
 ) -> AsyncIterator[RunStep]:
     """Iterate over the run steps of a run with an async client: the async version of `list_run_steps`.
 
-    It runs under asyncio and under trio, as the client does.
+    It runs under asyncio and under trio, as the client does. When `total_timeout` is over, a request is broken off
+    wherever it is: that is a `TimeoutError` if no answer has begun, else a `ResponseError`.
     """
     listing = Listing(service, thread_id, run_id, limit=limit, order=order, after=after, before=before, include=include)
     retries = Retries(attempts, total_timeout, clock)
@@ -132,7 +136,10 @@ async def aretrieve_run_step(  # noqa: PLR0913 - as list_run_steps
     total_timeout: float = DEFAULT_TOTAL_TIMEOUT,
     clock: Callable[[], float] = time.monotonic,
 ) -> RunStep:
-    """Return one run step with an async client: the async version of `retrieve_run_step`."""
+    """Return one run step with an async client: the async version of `retrieve_run_step`.
+
+    `total_timeout` is that of `alist_run_steps`.
+    """
     get, retries = retrieve(service, thread_id, run_id, step_id, include), Retries(attempts, total_timeout, clock)
     answer = await AsyncLoop(client, retries, "aretrieve_run_step").run(ask(get, retries.deadline()))
     return RunStep.wrap(answer.json)
@@ -213,6 +220,7 @@ async def aresume(  # noqa: PLR0913 - as resume
     """Complete a run whose stream was cut, with an async client: the async version of `resume`.
 
     The handler may be a coroutine function. `sleep` is one; by default it waits under asyncio and under trio.
+    A request is broken off as in `alist_run_steps`.
     """
     retries, hooks = Retries(attempts, total_timeout, clock), check_handler(handler)
     resumption = Resumption(

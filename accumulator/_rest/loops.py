@@ -77,8 +77,8 @@ class Loop:
         return answer
 
     def _send(self, send: Send) -> Answer:
-        url, headers = send.get
-        with self._client.stream("GET", url, headers=headers) as response:
+        url, params, headers = send.get
+        with self._client.stream("GET", url, params=params, headers=headers) as response:
             answer = Answer(response, self._retries.expiry(send.deadline))
             with answer.unpacking(), closing(make_source(response, "accumulate", "aaccumulate")) as source:
                 source.passes_refused = True
@@ -135,14 +135,23 @@ class AsyncLoop:
         return answer
 
     async def _send(self, send: Send) -> Answer:
-        url, headers = send.get
-        async with self._client.stream("GET", url, headers=headers) as response:
-            answer = Answer(response, self._retries.expiry(send.deadline))
-            with answer.unpacking():
-                async with aclosing(make_async_source(response, "aaccumulate", "accumulate")) as source:
-                    source.passes_refused = True
-                    while answer.wants_more and (chunk := await anext(source, None)) is not None:
-                        answer.add(chunk)
+        """Send a request and read its answer in the time that is left, whatever comes slowly."""
+        import anyio
+
+        url, params, headers = send.get
+        answer: Answer | None = None
+        with anyio.move_on_after(self._retries.left(send.deadline)) as scope:
+            async with self._client.stream("GET", url, params=params, headers=headers) as response:
+                answer = Answer(response, self._retries.expiry(send.deadline))
+                with answer.unpacking():
+                    async with aclosing(make_async_source(response, "aaccumulate", "accumulate")) as source:
+                        source.passes_refused = True
+                        while answer.wants_more and (chunk := await anext(source, None)) is not None:
+                            answer.add(chunk)
+        if answer is None:
+            raise TimeoutError("expected an answer in the time that is given (total_timeout), got none")
+        if scope.cancelled_caught:
+            raise answer.late()
         return answer.finish()
 
 

@@ -71,6 +71,10 @@ class Retries:
         """Return when the total time ends that begins now."""
         return self.clock() + self._total
 
+    def left(self, deadline: float) -> float:
+        """Return the seconds until a deadline, 0 behind it."""
+        return max(0.0, deadline - self.clock())
+
     def expiry(self, deadline: float) -> Callable[[], bool]:
         """Return a function that says whether a deadline has passed."""
         return lambda: self.clock() > deadline
@@ -80,7 +84,7 @@ class Retries:
 
         All waits of stamina's own choice together fit into the time that is left.
         """
-        longest = min(LONGEST_WAIT, max(0.0, deadline - self.clock()) / self._attempts)
+        longest = min(LONGEST_WAIT, self.left(deadline) / self._attempts)
         stamina = _import_stamina()
         return stamina(
             on=partial(self._decide, deadline, longest),

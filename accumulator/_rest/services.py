@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlsplit
 
 from accumulator._engine.limits import DEFAULT_MAX_ID_LENGTH
 
@@ -119,15 +119,18 @@ class Service:
 
     def request(self, parts: Iterable[str], query: Iterable[tuple[str, str]] = ()) -> Get:
         """Return the request for a path below the base URL, whose parts are quoted already."""
-        pairs = urlencode([*self.params.items(), *query], quote_via=quote, safe="")
-        url = "/".join([self.base_url, *parts]) + f"?{pairs}" * bool(pairs)
-        return Get(url, {**_OWN_HEADERS, **self.headers})
+        params = [*self.params.items(), *query]
+        return Get("/".join([self.base_url, *parts]), params or None, {**_OWN_HEADERS, **self.headers})
 
 
 class Get(NamedTuple):
-    """A request: its URL, in which all is quoted, and its headers."""
+    """A request: its URL without a query, in which all is quoted, its query parameters, and its headers.
+
+    A client that has parameters of its own puts them in the place of a query in the URL, but adds them to `params`.
+    """
 
     url: str
+    params: list[tuple[str, str]] | None
     headers: dict[str, str]
 
 

@@ -6,6 +6,7 @@ action is raised where the action was yielded.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar, cast
 
@@ -13,7 +14,7 @@ from accumulator._assistants.accumulator import Accumulator
 from accumulator._assistants.protocol import BODY_END_STATUSES
 from accumulator._assistants.streams import raise_unless_ended_well
 from accumulator._engine.body import TRUNCATED
-from accumulator._engine.limits import DEFAULT_MAX_LIST_ENTRIES, SHOWN
+from accumulator._engine.limits import DEFAULT_MAX_LIST_ENTRIES, DEFAULT_MAX_TOTAL_SIZE, SHOWN
 from accumulator._errors import AccumulatorError, LimitError, TruncatedError, attach
 from accumulator._json import JSONObject, render_path
 from accumulator._rest.answers import Answer
@@ -33,6 +34,9 @@ LARGEST_PAGE: Final = 100
 
 MOST_STEPS: Final = DEFAULT_MAX_LIST_ENTRIES
 """The most steps of one run that are listed, as entries of one list are held. A server may invent them without end."""
+
+MOST_BYTES: Final = DEFAULT_MAX_TOTAL_SIZE
+"""The bytes of all answers whose steps are handed out at once, as of all that one accumulator holds."""
 
 
 class Send(NamedTuple):
@@ -117,8 +121,11 @@ def included(include: Iterable[str]) -> list[tuple[str, str]]:
 class Listing:
     """The run steps of a run, page by page.
 
-    The next page begins after the last step of this one. A server that ignores `after` sends the same steps again, and
-    would be asked for ever: a step or a cursor that comes again is an error, and so is an empty page with more behind.
+    The next page begins after the last step of this one. With `before` alone a page has the last steps before it, and
+    the next page those before its first: all are read, and are then one page.
+
+    A server that ignores the cursor sends the same steps again, and would be asked for ever: a step or a cursor that
+    comes again is an error, and so is an empty page with more behind.
     """
 
     def __init__(  # noqa: PLR0913 - the endpoint's own
@@ -145,21 +152,35 @@ class Listing:
         for name, cursor in (("after", after), ("before", before)):
             if cursor is not None:
                 quote_id(name, cursor)
-        said = {"limit": None if limit is None else str(limit), "order": order, "before": before}
+        self._cursor_name, self._cursor, also = "after", after, before
+        if before is not None and after is None:
+            self._cursor_name, self._cursor, also = "before", before, None
+        said = {"limit": None if limit is None else str(limit), "order": order, "before": also}
         self._query = [(name, value) for name, value in said.items() if value is not None] + included(include)
-        self._after = after
         self.page_size = 0  # the bytes of the last answer
         self._seen = set[str]()
-        self._cursors = {after}
+        self._cursors = {self._cursor}
         self._ended = False
+        self._ready = deque[JSONObject]()  # steps that are read and not returned: the next page may fail
+        self._ready_size = 0
 
     def next_page(self, deadline: float) -> Talk[list[JSONObject]]:
-        """Return the steps of the next page; none behind the last."""
-        if self._ended:
-            return []
-        after = [] if self._after is None else [("after", self._after)]
-        answer = yield from ask(self._service.request(self._path, [*self._query, *after]), deadline)
+        """Return the steps of the next page; none behind the last. With `before` alone all pages are one."""
+        while not self._ended:
+            page = yield from self._ask(deadline)
+            self._ready.extendleft(reversed(page))
+            if self._cursor_name == "after":
+                break
+        steps, self._ready, self._ready_size = list(self._ready), deque[JSONObject](), 0
+        return steps
+
+    def _ask(self, deadline: float) -> Talk[list[JSONObject]]:
+        cursor = [] if self._cursor is None else [(self._cursor_name, self._cursor)]
+        answer = yield from ask(self._service.request(self._path, [*self._query, *cursor]), deadline)
         self.page_size = answer.size
+        self._ready_size += answer.size
+        if self._ready_size > MOST_BYTES:
+            raise answer.wrong(f"at most {MOST_BYTES} bytes of run steps in all pages, got more")
         steps = self._take_steps(answer)
         self._take_cursor(answer, steps)
         return steps
@@ -173,7 +194,8 @@ class Listing:
             if not isinstance(step, dict) or not isinstance(ident, str) or not 0 < len(ident) <= LONGEST_ID:
                 raise answer.wrong(f"a run step with an id at {render_path(['data', place])}")
             if ident in self._seen:
-                raise answer.wrong(f"each run step once, got {ident[:SHOWN]} again: the server ignores `after`")
+                ignored = f"the server ignores `{self._cursor_name}`"
+                raise answer.wrong(f"each run step once, got {ident[:SHOWN]} again: {ignored}")
             self._seen.add(ident)
             steps.append(step)
         if len(self._seen) > MOST_STEPS:
@@ -181,7 +203,8 @@ class Listing:
         return steps
 
     def _take_cursor(self, answer: Answer, steps: list[JSONObject]) -> None:
-        more, last = answer.json.get("has_more"), answer.json.get("last_id")
+        place, key = (-1, "last_id") if self._cursor_name == "after" else (0, "first_id")
+        more, named = answer.json.get("has_more"), answer.json.get(key)
         if more is not None and not isinstance(more, bool):
             raise answer.wrong("true or false at $.has_more")
         self._ended = not more
@@ -189,11 +212,11 @@ class Listing:
             return
         if not steps:
             raise answer.wrong("run steps in a page with more behind it, got an empty one")
-        cursor = last if isinstance(last, str) and last else steps[-1]["id"]
+        cursor = named if isinstance(named, str) and named else steps[place]["id"]
         if not isinstance(cursor, str) or len(cursor) > LONGEST_ID or cursor in self._cursors:
-            raise answer.wrong("another cursor at $.last_id than before")
+            raise answer.wrong(f"another cursor at $.{key} than before")
         self._cursors.add(cursor)
-        self._after = cursor
+        self._cursor = cursor
 
 
 def retrieve(service: Service | str, thread_id: str, run_id: str, step_id: str, include: Iterable[str]) -> Get:

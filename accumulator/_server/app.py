@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Final, TypeGuard, cast
+from urllib.parse import unquote
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -71,9 +72,9 @@ class _App:
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
-        path: str = request.scope["path"]
-        found = find_routes(path)
+        found = find_routes(_segments(request.scope))
         if not found:
+            path: str = request.scope["path"]
             raise RefusedError(404, f"expected a path of the API, got {request.method[:20]} {path[:200]}")
         method = "GET" if request.method == "HEAD" else request.method
         if method not in found:
@@ -92,6 +93,13 @@ class _App:
         if _is_plain(request_id):
             headers["x-request-id"] = request_id
         return _Played(self._play(body), status_of(body), headers)
+
+
+def _segments(scope: Scope) -> list[str]:
+    """Return the segments of the path: an id may have a slash in it, which is percent-encoded then."""
+    raw: bytes | None = scope.get("raw_path")  # a server of ASGI may leave it out
+    path: str = scope["path"]
+    return path.split("/") if raw is None else [unquote(segment) for segment in raw.split(b"/")]
 
 
 class _Played(StreamingResponse):

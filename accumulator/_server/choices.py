@@ -23,8 +23,12 @@ class Place(NamedTuple):
 class Choice(Protocol):
     """Chooses. `ids` are those of the path: `thread_id`, `run_id`. `body` is the JSON of the request."""
 
-    def begin(self, ids: Mapping[str, str], body: Mapping[str, object]) -> Place:
-        """Begin the body that a request gets, the last of the place. Raise `RefusedError` if there is none."""
+    def choose(self, ids: Mapping[str, str], body: Mapping[str, object]) -> Place:
+        """Return the body that a request gets, the last of the place. Raise `RefusedError` if there is none."""
+        ...
+
+    def begin(self, ids: Mapping[str, str], body: Mapping[str, object], place: Place) -> None:
+        """Begin the body that was chosen for the request."""
         ...
 
     def upcoming(self) -> Place:
@@ -52,13 +56,17 @@ class ByOrder:
         self._whole = Place(runs[0], len(runs[0].bodies))
         self._begun = 0
 
-    def begin(self, ids: Mapping[str, str], body: Mapping[str, object]) -> Place:
-        """Take the next body."""
+    def choose(self, ids: Mapping[str, str], body: Mapping[str, object]) -> Place:
+        """Return the next body."""
         del ids, body
         if self._begun == len(self._places):
             raise _exhausted(f"the recordings have {_bodies(len(self._places))}, and all were played")
+        return self._places[self._begun]
+
+    def begin(self, ids: Mapping[str, str], body: Mapping[str, object], place: Place) -> None:
+        """Count the body."""
+        del ids, body, place
         self._begun += 1
-        return self._places[self._begun - 1]
 
     def upcoming(self) -> Place:
         """Return the run of the next body, or of the last."""
@@ -86,21 +94,21 @@ class ByRun:
         """Store the runs: one or more."""
         self._runs = runs
         self._begun: dict[PlayedRun, int] = {}
-        self._turns: Counter[tuple[str, str]] = Counter()
+        self._turns: Counter[tuple[str, object]] = Counter()
 
-    def begin(self, ids: Mapping[str, str], body: Mapping[str, object]) -> Place:
-        """Begin a run, or go on with it."""
+    def choose(self, ids: Mapping[str, str], body: Mapping[str, object]) -> Place:
+        """Return a run that begins, or goes on."""
         if "run_id" in ids:
-            place = self._go_on(self.of_run(ids).run, body)
-        else:
-            key = "thread_id" if "thread_id" in ids else "assistant_id"
-            wanted = ids.get(key) or body.get(key)
-            found = self._find(key, wanted)
-            turn = (key, cast("str", wanted))
-            place = Place(found[self._turns[turn] % len(found)], 1)
-            self._turns[turn] += 1
+            return self._go_on(self.of_run(ids).run, body)
+        key, wanted = _beginning(ids, body)
+        found = self._find(key, wanted)
+        return Place(found[self._turns[key, wanted] % len(found)], 1)
+
+    def begin(self, ids: Mapping[str, str], body: Mapping[str, object], place: Place) -> None:
+        """Begin the run, so that it is the turn of the next, or go on with it."""
+        if "run_id" not in ids:
+            self._turns[_beginning(ids, body)] += 1
         self._begun[place.run] = place.bodies
-        return place
 
     def _go_on(self, run: PlayedRun, body: Mapping[str, object]) -> Place:
         submitted = submitted_ids(body)
@@ -138,6 +146,12 @@ class ByRun:
         if not found:
             raise _not_found(key.removesuffix("_id"), wanted)
         return found
+
+
+def _beginning(ids: Mapping[str, str], body: Mapping[str, object]) -> tuple[str, object]:
+    """Return what names the run that a request begins: the id of its thread, or of its assistant."""
+    key = "thread_id" if "thread_id" in ids else "assistant_id"
+    return key, ids.get(key) or body.get(key)
 
 
 def submitted_ids(body: Mapping[str, object]) -> frozenset[object]:

@@ -5,16 +5,19 @@ The prefix of a path is ignored: `/v1`, `/openai`, `/api/projects/NAME` and none
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
+from accumulator import AccumulatorError
 from accumulator._json import json_type
 from accumulator._server.answers import RefusedError, make_page, wants_content, without_content
 from accumulator._server.played_runs import PlayedRun, status_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
+    from accumulator import RecordedBody
     from accumulator._json import Json
     from accumulator._server.choices import Choice, Place
     from accumulator._server.played_runs import Objects
@@ -52,7 +55,8 @@ class Player:
         self._after = lru_cache(_KEPT)(PlayedRun.after)
 
     def _objects(self, place: Place) -> Objects:
-        return self._after(place.run, place.bodies)
+        with _reading():
+            return self._after(place.run, place.bodies)
 
     # Runs.
 
@@ -65,10 +69,12 @@ class Player:
         for key in ("tool_outputs", "tool_approvals"):
             if not isinstance(call.body.get(key, []), list):
                 raise RefusedError(400, f"expected {key} to be a list, got {json_type(call.body[key])}", param=key)
-        place = self._choice.begin(call.ids, call.body)
-        self._cancelled = None if self._cancelled is place.run else self._cancelled
+        place = self._choice.choose(call.ids, call.body)
         body = place.run.bodies[place.bodies - 1]
-        return body if stream or status_of(body) >= _REFUSED else self._objects(place).run
+        answer = _opened(body) if stream or status_of(body) >= _REFUSED else self._objects(place).run
+        self._choice.begin(call.ids, call.body, place)
+        self._cancelled = None if self._cancelled is place.run else self._cancelled
+        return answer
 
     def get_run(self, call: Call) -> object:
         """Answer a run."""
@@ -184,9 +190,11 @@ ROUTES: Final = (
 """Everything that is answered."""
 
 
-def find_routes(path: str) -> dict[str, tuple[Route, dict[str, str]]]:
-    """Return the routes whose path this one ends in, by method, each with the ids. Of two paths the longer counts."""
-    segments = path.split("/")
+def find_routes(segments: list[str]) -> dict[str, tuple[Route, dict[str, str]]]:
+    """Return the routes whose path these segments of one end in, by method, each with the ids.
+
+    Of two paths the longer counts. The first segment is the empty one before the first slash.
+    """
     found: dict[str, tuple[Route, dict[str, str]]] = {}
     for route in sorted(ROUTES, key=lambda route: route.path.count("/")):
         wanted = route.path.split("/")
@@ -204,6 +212,22 @@ def _match(wanted: list[str], segments: list[str]) -> dict[str, str] | None:
         elif name != segment:
             return None
     return ids
+
+
+@contextmanager
+def _reading() -> Generator[None]:
+    """Refuse a request whose answer is in a file that was moved, or is another one now."""
+    try:
+        yield
+    except (OSError, AccumulatorError) as error:
+        raise RefusedError(500, "expected a recording, got one that cannot be read any more") from error
+
+
+def _opened(body: RecordedBody) -> RecordedBody:
+    """Return a body whose first chunk can be read."""
+    with _reading():
+        next(body.chunks(), None)
+    return body
 
 
 def _find(items: Sequence[Json], what: str, ident: str) -> Json:
