@@ -161,9 +161,12 @@ class FunctionToolCall(Call, Model):
 class OtherToolCall(Call, Model):
     """A call of a tool that has no class. Its content is in `extra`.
 
-    `name`, `input`, `output` and `parse_arguments` read the keys that the known tools have for these, in the call
-    itself or in an object in it.
+    `name`, `input`, `output` and `parse_arguments` read the keys that the known tools have for these: those of the call
+    itself, then those of the object under its type, then those of the object under `function`. A call with none of the
+    keys and neither object has them in the only object that it has; nowhere if it has several.
     """
+
+    _has_known_payload = False
 
     id: Field[str | None] = Field("Id of the call.")
     type: _Final[_UnknownType | None] = type_field(None, "The type, as sent.")
