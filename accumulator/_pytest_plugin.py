@@ -160,7 +160,7 @@ def _plain(value: object) -> object:
     from accumulator._model import Model, Record
 
     if isinstance(value, (list, tuple)):
-        entries = [_plain(each) for each in _entries(value)]
+        entries = [_plain(each) for each in cast("Sequence[object]", value)]
         return None if None in entries else entries
     if isinstance(value, (Model, Record)):
         return value.to_dict()
