@@ -109,8 +109,12 @@ def dump_json(value: object) -> str:
     except UnicodeEncodeError:
         import json
 
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-        return re.sub(_SURROGATE, lambda found: f"\\u{ord(found[0]):04x}", text)
+        return escape_surrogates(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def escape_surrogates(text: str) -> str:
+    """Return JSON text with each lone surrogate escaped, so that it can be encoded as UTF-8."""
+    return re.sub(_SURROGATE, lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def copy_json(value: _T) -> _T:

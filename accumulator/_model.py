@@ -309,7 +309,11 @@ class Model(Plain, metaclass=_Slotted):
         return dump_json(self._json)
 
     def keys(self) -> KeysView[str]:
-        """Return the keys of the JSON object. `dict(model)` is `to_dict()`, for frameworks that call `dict`."""
+        """Return the keys of the JSON object. `dict(model)` is `to_dict()`, for frameworks that call `dict`.
+
+        FastAPI does so in an endpoint without a return annotation, and fails to write a lone surrogate. With one, such
+        as `-> Message`, it asks pydantic, and the surrogate becomes U+FFFD.
+        """
         return self._json.keys()
 
     def __getitem__(self, key: str) -> object:
@@ -392,7 +396,7 @@ class Record(Plain, Struct, frozen=True, gc=False):  # type: ignore[misc]  # `__
         return cls(**fields)
 
     def keys(self) -> tuple[str, ...]:
-        """Return the keys of `to_dict()`. `dict(update)` is `to_dict()`, for frameworks that call `dict`."""
+        """Return the keys of `to_dict()`. `dict(update)` is `to_dict()`, for frameworks; see `Model.keys`."""
         return ("type", *self.__struct_fields__)
 
     def __getitem__(self, key: str) -> object:

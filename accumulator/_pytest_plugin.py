@@ -6,6 +6,7 @@ pytest imports this module at its start; it imports nothing of the library until
 from __future__ import annotations
 
 import json
+import os
 from contextlib import ExitStack
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -13,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import pytest
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Sequence
     from pathlib import Path
 
     from accumulator import Accumulator, Recording
@@ -56,7 +56,7 @@ def recorded_run(request: pytest.FixtureRequest) -> Accumulator:
     golden = path.with_name(f"{path.stem}.golden.json")
     folded = _folded(run)
     if request.config.getoption(_OPTION):
-        golden.write_text(json.dumps(folded, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        _write(golden.resolve(), folded)
     elif golden.exists():
         expected: object = json.loads(golden.read_text(encoding="utf-8"))
         lines = _lines(expected, folded, golden.name, "the recording")
@@ -93,7 +93,10 @@ def _find(request: pytest.FixtureRequest) -> Path:
     folder = request.path.parent
     marker = cast("pytest.Item", request.node).get_closest_marker(_MARKER)
     if marker is not None:
-        return folder / str(marker.args[0])
+        path = next(iter(marker.args), None) or marker.kwargs.get("path")
+        if not path:
+            raise pytest.UsageError(f"expected {_MARKER}(path), got it without the path of a recording")
+        return folder / str(path)
     name = cast("pytest.Function", request.node).originalname
     for ending in _ENDINGS:
         if (path := folder / f"{name}{ending}").exists():
@@ -101,6 +104,19 @@ def _find(request: pytest.FixtureRequest) -> Path:
     raise pytest.UsageError(
         f"expected a recording beside the test, such as {folder / f'{name}.sse'}, or {_MARKER}(path)"
     )
+
+
+def _write(golden: Path, folded: dict[str, object]) -> None:
+    """Write a golden file: whole, or not at all."""
+    from accumulator._json import escape_surrogates
+
+    text = escape_surrogates(json.dumps(folded, indent=2, ensure_ascii=False))
+    temporary = golden.with_name(f".{golden.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(f"{text}\n".encode())
+        temporary.replace(golden)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _folded(run: Accumulator) -> dict[str, object]:
@@ -121,16 +137,31 @@ def _lines(a: object, b: object, a_name: str, b_name: str) -> list[str]:
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
-    """Name the fields in which two steps, messages, calls or runs differ."""
-    if op != "==" or type(left) is not type(right) or not type(left).__module__.startswith("accumulator"):
+    """Name the fields in which two steps, messages, calls, updates or runs differ, or two lists of them."""
+    if op != "==" or type(left) is not type(right) or not any(map(_is_ours, [*_entries(left), *_entries(right)])):
         return None
-    from accumulator import Accumulator, Model
+    values = _plain(left), _plain(right)
+    lines = [] if None in values else _lines(*values, "left", "right")
+    name = type(left).__name__
+    return [f"two {f'objects of {name}' if _is_ours(left) else f'{name}s'} that differ", *lines] if lines else None
 
-    if isinstance(left, Model) and isinstance(right, Model):
-        values: tuple[object, object] = left.to_dict(), right.to_dict()
-    elif isinstance(left, Accumulator) and isinstance(right, Accumulator):
-        values = _folded(left), _folded(right)
-    else:
-        return None
-    lines = _lines(*values, "left", "right")
-    return [f"two objects of {type(left).__name__} that differ", *lines] if lines else None
+
+def _entries(value: object) -> Sequence[object]:
+    return cast("Sequence[object]", value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _is_ours(value: object) -> bool:
+    return type(value).__module__.partition(".")[0] == "accumulator"
+
+
+def _plain(value: object) -> object:
+    """Return a value of this library, or a list of such values, as JSON; None for anything else."""
+    from accumulator import Accumulator
+    from accumulator._model import Model, Record
+
+    if isinstance(value, (list, tuple)):
+        entries = [_plain(each) for each in cast("Sequence[object]", value)]
+        return None if None in entries else entries
+    if isinstance(value, (Model, Record)):
+        return value.to_dict()
+    return _folded(value) if isinstance(value, Accumulator) else None

@@ -854,6 +854,34 @@ def test_commands_options_and_files_are_completed() -> None:
     assert ["plain,--help"] == completed_by("accumulator", "--hel")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "check",
+        "convert",
+        "convert -o",
+        "diff",
+        "diff a",
+        "record -o",
+        "record --json",
+        "replay",
+        "serve",
+        "serve --tls-ca",
+        "show",
+        "table",
+        "table -o",
+    ],
+)
+def test_files_are_completed_and_not_looked_at(words: str) -> None:
+    assert ["file,ev"] == completed_by("accumulator", *words.split(), "ev")
+
+
+@pytest.mark.parametrize("command", ["show", "check", "replay"])
+def test_what_a_file_may_be_is_seen_when_it_is_read(shipped: Path, command: str) -> None:
+    with mock.patch("os.access", return_value=False):
+        assert 0 == cli(command, shipped / "code_interpreter.sse").status
+
+
 @pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
 def test_each_shell_has_a_script(name: str) -> None:
     result = process("completion", name)

@@ -335,6 +335,22 @@ def test_an_endpoint_returns_steps_messages_and_updates(app: FastAPI, shipped: P
     assert "RunStep" in str(get(app, "GET", "/openapi.json").json())
 
 
+def test_fastapi_replaces_a_lone_surrogate_where_an_endpoint_says_what_it_returns() -> None:
+    app, sent = FastAPI(), Message.from_dict({"id": "a\ud83d"})
+
+    @app.get("/annotated")
+    async def annotated() -> Message:
+        return sent
+
+    @app.get("/unannotated", response_model=None)
+    async def unannotated() -> object:
+        return sent
+
+    assert {"id": "a\ufffd"} == get(app, "GET", "/annotated").json()
+    with pytest.raises(UnicodeEncodeError):
+        get(app, "GET", "/unannotated")
+
+
 def test_neither_pydantic_nor_rich_is_imported() -> None:
     code = """
 import sys

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
+import pytest
+
 from tests.bodies import FIRST, SECOND
 
 if TYPE_CHECKING:
@@ -66,6 +68,15 @@ def test_a_recording_is_named_by_a_marker(tmp_path: Path) -> None:
     assert 0 == run_pytest(tmp_path, NAMED).status
 
 
+@pytest.mark.parametrize("path", ['path="runs/other.json"', ""])
+def test_a_marker_needs_a_path(tmp_path: Path, path: str) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "other.json").write_bytes(FIRST + SECOND)
+    result = run_pytest(tmp_path, NAMED.replace('"runs/other.json"', path))
+    told = "expected accumulator_recording(path), got it without the path of a recording" in result.out
+    assert ((0, False) if path else (1, True)) == (result.status, told)
+
+
 def test_a_recording_that_is_not_there_is_told(tmp_path: Path) -> None:
     result = run_pytest(tmp_path, BESIDE)
     assert 1 == result.status
@@ -88,9 +99,36 @@ def test_golden_files_are_written_and_held_to(tmp_path: Path) -> None:
     assert 0 == run_pytest(tmp_path, BESIDE).status
 
 
+def test_a_golden_file_may_have_lone_surrogates(tmp_path: Path) -> None:
+    recording, golden = tmp_path / "test_weather.sse", tmp_path / "test_weather.golden.json"
+    recording.write_bytes((FIRST + SECOND).replace("9 °C".encode(), rb"\ud83d \u00b0"))
+    assert 0 == run_pytest(tmp_path, BESIDE, "--accumulator-update").status
+    assert rb'"\ud83d \u00b0"'.replace(rb"\u00b0", "°".encode()) in golden.read_bytes()
+    assert 0 == run_pytest(tmp_path, BESIDE).status
+
+
+def test_a_golden_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "test_weather.sse").write_bytes(FIRST + SECOND)
+    golden = tmp_path / "test_weather.golden.json"
+    golden.write_text("before", encoding="utf-8")
+    full = """
+from pathlib import Path
+
+def torn(self, data):
+    with self.open("wb") as file:
+        file.write(data[:9])
+    raise OSError("full")
+
+Path.write_bytes = torn
+"""
+    assert "OSError: full" in run_pytest(tmp_path, full + BESIDE, "--accumulator-update").out
+    assert "before" == golden.read_text(encoding="utf-8")
+    assert [golden] == list(tmp_path.glob("*golden*"))
+
+
 COMPARED = """
 import accumulator
-from accumulator import Accumulator, FunctionToolCall, RunStep, SSEParser
+from accumulator import Accumulator, BodyEnded, FunctionToolCall, RunStep, RunStepDone, SSEParser
 
 def test_steps():
     assert RunStep.from_dict({"id": "a", "x": 1}) == RunStep.from_dict({"id": "b", "y": 2})
@@ -103,6 +141,19 @@ def test_runs():
     run.apply("thread.run.completed", '{"id": "run_1"}')
     run.end()
     assert run == Accumulator()
+
+def test_lists():
+    assert [RunStep.from_dict({"id": "c"})] == [RunStep.from_dict({"id": "d"}), BodyEnded(1, "completed", ())]
+
+def test_tuples():
+    assert () == (RunStep.from_dict({"id": "e"}),)
+
+def test_mixed():
+    assert [1, RunStep.from_dict({"id": "f"})] == [2, RunStep.from_dict({"id": "g"})]
+
+def test_updates():
+    step = RunStep.from_dict({"status": "failed"})
+    assert RunStepDone(1, "step_1", step) == RunStepDone(1, "step_1", RunStep.from_dict({"status": "expired"}))
 
 def test_others():
     assert 1 == 2
@@ -127,6 +178,13 @@ def test_a_failed_assertion_names_the_fields(tmp_path: Path) -> None:
         "... and 20 more",
         "two objects of Accumulator that differ",
         '$.outcome  left has "completed", right has null',
+        "two lists that differ",
+        '$[0].id  left has "c", right has "d"',
+        '$[1]  only right has {"type": "body_ended"',
+        "two tuples that differ",
+        '$[0]  only right has {"id": "e"}',
+        "two objects of RunStepDone that differ",
+        '$.run_step.status  left has "failed", right has "expired"',
     ):
         assert line in result.out
 

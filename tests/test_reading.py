@@ -22,6 +22,8 @@ from accumulator import (
 )
 from accumulator._assistants.run_steps import wrap_tool_call
 from tests import bodies
+from tests.command import cli, recorded
+from tests.wire import DONE, event
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -115,6 +117,11 @@ def test_every_call_parses_its_arguments() -> None:
         ({"created_at": 10, "expires_at": 700, "completed_at": None}, None),
         ({"created_at": "10", "completed_at": 14}, None),
         ({"created_at": 10, "completed_at": True}, None),
+        ({"created_at": 10, "completed_at": 5}, None),
+        ({"created_at": 1e308, "completed_at": -1e308}, None),
+        ({"created_at": -1e308, "completed_at": 1e308}, None),
+        ({"created_at": 1.5, "completed_at": 10**400}, None),
+        ({"created_at": 0, "completed_at": 10**400}, None),
         ({"completed_at": 14}, None),
         ({}, None),
     ],
@@ -153,6 +160,36 @@ def test_texts_of_parts_are_joined_and_messages_stand_apart() -> None:
     stream = accumulate([MESSAGES])
     assert "ab\n\nc" == stream.final_text()
     assert "ab\n\nc" == stream.text
+
+
+def _said(ident: str, content: object, **fields: object) -> bytes:
+    return event("thread.message.completed", {"id": ident, "content": content, **fields})
+
+
+def test_the_text_is_what_the_agent_said_in_the_run(tmp_path: Path) -> None:
+    def text(value: str) -> list[object]:
+        return [{"type": "text", "text": {"value": value}}]
+
+    refusal: list[object] = [*text("No: "), {"type": "refusal", "refusal": "I won't."}, {"type": "image_file"}]
+    body = b"".join(
+        [
+            event("thread.run.created", {"id": "run_1", "status": "queued"}),
+            event("thread.message.created", {"id": "msg_1", "role": "user", "content": text("Asked.")}),
+            event("thread.message.completed", {"id": "msg_1", "role": "user", "content": text("Asked.")}),
+            _said("msg_2", text("Mine."), role="assistant", run_id="run_1"),
+            _said("msg_3", text("Another's."), role="assistant", run_id="run_2"),
+            _said("msg_4", refusal, run_id=None),
+            _said("msg_5", "Bare.", role="assistant"),
+            _said("msg_6", {"odd": 1}, role="assistant"),
+            event("thread.run.completed", {"id": "run_1", "status": "completed"}),
+            DONE,
+        ]
+    )
+    expected = "Mine.\n\nNo: I won't.\n\nBare."
+    assert expected == accumulate([body]).final_text()
+    assert f"{expected}\n" == cli("--text", recorded(tmp_path, body)).text
+    without_a_run = accumulate([_said("msg_1", "a", run_id="run_1") + _said("msg_2", "b", run_id="run_2") + DONE])
+    assert "a\n\nb" == without_a_run.final_text()
 
 
 async def _arrives(*chunks: bytes) -> AsyncIterator[bytes]:

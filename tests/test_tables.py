@@ -194,6 +194,16 @@ def test_the_error_of_a_run(sent: dict[str, object], code: str | None, message: 
     assert [("failed", code, message)] == picked(rows([source], "runs"), "outcome", "error_code", "error_message")
 
 
+def test_the_text_of_a_run_is_what_the_agent_said() -> None:
+    sent = [
+        {"id": "msg_1", "role": "user", "content": [{"type": "text", "text": {"value": "Asked."}}]},
+        {"id": "msg_2", "role": "assistant", "content": [{"type": "refusal", "refusal": "I won't."}]},
+    ]
+    said = b"".join(wire.event("thread.message.completed", {**each, "run_id": "run_1"}) for each in sent)
+    source = bodies.event("thread.run.completed", bodies.run("completed")) + said + bodies.DONE
+    assert [(2, "I won't.")] == picked(rows([source], "runs"), "messages", "text")
+
+
 def test_the_error_event_of_a_run(shipped: Path) -> None:
     assert [("error", "server_error")] == picked(rows(shipped / "error.sse", "runs"), "outcome", "error_code")
     alone = bodies.event("error", {"error": {"message": "no", "code": "c"}})

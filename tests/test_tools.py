@@ -20,6 +20,7 @@ from accumulator import (
     DecodeError,
     Function,
     FunctionToolCall,
+    McpToolCall,
     OtherToolCall,
     RequiredAction,
     RequiredMCPToolCall,
@@ -30,6 +31,7 @@ from accumulator import (
     aconnect,
     connect,
 )
+from accumulator._assistants.run_steps import wrap_tool_call
 from accumulator._json import MAX_DEPTH, plain_json, same_json
 from tests.conftest import ROOT
 from tests.loopback import Loopback
@@ -363,6 +365,45 @@ def test_a_tool_without_arguments_has_nothing_to_parse() -> None:
         call.parse_arguments()
     expected = "arguments of OtherToolCall: expected JSON text: Expecting value (character 0 of 0)"
     assert expected == str(caught.value)
+
+
+WRONG = {"name": "WRONG", "arguments": '{"wrong":1}', "output": "WRONG"}
+"""An object that is no payload: `metadata`, `headers`, ..."""
+RIGHT = {"name": "f", "arguments": '{"a":1}', "output": None}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"type": "function", "function": RIGHT},
+        {"function": RIGHT},
+        {"type": "code_interpreter", "code_interpreter": RIGHT},
+        {"type": "openapi", "function": RIGHT},
+        {"type": "openapi", "openapi": RIGHT},
+        {"type": "azure_function", "azure_function": RIGHT},
+        {"type": "mcp", **RIGHT},
+        {"type": "dance", **RIGHT},
+        {"type": "dance", "dance": RIGHT},
+        {"type": "dance", "function": RIGHT},
+        {"type": "dance", "dance": {"name": "f"}, "function": RIGHT},
+        {"type": "dance", "name": "f", "dance": {"name": "g", "arguments": '{"a":1}'}},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("first", [True, False], ids=["before", "behind"])
+def test_no_other_object_of_a_call_is_taken_for_its_payload(call: dict[str, object], *, first: bool) -> None:
+    sent = {"metadata": WRONG, **call} if first else {**call, "metadata": WRONG}
+    action = RequiredAction.from_dict({"submit_tool_outputs": {"tool_calls": [sent]}})
+    for each in (wrap_tool_call(sent), action.tool_calls[0]):
+        assert ("f", {"a": 1}) == (each.name, each.parse_arguments())
+        assert each.output is None
+
+
+def test_the_only_object_of_a_call_without_a_class_is_its_payload() -> None:
+    assert "f" == OtherToolCall.from_dict({"type": "dance", "steps": RIGHT}).name
+    assert "dance" == OtherToolCall.from_dict({"type": "dance", "steps": RIGHT, "metadata": WRONG}).name
+    assert "mcp" == McpToolCall.from_dict({"type": "mcp", "metadata": WRONG}).name
+    assert OtherToolCall.from_dict({"type": "dance", "name": "f", "steps": WRONG}).output is None
 
 
 def test_the_calls_that_a_run_waits_for_are_typed() -> None:

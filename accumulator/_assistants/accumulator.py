@@ -5,7 +5,7 @@ from __future__ import annotations
 import reprlib
 from typing import TYPE_CHECKING, cast
 
-from accumulator._assistants.messages import Message
+from accumulator._assistants.messages import Message, said
 from accumulator._assistants.protocol import ASSISTANTS, MESSAGES, RUN_STEPS, required_action
 from accumulator._assistants.run_steps import RunStep, ToolCall, Usage, wrap_tool_call
 from accumulator._assistants.runs import ErrorObject, RequiredAction, Run
@@ -140,11 +140,14 @@ class Accumulator(BaseAccumulator[Update], Visible):
 
     @property
     def text(self) -> str:
-        """The text of all messages so far, with an empty line between two of them; "" if there is none.
+        """What the agent said so far, with an empty line between two messages; "" if it said nothing.
 
-        The text of a message is its `text`: that of its text parts, without a separator. Costs as in `messages`.
+        These are the messages of `current_run` whose role is not "user". Where a message does not say its run, or there
+        is no current run, it counts. Of a message it is the text of its text parts and refusals, without a separator.
+        Costs as in `messages`.
         """
-        return "\n\n".join(filter(None, (message.text for message in self.messages())))
+        run = self._engine.run
+        return said(self.messages(), None if run is None else run.get("id"))
 
     @property
     def usage(self) -> Usage | None:

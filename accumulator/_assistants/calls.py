@@ -8,15 +8,15 @@ from accumulator._json import dump_json
 from accumulator._model import Field, Model, WithArguments, get_member
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 NAME: Final = ("name",)
 INPUT: Final = ("input", "arguments", "requesturl", "action")
 OUTPUT: Final = ("output", "response_metadata")
 """The keys under which tools have their name, input and output, in order of preference.
 
-A call has them itself, or in an object under the name of its type. The key of that object may also be another: calls of
-the type "openapi" have `function`.
+A call has them itself, in the object under the name of its type, or in that under `function`: calls of the type
+"openapi" have it there. They are looked for in this order; no other object of the call counts.
 """
 
 
@@ -24,6 +24,9 @@ class Call(WithArguments):
     """A second base, besides `Model`, of each tool call."""
 
     __slots__ = ()
+
+    _has_known_payload = True
+    """Whether a payload can only be under the type or under `function`."""
 
     @property
     def name(self) -> str:
@@ -45,12 +48,17 @@ class Call(WithArguments):
         return _as_text(self._find(OUTPUT))
 
     def _find(self, keys: tuple[str, ...]) -> object:
-        """Return the first value but null that the call or an object in it has under one of the keys."""
-        objects = [
-            self._json,
-            *(cast("Mapping[str, object]", each) for each in self._json.values() if _is_object(each)),
-        ]
+        """Return the first value but null that the call or its payload has under one of the keys."""
+        objects = (self._json, *self._payloads())
         return next((value for json in objects for key in keys if (value := json.get(key)) is not None), None)
+
+    def _payloads(self) -> list[Mapping[str, object]]:
+        """Return the objects under the type and under `function`, or else the only object of a tool without a class."""
+        found = _objects(self._json.get(key) for key in (self._own_type(), "function"))
+        if found or self._has_known_payload or any(key in self._json for key in (*NAME, *INPUT, *OUTPUT)):
+            return found
+        others = _objects(self._json.values())
+        return others if len(others) == 1 else []
 
     def _own_type(self) -> str:
         kind: object = getattr(self, "type", None)  # a field of each class
@@ -70,8 +78,8 @@ class Function(WithArguments, Model):
     )
 
 
-def _is_object(value: object) -> bool:
-    return isinstance(value, dict)
+def _objects(values: Iterable[object]) -> list[Mapping[str, object]]:
+    return [cast("Mapping[str, object]", each) for each in values if isinstance(each, dict)]
 
 
 def join_texts(value: object, *keys: str) -> str | None:

@@ -18,7 +18,7 @@ from accumulator._model import PlainDict as _PlainDict
 from accumulator._model import UnknownType as _UnknownType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 
 class FileCitation(Model):
@@ -213,9 +213,36 @@ class Message(Model):
         if isinstance(content, str):
             return content
         parts = wrap_list(content, wrap_content)
-        texts: list[object] = [part.text for part in parts if isinstance(part, TextContentBlock)]
-        values = [text.value if isinstance(text, Text) else text for text in texts]
-        return "".join(value for value in values if isinstance(value, str))
+        return "".join(said_in(part) for part in parts if isinstance(part, TextContentBlock))
+
+
+def said_in(part: object) -> str:
+    """Return the text of a content part, or of a refusal; "" for any other part."""
+    said: object = None
+    if isinstance(part, TextContentBlock):
+        said = part.text.value if isinstance(part.text, Text) else part.text
+    elif isinstance(part, RefusalContentBlock):
+        said = part.refusal
+    return said if isinstance(said, str) else ""
+
+
+def is_said(message: Message, run_id: object) -> bool:
+    """Return whether the agent said a message in the run with this id. If either has no id of a run, it counts."""
+    return message.role != "user" and (not message.run_id or not run_id or message.run_id == run_id)
+
+
+def said(messages: Iterable[Message], run_id: object = None) -> str:
+    """Return what the agent said in the run with this id: the text of its messages, refusals included.
+
+    Between two messages is an empty line, between the parts of one nothing.
+    """
+    texts = (_said_by(message) for message in messages if is_said(message, run_id))
+    return "\n\n".join(filter(None, texts))
+
+
+def _said_by(message: Message) -> str:
+    content: object = message.content
+    return "".join(map(said_in, content)) if isinstance(content, tuple) else message.text
 
 
 class FileCitationDeltaAnnotation(Model):

@@ -9,6 +9,7 @@ the entry. The first delta of a tool call has the `id` of the call; the later on
 
 from __future__ import annotations
 
+from sys import float_info
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeGuard
 from typing import Final as _Final
 from typing import Literal as _Literal
@@ -161,9 +162,12 @@ class FunctionToolCall(Call, Model):
 class OtherToolCall(Call, Model):
     """A call of a tool that has no class. Its content is in `extra`.
 
-    `name`, `input`, `output` and `parse_arguments` read the keys that the known tools have for these, in the call
-    itself or in an object in it.
+    `name`, `input`, `output` and `parse_arguments` read the keys that the known tools have for these: those of the call
+    itself, then those of the object under its type, then those of the object under `function`. A call with none of the
+    keys and neither object has them in the only object that it has; nowhere if it has several.
     """
+
+    _has_known_payload = False
 
     id: Field[str | None] = Field("Id of the call.")
     type: _Final[_UnknownType | None] = type_field(None, "The type, as sent.")
@@ -278,10 +282,14 @@ class RunStep(Model):
 
     @property
     def duration(self) -> float | None:
-        """The seconds from the creation of the step to its end; None while it is open. Servers send whole seconds."""
+        """The seconds from the creation of the step to its end; None while it is open. Servers send whole seconds.
+
+        None too if the end is before the creation, or a time or the difference is no finite number.
+        """
         began = self._json.get("created_at")
         ended = next((time for key in END_TIMES if (time := self._json.get(key)) is not None), None)
-        return ended - began if _is_number(began) and _is_number(ended) else None
+        seconds = ended - began if _is_number(began) and _is_number(ended) else None
+        return seconds if _is_number(seconds) and seconds >= 0 else None
 
 
 END_TIMES = ("completed_at", "failed_at", "cancelled_at", "expired_at")
@@ -289,7 +297,8 @@ END_TIMES = ("completed_at", "failed_at", "cancelled_at", "expired_at")
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    """Return whether a value is a number that a double can hold. Of an integer above that no float can be taken."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= float_info.max
 
 
 class CodeInterpreterLogs(Model):

@@ -154,7 +154,7 @@ class _Reads:
 
     @property
     def text(self) -> str:
-        """The text of all messages so far, see `Accumulator.text`."""
+        """What the agent said so far, see `Accumulator.text`."""
         return self.accumulator.text
 
     @property
@@ -217,7 +217,7 @@ class RunStream(UpdateStream[Accumulator, Update], _Reads):
         return _ended_well(self.until_done(), self._reading).messages()
 
     def final_text(self) -> str:
-        """Read to the end and return the text of all messages, see `Accumulator.text`. Raises as `final_run_steps`."""
+        """Read to the end and return what the agent said, see `Accumulator.text`. Raises as `final_run_steps`."""
         return _ended_well(self.until_done(), self._reading).text
 
 
@@ -247,7 +247,7 @@ class AsyncRunStream(AsyncUpdateStream[Accumulator, Update], _Reads):
         return _ended_well(await self.until_done(), self._reading).messages()
 
     async def final_text(self) -> str:
-        """Read to the end and return the text of all messages, see `Accumulator.text`. Raises as `final_run_steps`."""
+        """Read to the end and return what the agent said, see `Accumulator.text`. Raises as `final_run_steps`."""
         return _ended_well(await self.until_done(), self._reading).text
 
 

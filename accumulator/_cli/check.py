@@ -34,7 +34,7 @@ def command() -> click.Command:
     import click
 
     params: list[click.Parameter] = [
-        click.Argument(["files"], metavar="FILE...", nargs=-1, required=True),
+        click.Argument(["files"], metavar="FILE...", nargs=-1, required=True, type=click.Path(readable=False)),
         click.Option(["--json", "as_json"], is_flag=True, help="Print a line of JSON for each run."),
         click.Option(["--apart"], is_flag=True, help="Take each FILE for a run of its own."),
     ]

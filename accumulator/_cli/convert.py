@@ -45,9 +45,10 @@ def command() -> click.Command:
     """Build the command."""
     import click
 
+    file = click.Path(readable=False)
     params: list[click.Parameter] = [
-        click.Argument(["files"], metavar="FILE...", nargs=-1, required=True),
-        click.Option(["-o", "--output"], required=True, metavar="OUT", help="The file to write."),
+        click.Argument(["files"], metavar="FILE...", nargs=-1, required=True, type=file),
+        click.Option(["-o", "--output"], required=True, metavar="OUT", type=file, help="The file to write."),
         click.Option(
             ["--to", "form"],
             type=click.Choice(_FORMS),

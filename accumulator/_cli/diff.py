@@ -33,8 +33,8 @@ def command() -> click.Command:
     import click
 
     params: list[click.Parameter] = [
-        click.Argument(["a"], metavar="A"),
-        click.Argument(["b"], metavar="B"),
+        click.Argument(["a"], metavar="A", type=click.Path(readable=False)),
+        click.Argument(["b"], metavar="B", type=click.Path(readable=False)),
         click.Option(["--ids"], is_flag=True, help="Compare ids too."),
         click.Option(["--times"], is_flag=True, help="Compare times too."),
         click.Option(["--json", "as_json"], is_flag=True, help="Print a line of JSON for each difference."),

@@ -50,13 +50,16 @@ def command() -> click.Command:
     """Build the command."""
     import click
 
+    file = click.Path(readable=False)
     params: list[click.Parameter] = [
         click.Argument(["source"], metavar="SOURCE"),
-        click.Option(["-o", "--output"], required=True, metavar="FILE", help="The file to write."),
+        click.Option(["-o", "--output"], required=True, metavar="FILE", type=file, help="The file to write."),
         click.Option(["--append"], is_flag=True, help="Add a body to a recording, as that of the tool outputs."),
         click.Option(["--sync"], is_flag=True, help="Wait for the disk after each write."),
         click.Option(["-X", "--request", "method"], metavar="METHOD", help="The method: POST with a body, else GET."),
-        click.Option(["--json", "body"], metavar="FILE", help='The JSON body of the request; "-" is standard input.'),
+        click.Option(
+            ["--json", "body"], metavar="FILE", type=file, help='The JSON body of the request; "-" is standard input.'
+        ),
         click.Option(
             ["-H", "--header", "headers"],
             multiple=True,

@@ -53,7 +53,7 @@ def command() -> click.Command:
     seconds = click.FloatRange(min=0)
     rate = click.FloatRange(min=0, min_open=True)
     params: list[click.Parameter] = [
-        click.Argument(["file"], metavar="FILE"),
+        click.Argument(["file"], metavar="FILE", type=click.Path(readable=False)),
         click.Option(["--speed"], type=rate, help="How many times as fast as recorded. On a terminal 1 by default."),
         click.Option(["--from", "start"], type=seconds, default=0.0, help="Show at once what came before this second."),
         click.Option(["--pace"], type=rate, help="Events a second, for a recording without times. 30 by default."),

@@ -60,12 +60,15 @@ def command() -> click.Command:
     import click
 
     above = click.FloatRange(min=0, min_open=True)
+    file = click.Path(readable=False)
     params: list[click.Parameter] = [
-        click.Argument(["recordings"], metavar="RECORDING...", nargs=-1, required=True),
+        click.Argument(["recordings"], metavar="RECORDING...", nargs=-1, required=True, type=file),
         click.Option(["--host"], default="127.0.0.1", help="The address. By default only this machine reaches it."),
         click.Option(["--port"], type=click.IntRange(0, 65_535), default=8000, help="8000 by default; 0 for any free."),
         click.Option(["--tls"], is_flag=True, help="Speak TLS, with a certificate made at the start."),
-        click.Option(["--tls-ca"], metavar="FILE", help="Write the certificate to trust into FILE; with --tls."),
+        click.Option(
+            ["--tls-ca"], metavar="FILE", type=file, help="Write the certificate to trust into FILE; with --tls."
+        ),
         click.Option(["--by-run"], is_flag=True, help="Choose bodies by the ids in a request."),
         click.Option(["--speed"], type=above, default=1.0, help="How many times as fast as recorded, 1 by default."),
         click.Option(["--cut-after"], type=click.IntRange(0), metavar="N", help="Drop the connection behind N events."),

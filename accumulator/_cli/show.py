@@ -83,7 +83,7 @@ def command() -> click.Command:
     """Build the command."""
     import click
 
-    files = click.Argument(["files"], metavar="FILE...", nargs=-1, required=True, type=click.Path(allow_dash=True))
+    files = click.Argument(["files"], metavar="FILE...", nargs=-1, required=True, type=click.Path(readable=False))
     views = [click.Option([f"--{name}"], is_flag=True, help=told) for name, told in VIEWS.items()]
     others = [
         click.Option(["--follow"], is_flag=True, help="Read on while the FILE grows, until its run has ended."),

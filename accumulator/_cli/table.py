@@ -66,12 +66,15 @@ def command() -> click.Command:
         click.Option([f"--{name}"], multiple=True, metavar="TEXT", help=f"Rows with this {column}; may be repeated.")
         for name, column in _FILTERS.items()
     ]
+    file = click.Path(readable=False)
     params: list[click.Parameter] = [
-        click.Argument(["paths"], metavar="PATH...", nargs=-1, required=True),
+        click.Argument(["paths"], metavar="PATH...", nargs=-1, required=True, type=file),
         click.Option(
             ["--level"], type=click.Choice([*LEVELS]), default="calls", show_default=True, help="What a row is about."
         ),
-        click.Option(["-o", "--output"], metavar="OUT", help="Write OUT: .parquet, .csv, .jsonl or .sqlite."),
+        click.Option(
+            ["-o", "--output"], metavar="OUT", type=file, help="Write OUT: .parquet, .csv, .jsonl or .sqlite."
+        ),
         *filters,
         click.Option(["--join"], is_flag=True, help="Join the bodies of a run in several files, by its id."),
         click.Option(["--engine"], type=click.Choice(["daft", "local"]), help="What reads the files."),

@@ -10,19 +10,17 @@ from accumulator import (
     MessageCreated,
     MessageDone,
     Problem,
-    RefusalContentBlock,
     RefusalDeltaBlock,
-    TextContentBlock,
     TextDelta,
     TextDeltaBlock,
     Update,
 )
+from accumulator._assistants.messages import is_said, said_in
 from accumulator._cli.output import Typewriter, flush, print_json, print_to_stderr, write_bytes
 from accumulator._cli.reading import GOOD_OUTCOMES, problem_line
-from accumulator._cli.runs import as_text
+from accumulator._cli.runs import as_text, current_run_id
 
 if TYPE_CHECKING:
-    from accumulator import MessageContent
     from accumulator._cli.reading import Reading
 
 
@@ -86,7 +84,7 @@ class UpdatesView(View):
 
 
 class TextView(View):
-    """What the agent said, as it comes: messages have an empty line between them, runs too.
+    """What the agent said, as it comes: messages have an empty line between them, runs too. See `Accumulator.text`.
 
     A text that came as part of a whole message is printed when the message ends. Lines for standard error wait for the
     end of a run, so that on a terminal they do not stand within the text.
@@ -99,7 +97,7 @@ class TextView(View):
         self._typewriter = Typewriter()
         self._last: str | None = None  # the id of the message that was printed last
         self._at_line_start = True
-        self._not_said: set[str] = set()  # the messages of others
+        self._not_said: set[str] = set()  # the messages of others, and of other runs
         self._printed: dict[tuple[str, int | None], int] = {}  # characters of the parts of open messages
         self._notes: list[str] = []
         self._says_more = False  # whether a run before this one said something
@@ -111,17 +109,18 @@ class TextView(View):
     def updated(self, reading: Reading, update: Update) -> None:
         """Print the text that came."""
         match update:
-            case MessageCreated(message_id=message_id, message=message) if message.role == "user":
-                self._not_said.add(message_id)
+            case MessageCreated(message_id=message_id, message=message):
+                if not is_said(message, current_run_id(reading.accumulator)):
+                    self._not_said.add(message_id)
             case ContentDelta(message_id=message_id, index=index, delta=TextDeltaBlock(text=TextDelta(value=piece))):
                 self._say(message_id, index, as_text(piece))
             case ContentDelta(message_id=message_id, index=index, delta=RefusalDeltaBlock(refusal=piece)):
                 self._say(message_id, index, as_text(piece))
             case ContentDone(message_id=message_id, index=index, content=content):
-                text = _text_of(content)
+                text = said_in(content)
                 self._say(message_id, index, text[self._printed.pop((message_id, index), 0) :])
-            case MessageDone(message_id=message_id):
-                self._not_said.discard(message_id)
+            case MessageDone(message_id=message_id, message=message):
+                self._say(message_id, None, as_text(message.content))  # a text in place of parts
             case Problem():
                 self.noted(f"{reading.names[-1]}: {problem_line(update)}")
             case _:
@@ -166,13 +165,3 @@ class TextView(View):
         if text:
             write_bytes(text.encode())
             self._at_line_start = text.endswith("\n")
-
-
-def _text_of(content: MessageContent) -> str:
-    match content:
-        case TextContentBlock(text=text):
-            return as_text(getattr(text, "value", text)) or ""
-        case RefusalContentBlock(refusal=refusal):
-            return as_text(refusal) or ""
-        case _:
-            return ""

@@ -9,6 +9,7 @@ from collections import Counter
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
 
+from accumulator._assistants.messages import said
 from accumulator._assistants.protocol import BODY_END_STATUSES
 from accumulator._assistants.run_steps import END_TIMES
 from accumulator._engine.body import TRUNCATED
@@ -126,9 +127,8 @@ class Item(NamedTuple):
 
     @property
     def said(self) -> str | None:
-        """What the messages of the run say, with an empty line between two of them; None if it has no message."""
-        texts = [text for each in self.about.messages if (text := _text(each.text))]
-        return "\n\n".join(texts) if self.about.messages else None
+        """What the agent said in the run, as in `Accumulator.text`; None if the run has no message."""
+        return said(self.about.messages) if self.about.messages else None
 
     @property
     def _error(self) -> object:

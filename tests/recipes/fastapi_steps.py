@@ -1,4 +1,7 @@
-"""A FastAPI application that runs an agent: one endpoint returns the steps of the run, one every update of it."""
+"""A FastAPI application that runs an agent: one endpoint returns the steps of the run, one every update of it.
+
+Say what an endpoint returns, by an annotation or a response model. Without it FastAPI fails to write a lone surrogate.
+"""
 
 from __future__ import annotations
 
