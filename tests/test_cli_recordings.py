@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from accumulator import Recorder, accumulate, open_recordings, replay
+from accumulator._assistants import connect
+from accumulator._cli import record
 from accumulator._cli.reading import Reading
 from accumulator._cli.recordings import play
 from accumulator._cli.replay import Deck, WentBack, _find_keyboard
@@ -113,14 +115,65 @@ def test_a_request_that_fails_or_is_refused_is_told(tmp_path: Path) -> None:
             "expected the key in the environment variable",
         ),
         (["convert", "FILE", "--redact", "(", "-o", "-"], "expected a regular expression, got '('"),
+        (["convert", "FILE", "--redact", "a{99999999999}", "-o", "-"], "expected a regular expression, got 'a{99"),
+        (["record", "http://a", "-H", "foo: ü", "-o", "FILE"], "expected a value of the header foo in ASCII, got"),
+        (["record", "http://a", "-H", "fü: b", "-o", "FILE"], "expected a name of a header in ASCII, got"),
+        (["record", "http://a", "-X", "ü", "-o", "FILE"], "expected a method in ASCII, got"),
+        (["record", "http://a", "--key-env", "ODD_KEY", "-o", "FILE"], "expected a key in ODD_KEY in ASCII, got"),
+        (["record", "http://a", "--json", "NAN", "-o", "FILE"], "expected JSON in "),
+        (["record", "http://a", "--json", "SURROGATE", "-o", "FILE"], "expected JSON in "),
+        (["record", "http://a", "--json", "DEEP", "-o", "FILE"], "expected JSON in "),
+        (["record", "-", "-o", "-"], 'expected a file to record into, got "-"'),
+        *(
+            (
+                ["replay", "FILE", option, number],
+                f"Invalid value for '{option}': expected a finite number, got {number}",
+            )
+            for option in ("--speed", "--pace", "--from")
+            for number in ("inf", "nan")
+        ),
+        (["serve", "FILE", "--speed", "inf"], "Invalid value for '--speed': expected a finite number, got inf"),
+        (["serve", "FILE", "--stall", "nan"], "Invalid value for '--stall': expected a finite number, got nan"),
     ],
 )
-def test_misuse_is_told(arguments: list[str], told: str, tmp_path: Path) -> None:
+def test_misuse_is_told(arguments: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ODD_KEY", "ü")
     path = tmp_path / "none"
-    result = cli(*(str(path) if each == "FILE" else each for each in arguments))
-    assert (2, b"") == (result.status, result.out)
+    named = {"FILE": str(path)}
+    for name, text in (("NAN", b"[NaN]"), ("SURROGATE", b'"\\ud800"'), ("DEEP", b"[" * 100_000)):
+        named[name] = str(recorded(tmp_path, text, name))
+    result = cli(*(named.get(each, each) for each in arguments))
+    assert (2, b"", 1) == (result.status, result.out, result.err.count("\n"))
     assert result.err.startswith(f"accumulator: {told}")
     assert not path.exists()
+
+
+def test_a_file_in_which_no_body_began_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "run.sse"
+    odd = cli("record", "http://127.0.0.1:1/\udcff", "-o", path)
+    assert (2, False) == (odd.status, path.exists())
+    assert "the request failed: UnicodeEncodeError: " in odd.err
+
+    def interrupted(*_: object, **__: object) -> None:
+        assert path.exists()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(connect, "connect", interrupted)
+    callback = record.command().callback
+    assert callback is not None
+    options = dict.fromkeys(("method", "body", "key_env"))
+    with pytest.raises(KeyboardInterrupt):
+        callback("http://a", str(path), append=False, sync=False, headers=(), quiet=True, **options)
+    assert not path.exists()
+
+
+@POSIX
+def test_a_pipe_in_which_no_body_began_stays(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    assert (2, True) == (cli("record", "http://127.0.0.1:1/", "-o", path).status, path.exists())
+    os.close(reader)
 
 
 def test_a_file_that_cannot_be_recorded_into_is_told(tmp_path: Path) -> None:
@@ -360,6 +413,12 @@ def test_two_runs_are_compared(tmp_path: Path) -> None:
     ]
     none = cli("diff", a, tmp_path / "none")
     assert (2, f"{tmp_path}/none: expected a readable file: No such file or directory\n") == (none.status, none.err)
+    if sys.platform == "linux":
+        unreadable = cli("diff", a, "/proc/self/mem")
+        assert (2, "/proc/self/mem: expected a readable file: Input/output error\n") == (
+            unreadable.status,
+            unreadable.err,
+        )
     html = cli("diff", recorded(tmp_path, b"<html>", "c"), a)
     assert (2, f"{tmp_path}/c: expected a recording, got an HTML page\n") == (html.status, html.err)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from accumulator._recordings.format import RecordedChunk
 from tests.bodies import DONE, FIRST, FIRST_EVENTS, SECOND, call, event, run, step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 
@@ -202,12 +203,118 @@ def test_escapes_and_numbers_are_redacted_and_json_stays_json() -> None:
     assert [b"\\xxx"] == [chunk for _, chunk in torn([RecordedChunk(None, b"\\u00")])]
 
 
+def redacted(data: bytes, patterns: Iterable[str] = (), keys: Iterable[str] = ()) -> bytes:
+    """Return a body without what is named, in as many bytes."""
+    ((_, new),) = Redaction(patterns, keys)([RecordedChunk(None, data)])
+    assert len(data) == len(new)
+    return new
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (rb'{"a":"M\u00fcller"}', rb'{"a":"x\u0078xxxx"}'),
+        ('{"a":"Müller, Müllers"}'.encode(), b'{"a":"xxxxxxx, xxxxxxxs"}'),
+        (rb'{"a":"\"\u004d\u00fcller\n\ud83d\ude00"}', rb'{"a":"\"\u0078\u0078xxxx\n\u0078\u0078"}'),
+        (rb'{"a":"{\"M\\u00fcller\":[\"M\\u00fcller\\n\"]}"}', rb'{"a":"{\"M\\u00fcller\":[\"x\\u0078xxxx\\n\"]}"}'),
+        (rb'{"a":"\u005c\u0022M\u00fcller \/M\u00fcller"}', rb'{"a":"\u005c\u0022x\u0078xxxx xxx\u0078xxxx"}'),
+        (rb'{"a":"M\u00fcll', rb'{"a":"M\u00fcll'),
+        (rb'{"a":"M\u00fcller\ud83d\ude00', rb'{"a":"x\u0078xxxx\u0078\u0078'),
+        ("[Müller".encode(), b"[xxxxxxx"),
+        (b'"M\\u00fcller"', b'"x\\u0078xxxx"'),
+    ],
+)
+def test_a_pattern_fits_what_json_stands_for(old: bytes, new: bytes) -> None:
+    assert b"data: %b\n\n" % new == redacted(b"data: %b\n\n" % old, [r"/?Müller", "\N{GRINNING FACE}"])
+
+
+def test_a_pattern_leaves_the_frame_and_the_words_of_the_protocol() -> None:
+    words = b'data: {"object": "message", "a": [{"type": "message", "message": 1}], "message": "%b"}\r\n'
+    data = b"\xef\xbb\xbfevent: message\r\nid: %b\r\n: %b\r\nmessage: data %b\r\nretry: 1\r\n" + words
+    data += b"\r\nevent: done\rdata: [DONE]\r\r%b\n\ndata: %b\xff"
+    old, new = data % ((b"data message 1",) * 6), data % ((b"xxxx xxxxxxx x",) * 6)
+    new = new.replace(b"message: data", b"xxxxxxx: xxxx").replace(b"\xff", b"x")
+    assert new == redacted(old, ["message", "data", "event", "retry", "DONE", "1", "\udcff"])
+    frame = b'event: message\ndata: {"message": "data"}\n\n'
+    assert frame.replace(b'"data"', b'"xxxx"') == redacted(frame, ["(?s).+"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'{"value":\ndata:  "secret", "b": "b"}', b'{"value":\ndata:  "xxxxxx", "b": "b"}'),
+        (b'{"l":["secret",-1.5,true],"b":["b",2]}', b'{"l":["xxxxxx",1111,true],"b":["b",2]}'),
+        (b'{"l":{"a":["secret"],"b":{}, "c": 2},"b":"b"}', b'{"l":{"a":["xxxxxx"],"b":{}, "c": 1},"b":"b"}'),
+        (b'{"v\\u0061lue" : {"type":"secret"},"b":"l"}', b'{"v\\u0061lue" : {"type":"xxxxxx"},"b":"l"}'),
+        (rb'{"b":"{\"l\":\"a\\u00fc\\n\",\"b\":\"b\"}"}', rb'{"b":"{\"l\":\"x\\u0078\\n\",\"b\":\"b\"}"}'),
+        (b'{"b":"{\\"l\\":\\"a"}', b'{"b":"{\\"l\\":\\"a"}'),  # a piece of it
+        (b'} {"l":"secret\\', b'} {"l":"xxxxxx\\'),
+        (b"l", b"l"),
+    ],
+)
+def test_all_below_a_named_key_is_replaced(old: bytes, new: bytes) -> None:
+    assert b"data: %b\n\n" % new == redacted(b"data: %b\n\n" % old, [], ["l", "value"])
+
+
+def test_what_is_known_of_a_response_is_redacted(tmp_path: Path) -> None:
+    path = tmp_path / "run.sse"
+    line = {"n": 1, "url": "https://host/v1/threads/thread_1/runs", "type": "ann", "request_id": "req_ann", "status": 1}
+    path.write_bytes(b':~ recording {"version":1}\n:~ body %b\n' % json.dumps(line).encode() + FIRST)
+    (recording,) = open_recordings(path)
+    (body,) = [
+        each
+        for each in to_recording([recording], Redaction([r"thread_\w+", "ann", "nobody"], ["status"]))
+        if b":~ body" in each
+    ]
+    wanted = {**line, "url": "https://host/v1/threads/xxxxxxxx/runs", "request_id": "req_xxx"}
+    assert wanted == json.loads(body.removeprefix(b":~ body "))
+
+
+@pytest.mark.parametrize("pattern", ["(", "a{99999999999}", "(?L)a"])
+def test_a_pattern_that_is_none_is_an_error(pattern: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"expected a regular expression, got {pattern!r}: ")):
+        Redaction([pattern])
+
+
+TEXTS = [
+    '{"a":1e400,"b":NaN}',
+    '{"a": "\\ud800", "a": [1.0, 1e2, -0, 100000000000000000000], "b": "\u2028ü"}',
+    '{"a":\ndata: 1}',
+    ' {"a":1} ',
+    "[" * 1000 + "]" * 1000,
+    "1" * 5000,
+    "hello",
+    "",
+    '"hello"',
+    '"[DONE]"',
+    "[DONE]",
+    '"{\\"a\\": 1}"',
+    '"{"',
+    "1.50",
+    "null",
+    "two\ndata: lines",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
+def test_lines_of_events_are_json_and_read_as_they_were(text: str, tmp_path: Path) -> None:
+    path, out = tmp_path / "run.sse", tmp_path / "out.jsonl"
+    data = f"event: x\ndata: {text}\n\ndata: {text}\n\n".encode()
+    path.write_bytes(FIRST + data)
+    out.write_bytes(b"".join(to_event_lines(open_recordings(path))))
+    for line in out.read_bytes().splitlines():
+        value = json.loads(line, parse_constant=pytest.fail, parse_int=str)
+        assert {"event", "data"} == value.keys() - {"raw"}
+    assert FIRST + data == b"".join(replay(out))
+    assert list(accumulate(path)) == list(accumulate(out))
+
+
 def test_an_ending_without_its_blank_line_is_converted(tmp_path: Path) -> None:
     path = tmp_path / "run.sse"
     path.write_bytes(FIRST + b"event: done\ndata: no JSON")
     (recording,) = open_recordings(path)
     lines = [json.loads(line) for line in to_event_lines([recording])]
-    assert [{"event": "done", "data": "[DONE]"}, {"event": "done", "data": "no JSON"}] == lines[-2:]
+    assert [{"event": "done", "data": "[DONE]"}, {"event": "done", "data": "no JSON", "raw": True}] == lines[-2:]
     out = tmp_path / "out.sse"
     out.write_bytes(b"".join(to_recording([recording])))
     assert FIRST + b"event: done\ndata: no JSON" == b"".join(replay(out))

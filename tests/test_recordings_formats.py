@@ -261,6 +261,12 @@ def test_json_lines_are_read(tmp_path: Path) -> None:
     assert folded([without_done]) == folded(write(tmp_path / "c", as_text.encode()))
     with_other = f"{text}no event\n".encode()
     assert folded([without_done]) == folded(write(tmp_path / "d", with_other))
+    before = (
+        '{"event":"x","data":{"a": [Infinity,NaN]}}\n{"event":"x","data":"a","raw":1}\n{"event":"x","data":{"a":1}}'
+    )
+    assert b'event: x\ndata: {"a": [Infinity, NaN]}\n\nevent: x\ndata: "a"\n\nevent: x\ndata: {"a":1}\n\n' == b"".join(
+        replay(write(tmp_path / "h", before.encode()))
+    )
     assert "JSON lines" == named(write(tmp_path / "e", b'{"a": 1}\n{"a": 2}\n'))
     assert "JSON lines" == named(write(tmp_path / "f", b'{"event": "a\\nb", "data": 1}\n{}\n'))
     long = b'{"event":"thread.run.created","data":"' + b"x" * 100_000 + b'"}\n'

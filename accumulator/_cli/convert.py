@@ -24,8 +24,13 @@ HELP = (
 
 Each FILE, folder or pattern is read in whatever format it has. OUT is a new file, or "-" for standard output.
 
---redact and --redact-keys replace characters by x and digits by 1, so that lengths, cuts and times stay as they were. A
-text that the server sent in pieces is found by --redact-keys only.
+With --redact and --redact-keys each character of a text becomes x, so that lengths, cuts and times stay as they were.
+PATTERN is looked for in the texts of JSON, as they read, and in what is no JSON; not in keys, numbers, names of events
+and the values of object and type. --redact-keys is for all texts and numbers in the values of the keys; numbers become
+ones. A text that the server sent in pieces is found by --redact-keys only, and a key within such a text not at all: for
+arguments that came in pieces name the key arguments.
+
+In the lines of --to events, data that is no JSON is a text, and the line says "raw": true.
 
 \b
   accumulator convert cassette.yaml -o run.sse

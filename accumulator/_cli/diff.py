@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from accumulator import AccumulatorError
+from accumulator import Accumulator, AccumulatorError, accumulate
 from accumulator._cli.output import UNUSABLE, flush, print_json, print_to_stderr, write_bytes
 
 if TYPE_CHECKING:
@@ -45,14 +45,17 @@ def command() -> click.Command:
 def _diff(a: str, b: str, *, ids: bool, times: bool, as_json: bool) -> int:
     from accumulator import diff
 
-    try:
-        found = diff(Path(a), Path(b), ids=ids, times=times)
-    except OSError as error:
-        print_to_stderr(f"{error.filename}: expected a readable file: {error.strerror or error}")
-        return UNUSABLE
-    except AccumulatorError as error:
-        print_to_stderr(str(error))
-        return UNUSABLE
+    runs = list[Accumulator]()
+    for name in (a, b):
+        try:
+            runs.append(accumulate(Path(name)).until_done())
+        except OSError as error:
+            print_to_stderr(f"{name}: expected a readable file: {error.strerror or error}")
+            return UNUSABLE
+        except AccumulatorError as error:
+            print_to_stderr(str(error))
+            return UNUSABLE
+    found = diff(*runs, ids=ids, times=times)
     for each in found:
         if as_json:
             print_json(each.to_dict())

@@ -15,6 +15,7 @@ from accumulator._cli.reading import Reading
 from accumulator._cli.recordings import play
 from accumulator._cli.show import make_view
 from accumulator._cli.views import View
+from accumulator._recordings.recorder import remove_empty
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -87,6 +88,8 @@ def _record(  # noqa: PLR0913 - one for each option
     request = _Request(method, body, headers, key_env) if source != STANDARD_INPUT else None
     if request is None and (method, body, headers, key_env) != (None, None, (), None):
         raise _usage('expected no options of a request with "-"')
+    if output == STANDARD_INPUT:
+        raise _usage('expected a file to record into, got "-": the run is shown on standard output')
     try:
         recorder = Recorder(output, append=append, sync=sync)
     except (OSError, ValueError, RecordingError) as error:
@@ -94,10 +97,11 @@ def _record(  # noqa: PLR0913 - one for each option
         print_to_stderr(f"{output}: expected to be able to record into this file: {reason}")
         return UNUSABLE
     reading = Reading(View() if quiet else make_view("tree"))
-    with recorder:
-        status = _read_input(reading, recorder) if request is None else request.send(source, reading, recorder)
-    if not recorder.bodies and recorder.error is None:
-        Path(output).unlink()  # nothing came
+    try:
+        with recorder:
+            status = _read_input(reading, recorder) if request is None else request.send(source, reading, recorder)
+    finally:
+        remove_empty(recorder)  # also after Ctrl-C
     if recorder.error is not None:
         print_to_stderr(str(recorder.error))
         return UNUSABLE
@@ -116,12 +120,12 @@ class _Request:
     def __init__(self, method: str | None, body: str | None, headers: Iterable[str], key_env: str | None) -> None:
         """Read what the options name. Raise `click.UsageError` for what cannot be used."""
         self._body = None if body is None else _read_body(body)
-        self._method = method or ("GET" if body is None else "POST")
+        self._method = _ascii("a method", method or ("GET" if body is None else "POST"))
         self._headers = dict(_read_headers(headers))
         if key_env is not None:
             if key_env not in os.environ:
                 raise _usage(f"expected the key in the environment variable {key_env}, it is not set")
-            self._headers["Authorization"] = f"Bearer {os.environ[key_env]}"
+            self._headers["Authorization"] = f"Bearer {_ascii(f'a key in {key_env}', os.environ[key_env])}"
 
     def send(self, url: str, reading: Reading, recorder: Recorder) -> int:
         """Send the request, record the response and show it. Return the exit status."""
@@ -139,7 +143,7 @@ class _Request:
         except ResponseError as error:
             print_to_stderr(f"{url}: {error}")
             print_to_stderr(error.body)
-        except REQUEST_ERRORS as error:
+        except (*REQUEST_ERRORS, UnicodeError) as error:  # a URL may be one that cannot be encoded
             print_to_stderr(f"{url}: the request failed: {type(error).__name__}: {error}")
         return UNUSABLE
 
@@ -147,9 +151,11 @@ class _Request:
 def _read_body(name: str) -> object:
     try:
         text = sys.stdin.buffer.read() if name == STANDARD_INPUT else Path(name).read_bytes()
-        return cast("object", json.loads(text))
-    except (OSError, ValueError) as error:
+        body = cast("object", json.loads(text))
+        json.dumps(body, ensure_ascii=False, allow_nan=False).encode()  # as the client will write it
+    except (OSError, ValueError, RecursionError) as error:
         raise _usage(f"expected JSON in {name}: {error}") from error
+    return body
 
 
 def _read_headers(given: Iterable[str]) -> Generator[tuple[str, str]]:
@@ -162,7 +168,13 @@ def _read_headers(given: Iterable[str]) -> Generator[tuple[str, str]]:
             name, colon, value = line.partition(":")
             if not colon:
                 raise _usage(f"expected a header as 'Name: value', got no colon in {name[:20]!r}")
-            yield name.strip(), value.strip()
+            yield _ascii("a name of a header", name.strip()), _ascii(f"a value of the header {name}", value.strip())
+
+
+def _ascii(what: str, text: str) -> str:
+    if not text.isascii():
+        raise _usage(f"expected {what} in ASCII, got other characters")  # not which: it may be a key
+    return text
 
 
 def _usage(message: str) -> click.UsageError:

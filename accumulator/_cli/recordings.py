@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from accumulator import RecordingError, open_recordings
@@ -9,6 +10,8 @@ from accumulator._cli.output import print_to_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    import click
 
     from accumulator import Recording
     from accumulator._cli.reading import Reading
@@ -35,6 +38,15 @@ class Recordings:
             self.failed = True
             for name, reason in error.files.items() or [("accumulator", str(error))]:
                 print_to_stderr(f"{name}: expected a recording, got {reason}")
+
+
+def finite(_context: click.Context, _param: click.Parameter, value: float | None) -> float | None:
+    """Return the value of an option. Raise `click.BadParameter` if it is no finite number."""
+    if value is not None and not math.isfinite(value):
+        import click
+
+        raise click.BadParameter(f"expected a finite number, got {value}.")
+    return value
 
 
 def play(reading: Reading, name: str, source: object) -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from accumulator import RecordingError
 from accumulator._cli.output import UNUSABLE, print_to_stderr, write_bytes
 from accumulator._cli.reading import Reading
-from accumulator._cli.recordings import play
+from accumulator._cli.recordings import finite, play
 from accumulator._cli.show import make_view
 
 if TYPE_CHECKING:
@@ -54,9 +54,25 @@ def command() -> click.Command:
     rate = click.FloatRange(min=0, min_open=True)
     params: list[click.Parameter] = [
         click.Argument(["file"], metavar="FILE", type=click.Path(readable=False)),
-        click.Option(["--speed"], type=rate, help="How many times as fast as recorded. On a terminal 1 by default."),
-        click.Option(["--from", "start"], type=seconds, default=0.0, help="Show at once what came before this second."),
-        click.Option(["--pace"], type=rate, help="Events a second, for a recording without times. 30 by default."),
+        click.Option(
+            ["--speed"],
+            type=rate,
+            callback=finite,
+            help="How many times as fast as recorded. On a terminal 1 by default.",
+        ),
+        click.Option(
+            ["--from", "start"],
+            type=seconds,
+            callback=finite,
+            default=0.0,
+            help="Show at once what came before this second.",
+        ),
+        click.Option(
+            ["--pace"],
+            type=rate,
+            callback=finite,
+            help="Events a second, for a recording without times. 30 by default.",
+        ),
     ]
     return click.Command("replay", callback=_replay, params=params, help=HELP, short_help=SUMMARY)
 

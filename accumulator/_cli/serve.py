@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from accumulator import AccumulatorError
 from accumulator._cli.output import UNUSABLE, flush, print_to_stderr, write_bytes
-from accumulator._cli.recordings import Recordings
+from accumulator._cli.recordings import Recordings, finite
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -70,9 +70,21 @@ def command() -> click.Command:
             ["--tls-ca"], metavar="FILE", type=file, help="Write the certificate to trust into FILE; with --tls."
         ),
         click.Option(["--by-run"], is_flag=True, help="Choose bodies by the ids in a request."),
-        click.Option(["--speed"], type=above, default=1.0, help="How many times as fast as recorded, 1 by default."),
+        click.Option(
+            ["--speed"],
+            type=above,
+            callback=finite,
+            default=1.0,
+            help="How many times as fast as recorded, 1 by default.",
+        ),
         click.Option(["--cut-after"], type=click.IntRange(0), metavar="N", help="Drop the connection behind N events."),
-        click.Option(["--stall"], type=above, metavar="SECONDS", help="Be silent for so long, once in each body."),
+        click.Option(
+            ["--stall"],
+            type=above,
+            callback=finite,
+            metavar="SECONDS",
+            help="Be silent for so long, once in each body.",
+        ),
         click.Option(["--error-event"], is_flag=True, help="Send an error in place of the rest of a body."),
         click.Option(["--status"], type=click.IntRange(400, 599), help="Refuse requests with this status."),
         click.Option(["--times"], type=click.IntRange(1), default=1, help="How many requests --status refuses: 1."),

@@ -364,12 +364,18 @@ def open_recorder(to: object) -> Generator[Recorder]:
 def _close(recorder: Recorder) -> None:
     """Close a recorder that its user does not see: warn of its error, and leave no file without a body."""
     recorder.close()
-    if not recorder.bodies and recorder.error is None:
-        with suppress(OSError):
-            os.unlink(recorder.path)  # noqa: PTH108 - as the user wrote it
+    remove_empty(recorder)
     if recorder.error is not None and not recorder.told:
         recorder.told = True
         warnings.warn(str(recorder.error), RuntimeWarning, stacklevel=3)
+
+
+def remove_empty(recorder: Recorder) -> None:
+    """Remove the file of a recorder if no body began in it, and if it is no device or pipe."""
+    if not recorder.bodies and recorder.error is None:
+        with suppress(OSError):
+            if stat.S_ISREG(os.lstat(recorder.path).st_mode):
+                os.unlink(recorder.path)  # noqa: PTH108 - as the user wrote it
 
 
 def _check_target(to: object) -> Recorder | str | os.PathLike[str]:

@@ -20,7 +20,7 @@ LARGEST_DOCUMENT: Final = 536_870_912
 """The bytes of a file that has to be read whole, and of a body that is unpacked."""
 
 _GZIP: Final = b"\x1f\x8b"
-_BOM: Final = b"\xef\xbb\xbf"
+BOM: Final = b"\xef\xbb\xbf"
 
 
 class StoredBody(NamedTuple):
@@ -92,7 +92,7 @@ def to_bytes(text: object) -> bytes:
 def parse_document(data: bytes) -> object:
     """Return the value of a JSON text, None if it is none."""
     try:
-        return cast("object", json.loads(data.removeprefix(_BOM)))
+        return cast("object", json.loads(data.removeprefix(BOM)))
     except (ValueError, RecursionError):
         return None
 
