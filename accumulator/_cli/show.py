@@ -55,8 +55,9 @@ that cannot be read, each event over a limit, and each file without a known even
 --json and --text also each problem, and the outcome: with --json always, with --text if it is not a good one.
 
 A run has one body or more: the tool outputs start the next body. FILEs with bodies of one run are shown as one, by the
-id of the run; the body that the tool outputs started is read after the other. Bodies that are not told apart so, for
-example without ids, can be joined by hand:
+id of the run; the body that the tool outputs started is read after the other. A FILE in which a run begins more than
+once has several recordings of it, which are shown one after the other: FILE, FILE#2, .... Bodies that are not told
+apart so, for example without ids, can be joined by hand:
 
 \b
   cat first.sse second.sse | accumulator -

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 READ_SIZE: Final = 65_536
 """The bytes of a chunk of a file that has no cuts."""
 
-_LOOK_SIZE: Final = 4_096
+_LOOK_SIZE: Final = 1_024
 _MOST_LOOKED_AT: Final = 262_144
 """The bytes at the beginning of a body in which the id of its run is looked for."""
 
