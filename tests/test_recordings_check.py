@@ -74,12 +74,12 @@ def test_what_whole_objects_said_before_the_ending_was_not_streamed() -> None:
             ended([interpreted], said, part)
         )
     content = [{"type": "text", "text": {"value": "Hello", "annotations": []}}]
-    message = {"id": "msg_1", "object": "thread.message", "role": "assistant", "content": content}
-    for odd in (content, {"value": "Hello"}, "Hello"):
-        told = event("thread.message.in_progress", {**message, "content": odd})
+    bare = {"id": "msg_1", "object": "thread.message", "role": "assistant"}
+    for odd in ({"content": content}, {"content": {"value": "Hello"}}, {"content": "Hello"}, {}):
+        told = event("thread.message.in_progress", {**bare, **odd})
         enveloped = b"data: " + told.split(b"data: ")[1]
         for before in (told, enveloped):
-            (found,) = check([before, event("thread.message.completed", message), DONE]).objects
+            (found,) = check([before, event("thread.message.completed", {**bare, "content": content}), DONE]).objects
             assert ("message", "not streamed") == (found.what, found.verdict)
 
 
