@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 import accumulator
 from accumulator import Problem
 from accumulator._cli.commands import commands, run
+from accumulator._cli.opened import Part
 from accumulator._cli.reading import Reading
 from accumulator._cli.views import View
 from tests import bodies, wire
@@ -227,7 +228,7 @@ def test_nothing_is_kept_of_a_run_that_was_shown(tmp_path: Path) -> None:
             kept.append((len(reading.accumulator.run_steps()), len(reading.accumulator.runs())))
 
     reading = Reading(Counted())
-    reading.read(str(recorded(tmp_path, b"".join(run.replace(b"_1", b"_%d" % number) for number in range(5)))))
+    reading.read(Part(str(recorded(tmp_path, b"".join(run.replace(b"_1", b"_%d" % number) for number in range(5))))))
     reading.show()
     assert [(1, 1)] * 5 == kept
     assert ([], [], 5 * 10) == (reading.accumulator.run_steps(), reading.accumulator.runs(), reading.event_count)
@@ -329,12 +330,6 @@ IN_STRING = b'data: "{\\"object\\":\\"thread.run\\"}"\n\n'
     [
         pytest.param(b"", "none", id="nothing"),
         pytest.param(b"\n\r\n\r: only a comment\n\n", "none", id="no data"),
-        pytest.param(bytes(range(256)) * 64, "1 event, none of them known: it looks like binary data", id="binary"),
-        pytest.param(
-            b'{"error": {"message": "no stream"}}\n',
-            "1 event, none of them known: it looks like a JSON object with an error",
-            id="JSON",
-        ),
         pytest.param(b"data: {\n\n" * 3, "3 events, none of them known", id="only what cannot be decoded"),
         pytest.param(BAD + bodies.DONE, "2 events, none of them known", id="only what cannot be decoded, and done"),
         pytest.param(
@@ -374,6 +369,41 @@ def test_a_file_without_a_known_event_is_unusable(tmp_path: Path, content: bytes
     assert f"{file}: outcome {'unknown' if b'[DONE]' in content else 'truncated'}, 0 run steps" == outcome
     kind = "shape" if IN_STRING in content else "undecodable"  # a string is JSON, and no object
     assert [] == [line for line in problems if f": {kind} at $: " not in line]
+
+
+# These were folded as if they were event streams; in a flow file events were found then.
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (bytes(range(256)) * 64, "binary data"),
+        (b'{"error": {"message": "no stream"}}\n', "a JSON object with an error"),
+        (
+            b"5640:8:response;4:body,5640:" + bodies.FIRST + b",}",
+            "a flow file of mitmproxy; export it as HAR: mitmdump -nr FILE --set hardump=FILE.har",
+        ),
+        (
+            b"== Info: Connected\n<= Recv data, 9 bytes (0x9)\n0000: data: 1..\n",
+            "a trace of curl without all bytes: use --trace in place of --trace-ascii",
+        ),
+        (
+            b'{"log":{"entries":[{"response":{"content":{"mimeType":"text/event-stream"}}}]}}',
+            "a HAR file that lacks the contents of its event streams: export it with content",
+        ),
+        (
+            b'{"log": {"entries": [' + b" " * (33 << 20) + b"]}}",
+            "a HAR file with 0 answers, none of them an event stream",
+        ),
+    ],
+    ids=["binary", "JSON", "flow", "trace", "HAR", "large HAR"],
+)
+def test_a_file_that_is_no_event_stream_is_refused_with_the_reason(tmp_path: Path, content: bytes, reason: str) -> None:
+    file, good = recorded(tmp_path, content), recorded(tmp_path, bodies.FIRST + bodies.SECOND, "good.sse")
+    told = f"{file}: expected a recording, got {reason}\n"
+    assert (2, b"", told) == cli("--json", file)
+    assert (2, b"", told) == cli(file)
+    result = cli("--json", file, good)
+    assert (2, [line(good, "completed", bodies.STEP_AFTER_SECOND)]) == (result.status, result.lines)
+    assert result.err.startswith(told)
 
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"\n\n"])
@@ -440,15 +470,13 @@ def test_a_real_file_in_another_format_is_read_or_named(tmp_path: Path) -> None:
     packed = recorded(tmp_path, gzip.compress(bodies.FIRST + bodies.SECOND))
     assert [bodies.STEP_AFTER_SECOND] == steps_of(cli("--json", packed))
     named = {
-        folder / "made_mitmproxy" / "streamed.har": "a HAR file",
+        folder
+        / "made_mitmproxy"
+        / "streamed.har": "a HAR file that lacks the contents of its event streams: export it with content",
         folder / "made_nock" / "assistants.json": "a recording of nock",
     }
     for file, expected in named.items():
-        result = cli("--json", file)
-        assert (2, b"") == (result.status, result.out)
-        assert f"{file}: expected events of a run, got 1 event, none of them known: it looks like {expected}\n" in (
-            result.err
-        )
+        assert (2, b"", f"{file}: expected a recording, got {expected}\n") == cli("--json", file)
 
 
 def test_an_event_over_the_limit_is_left_out_and_the_rest_folded(tmp_path: Path) -> None:
@@ -465,12 +493,12 @@ def test_an_event_over_the_limit_is_left_out_and_the_rest_folded(tmp_path: Path)
 
 
 def test_a_file_that_is_one_event_over_the_limit_is_named(tmp_path: Path) -> None:
-    file = recorded(tmp_path, b'{"log": {"entries": [' + b" " * (33 << 20) + b"]}}")
+    file = recorded(tmp_path, b"data: [" + b" " * (33 << 20) + b"]")
     result = cli("--json", file)
     limit, *others = result.err.splitlines()
     assert limit.startswith(f"{file}: event 1: expected events of at most ")
     assert [
-        f"{file}: expected events of a run, got 1 event, none of them known: it looks like a HAR file",
+        f"{file}: expected events of a run, got 1 event, none of them known",
         f"{file}: outcome truncated, 0 run steps",
     ] == others
     assert (2, b"") == (result.status, result.out)

@@ -615,6 +615,63 @@ def test_nothing_is_kept_of_a_file_that_was_shown(tmp_path: Path) -> None:
     assert used[1] < used[0] + 100_000
 
 
+BEGUN = bodies.event("thread.run.created", bodies.run("queued")) + bodies.FIRST
+
+
+def har(*streams: bytes) -> bytes:
+    contents = [{"mimeType": "text/event-stream; charset=utf-8", "text": each.decode()} for each in streams]
+    return json.dumps({"log": {"entries": [{"response": {"content": each}} for each in contents]}}).encode()
+
+
+@pytest.mark.parametrize("kind", ["har", "sse", "recording"])
+def test_recordings_of_one_run_in_a_file_are_shown_one_after_the_other(tmp_path: Path, kind: str) -> None:
+    file = recorded(tmp_path, har(BEGUN, BEGUN, bodies.SECOND) if kind == "har" else BEGUN * 2 + bodies.SECOND)
+    if kind == "recording":
+        (tmp_path / "one").write_bytes(BEGUN)
+        (tmp_path / "two").write_bytes(BEGUN + bodies.SECOND)
+        file.unlink()
+        assert 0 == cli("convert", tmp_path / "one", tmp_path / "two", "-o", file).status
+    names, outcomes = [str(file), f"{file}#2"], ["requires_action", "completed"]
+    result = cli("--json", file)
+    assert (0, names, outcomes) == (
+        result.status,
+        [each["file"] for each in result.lines],
+        [each["outcome"] for each in result.lines],
+    )
+    steps = [cast("dict[str, dict[str, list[dict[str, object]]]]", each["step"]) for each in result.lines]
+    assert [bodies.call(bodies.ARGUMENTS, None), bodies.call(bodies.ARGUMENTS, "9 °C")] == [
+        each["step_details"]["tool_calls"][0] for each in steps
+    ]
+    assert [f"{name}: outcome {outcome}, 1 run step" for name, outcome in zip(names, outcomes, strict=True)] == (
+        result.err.splitlines()
+    )
+    assert outcomes == [each.split()[0] for each in cli("--short", file).text.splitlines()]
+    assert names == list(dict.fromkeys(each["file"] for each in cli("--updates", file).lines))
+    assert 2 == cli(file).text.count(f"{bodies.ARGUMENTS}\n")
+    # Others that go on with the run follow the last of them.
+    (tmp_path / "more").write_bytes(bodies.SECOND)
+    recorded(tmp_path, har(BEGUN, BEGUN))
+    joined = cli("--json", file, tmp_path / "more")
+    assert [str(file), f"{file}#2 + {tmp_path}/more"] == [each["file"] for each in joined.lines]
+
+
+def test_many_runs_in_a_file_are_shown_as_one_stream(tmp_path: Path) -> None:
+    other = BEGUN.replace(b"_1", b"_2")
+    for content in (BEGUN + other, har(BEGUN, other)):
+        result = cli("--json", recorded(tmp_path, content))
+        assert [str(tmp_path / "run.sse")] * 2 == [each["file"] for each in result.lines]
+        assert [["run_1", "requires_action"], ["run_2", "requires_action"]] == [
+            [each["run_id"], each["outcome"]] for each in result.lines
+        ]
+
+
+def test_a_recording_of_a_later_format_is_shown_as_the_event_stream_that_it_is(tmp_path: Path) -> None:
+    assert 0 == cli("convert", recorded(tmp_path, BEGUN, "one"), "-o", tmp_path / "run").status
+    data = (tmp_path / "run").read_bytes()
+    later = recorded(tmp_path, data.replace(b'"version":1', b'"version":2'))
+    assert (0, 1) == (cli("--json", later).status, len(cli("--json", later).lines))
+
+
 # ---- What is on its way.
 
 

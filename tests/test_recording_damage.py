@@ -140,7 +140,8 @@ TAILS = [b"", b"\0" * 4096, b"\xff\xfe\xfd", b":~ 0.1", b":~ end {", b"\n:~", b"
 def test_a_file_that_is_cut_anywhere_plays_what_it_has(tmp_path: Path) -> None:
     rng, path = random.Random(7), tmp_path / "run.sse"  # noqa: S311 - places
     odd = b"\xef\xbb\xbf" + STREAM[:3000].replace(b"\n\n", b"\r\n\r\n:~ end {}\r\n:~~\r\r", 5)
-    contents = [odd, STREAM, b"", SECOND]
+    other = STREAM.replace(b'"id":"run_', b'"id":"other_run_')
+    contents = [odd, other, b"", SECOND]
     bodies = [cut_at_random(rng, each) for each in contents]
     written = write_recording(path, bodies)
     whole = path.with_name("cut.sse")

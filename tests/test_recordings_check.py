@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from accumulator import Accumulator, RecordingError, accumulate, check, diff, open_recordings, replay
+from accumulator._recordings.check import _pair
 from accumulator._recordings.convert import Redaction, to_event_lines, to_recording
 from accumulator._recordings.format import RecordedChunk
 from tests.bodies import DONE, FIRST, FIRST_EVENTS, SECOND, call, event, run, step
@@ -17,6 +19,9 @@ from tests.bodies import DONE, FIRST, FIRST_EVENTS, SECOND, call, event, run, st
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+    from types import FrameType
+
+    from _typeshed import TraceFunction
 
 
 def ended(calls: list[object], *before: bytes) -> bytes:
@@ -46,6 +51,70 @@ def test_a_server_that_streams_nothing_does_not_pass() -> None:
     report = check([ended([call("{}", None)])])
     assert ("not streamed", False, False) == (report.objects[0].verdict, report.passed, report.exact)
     assert "run step  step_1  not streamed, 0 deltas" in str(report)
+
+
+def test_what_whole_objects_said_before_the_ending_was_not_streamed() -> None:
+    logs = {"type": "logs", "logs": "4\n"}
+    interpreted = {"id": "call_1", "type": "code_interpreter", "code_interpreter": {"input": "2+2", "outputs": [logs]}}
+    for life in ("created", "in_progress"):
+        said = event(f"thread.run.step.{life}", step("in_progress", [interpreted]))
+        report = check([ended([interpreted], said)])
+        assert ("not streamed", 0, False) == (report.objects[0].verdict, report.objects[0].deltas, report.passed)
+        assert [("lost", "$.step_details.tool_calls")] == [
+            (each.kind, each.path) for each in report.objects[0].findings
+        ]
+        assert [] == report.problems
+        # Deltas that say all of it are enough, before and behind.
+        streamed = fragment({"index": 0, **interpreted})
+        assert ["same", "same"] == [
+            check([ended([interpreted], *each)]).objects[0].verdict for each in ((streamed, said), (said, streamed))
+        ]
+        # And what they leave out was not streamed.
+        part = fragment({"index": 0, **interpreted, "code_interpreter": {"input": "2+2", "outputs": []}})
+        assert [("lost", "$.step_details.tool_calls[0].code_interpreter.outputs")] == findings(
+            ended([interpreted], said, part)
+        )
+    content = [{"type": "text", "text": {"value": "Hello", "annotations": []}}]
+    bare = {"id": "msg_1", "object": "thread.message", "role": "assistant"}
+    for odd in ({"content": content}, {"content": {"value": "Hello"}}, {"content": "Hello"}, {}):
+        told = event("thread.message.in_progress", {**bare, **odd})
+        enveloped = b"data: " + told.split(b"data: ")[1]
+        for before in (told, enveloped):
+            (found,) = check([before, event("thread.message.completed", {**bare, "content": content}), DONE]).objects
+            assert ("message", "not streamed") == (found.what, found.verdict)
+
+
+def test_the_message_that_a_step_creates_needs_no_delta() -> None:
+    details = {"type": "message_creation", "message_creation": {"message_id": "msg_1"}}
+    events = [
+        event(f"thread.run.step.{life}", {**step(life, []), "type": "message_creation", "step_details": details})
+        for life in ("created", "completed")
+    ]
+    report = check([*events, event("thread.run.completed", run("completed")), DONE])
+    assert ("same", True, True) == (report.objects[0].verdict, report.passed, report.exact)
+
+
+def test_the_calls_of_an_ending_are_paired_in_linear_time() -> None:
+    def codes_for(count: int) -> int:
+        calls: list[object] = [{"id": f"call_{number}"} for number in range(count)]
+        codes = 0
+
+        def tally(frame: FrameType, kind: str, _: object) -> TraceFunction:
+            nonlocal codes
+            frame.f_trace_opcodes = True
+            codes += kind == "opcode"
+            return tally
+
+        before = sys.gettrace()
+        sys.settrace(tally)
+        try:
+            pairs = list(_pair([*calls, {}], [{}, *reversed(calls)]))
+        finally:
+            sys.settrace(before)
+        assert count + 1 == len(pairs)
+        return codes
+
+    assert codes_for(400) < 2.1 * codes_for(200)
 
 
 def search(results: list[object], **more: object) -> dict[str, object]:

@@ -17,9 +17,19 @@ import requests
 import vcr  # type: ignore[import-untyped]
 import zstandard
 
-from accumulator import Accumulator, Problem, Recorder, Recording, RecordingError, accumulate, open_recordings, replay
+from accumulator import (
+    Accumulator,
+    Problem,
+    Recorder,
+    Recording,
+    RecordingError,
+    accumulate,
+    check,
+    open_recordings,
+    replay,
+)
 from accumulator._recordings import files, formats, recordings, stored
-from tests.bodies import DONE, FIRST, FIRST_EVENTS, SECOND, event, run
+from tests.bodies import DONE, FIRST, FIRST_EVENTS, SECOND, event, run, step
 from tests.command import POSIX, unprivileged
 from tests.conftest import ROOT
 from tests.loopback import Loopback
@@ -164,6 +174,37 @@ def test_two_copies_of_a_run_are_two_recordings(tmp_path: Path) -> None:
     for name in "ab":
         write(tmp_path / name, begun + SECOND)
     assert [begun + SECOND] * 2 == [b"".join(each) for each in open_recordings(tmp_path)]
+
+
+def test_a_file_in_which_a_run_begins_again_is_not_folded_into_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = event("thread.run.created", run("queued")) + FIRST
+    other = begun.replace(b"run_1", b"run_2")
+    packed = tmp_path / "run.sse.gz"
+    with Recorder(tmp_path / "own.sse") as recorder:
+        for body in (begun, begun):
+            assert list(recorder.record(bytes([each]) for each in body))
+    for path in (
+        write(tmp_path / "run.sse", begun + other + begun + SECOND),
+        write(packed, gzip.compress(begun + begun)),
+        write(tmp_path / "run.json", {"Entries": [{"ResponseBody": each.decode()} for each in (begun, begun, SECOND)]}),
+        tmp_path / "own.sse",
+    ):
+        found = list(open_recordings(path))
+        assert [begun] == [b"".join(each) for each in found[:1]]
+        for read in (accumulate, replay, check):
+            with pytest.raises(RecordingError) as caught:
+                read(path)
+            reason = f"{len(found)} in one file: open_recordings yields each"
+            assert f"{path}: expected one recording of a run, got {reason}" == str(caught.value)
+            assert {str(path): reason} == caught.value.files
+    # A run that goes on does not begin again, and other runs are others.
+    azure = event("thread.run.step.created", step("in_progress", [])) + begun
+    for content in (begun + azure, begun + other, begun + SECOND + other):
+        assert folded([content]) == folded(write(tmp_path / "run.sse", content))
+    monkeypatch.setattr(recordings, "_MOST_BEGUN", 1)
+    assert folded([begun + other + begun]) == folded(write(tmp_path / "far.sse", begun + other + begun))
 
 
 def test_files_folders_and_patterns_are_found(tmp_path: Path) -> None:

@@ -73,7 +73,8 @@ def accumulate(  # noqa: PLR0913 - all but the source are keywords
 
     Raises:
         OSError: the file at a path cannot be read.
-        RecordingError: the file at a path has no event stream in a format that is known.
+        RecordingError: the file at a path has no event stream in a format that is known, or a run begins in it more
+            than once: `open_recordings` yields each of its recordings.
         TypeError: the source cannot be read, or only with `await`; the handler, or a hook of the handler, is a
             coroutine function or cannot take one argument; `into` is not an `Accumulator`; `strict` or `limits` is
             given together with `into`; `min_interval` is not a number; or `clock` is not callable.

@@ -17,9 +17,10 @@ HELP = (
     + """
 
 For each run in each FILE, folder or pattern there is a table: each run step and message with how it is, and the fields
-that are not equal with both values. A field that only the ending has is "lost", and fails, in a step or message without
-any delta "not streamed". Three are "supplied", since servers do not stream them: the output of a function, which you
-have sent, the results of a file search, and the activities of an Azure step.
+that are not equal with both values. A field that the ending has and no delta is "lost", and fails, in a step or message
+without any delta "not streamed"; what other whole objects say of it does not count. Three are "supplied", since servers
+do not stream them: the output of a function, which you have sent, the results of a file search, and the activities of
+an Azure step.
 
 \b
   0  all runs passed

@@ -26,7 +26,6 @@ from accumulator import (
 from accumulator._assistants.protocol import BODY_END_STATUSES, RUN_END_STATUSES
 from accumulator._cli.files import STANDARD_INPUT
 from accumulator._cli.interrupts import allowed, held, take
-from accumulator._cli.opened import open_events
 from accumulator._cli.output import UNUSABLE, closed_stream_error
 from accumulator._cli.runs import Runs, RunView
 from accumulator._errors import join_told
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from io import BufferedReader
 
     from accumulator import Run
+    from accumulator._cli.opened import Part
 
 GOOD_OUTCOMES = frozenset({"completed", "requires_action", "unknown"})
 
@@ -123,17 +123,17 @@ class Reading:
             return UNUSABLE
         return max(self._status, int(self.accumulator.outcome not in GOOD_OUTCOMES))
 
-    def read(self, name: str, *, follow: bool = False) -> None:
+    def read(self, part: Part, *, follow: bool = False) -> None:
         """Read a file to its end, or with `follow` to the end of the run. Ctrl-C ends it; see `interrupted`."""
+        name = part.name
         try:
-            opened = _open(name)
+            opened = _open(part)
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            self._watcher.noted(f"{name}: expected a readable file: {reason}")
+            self._watcher.noted(f"{name}: {unreadable(error)}")
             self.unusable = True
             return
         self.names.append(name)
-        self.live = follow or name == STANDARD_INPUT or not Path(name).is_file()
+        self.live = follow or name == STANDARD_INPUT or (part.recording is None and not Path(name).is_file())
         counts = _Counts(self.event_count)
         with opened as file:
             noted = _Noted(file, self, self._watcher, follow=follow)
@@ -281,9 +281,14 @@ class _Noted:
         return None
 
 
-def _open(name: str) -> AbstractContextManager[BufferedReader]:
-    if name != STANDARD_INPUT:
-        return open_events(name)
+def unreadable(error: Exception) -> str:
+    """Return why a file cannot be read."""
+    return f"expected a readable file: {getattr(error, 'strerror', None) or error}"
+
+
+def _open(part: Part) -> AbstractContextManager[BufferedReader]:
+    if part.name != STANDARD_INPUT:
+        return part.open()
     if sys.stdin is None:
         raise closed_stream_error()
     return nullcontext(cast("BufferedReader", sys.stdin.buffer))

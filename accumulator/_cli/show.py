@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from accumulator import RecordingError
 from accumulator._cli.files import STANDARD_INPUT, find_inputs, group_runs
+from accumulator._cli.opened import Part, find_parts
 from accumulator._cli.output import UNUSABLE
-from accumulator._cli.reading import Reading
+from accumulator._cli.reading import Reading, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,8 +55,9 @@ that cannot be read, each event over a limit, and each file without a known even
 --json and --text also each problem, and the outcome: with --json always, with --text if it is not a good one.
 
 A run has one body or more: the tool outputs start the next body. FILEs with bodies of one run are shown as one, by the
-id of the run; the body that the tool outputs started is read after the other. Bodies that are not told apart so, for
-example without ids, can be joined by hand:
+id of the run; the body that the tool outputs started is read after the other. A FILE in which a run begins more than
+once has several recordings of it, which are shown one after the other: FILE, FILE#2, .... Bodies that are not told
+apart so, for example without ids, can be joined by hand:
 
 \b
   cat first.sse second.sse | accumulator -
@@ -163,15 +166,27 @@ class Session:
         """Read the files with a run, and show it; more than one run if a file does not continue the one before."""
         reading = Reading(self)
         for each in group:
-            if reading.names and not (each.continues and reading.accumulator.outcome == "requires_action"):
-                self._end(reading)
-                reading = Reading(self)
-            reading.read(each.name, follow=follow and each.name != STANDARD_INPUT)
-            if reading.interrupted:
-                self._end(reading)
-                raise KeyboardInterrupt
+            for number, part in enumerate(self._parts(each.name, follow=follow)):
+                goes_on = each.continues and not number and reading.accumulator.outcome == "requires_action"
+                if reading.names and not goes_on:
+                    self._end(reading)
+                    reading = Reading(self)
+                reading.read(part, follow=follow and part.recording is None and part.name != STANDARD_INPUT)
+                if reading.interrupted:
+                    self._end(reading)
+                    raise KeyboardInterrupt
             self._progress_made(files=1)
         self._end(reading)
+
+    def _parts(self, name: str, *, follow: bool) -> list[Part]:
+        """Return the parts of a file, none if it cannot be used."""
+        try:
+            return [Part(name)] if name == STANDARD_INPUT else find_parts(name, follow=follow)
+        except RecordingError as error:
+            self._unusable(name, f"expected a recording, got {error.files[name]}")
+        except (OSError, ValueError) as error:
+            self._unusable(name, unreadable(error))
+        return []
 
     def _end(self, reading: Reading) -> None:
         self._hide_progress()

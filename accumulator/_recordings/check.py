@@ -1,7 +1,9 @@
 """Check a run: does the fold of its deltas equal what the server said at the end, field by field.
 
-Only an ending tells. Before an event that ends a run step or a message is folded, what was folded of the parts that
-deltas carry (`step_details`, `content`) is compared with what the event has there.
+Only an ending tells. Before an event that ends a run step or a message is folded, what the deltas alone folded to of
+the parts that they carry (`step_details`, `content`) is compared with what the event has there. What a whole object
+said of these parts before the ending was not streamed: it does not count, but for the type of the details, and the
+message that a step creates.
 
 What only the ending has was lost on its way, with a few exceptions: fields that servers never stream. Real servers
 stream all others, in recordings of OpenAI and Azure from 2024 to 2026. An exception is none in a source in which the
@@ -18,7 +20,7 @@ from accumulator._assistants.protocol import ASSISTANTS, MESSAGES
 from accumulator._assistants.streams import accumulate
 from accumulator._engine.body import TRUNCATED, BodyEnded
 from accumulator._errors import AccumulatorError, LimitError, TruncatedError
-from accumulator._json import count_openers, printable
+from accumulator._json import count_openers, dump_json, printable
 from accumulator._recordings.diff import shortened
 from accumulator._sse import SSEParser
 from accumulator._streams.openers import BYTES_LIKE, NEXT_BODY
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from accumulator._assistants.updates import Problem
+    from accumulator._json import Json
     from accumulator._sse import ServerSentEvent
     from accumulator._streams.sources import Source
 
@@ -40,6 +43,9 @@ _SUPPLIED: Final = {
 }
 """What the ending has and no delta: the path of the field in a step or tool call, by its type."""
 
+_SAID_WHOLE: Final = frozenset({"type", "message_creation"})
+"""What of the details of a step servers say in whole objects alone. It counts as if it were streamed."""
+
 _BAD_OUTCOMES: Final = frozenset({TRUNCATED, "error"})
 _LONGEST: Final = 60
 _BEFORE: Final = 20
@@ -50,9 +56,9 @@ class Finding(NamedTuple):
 
     Attributes:
         path: JSONPath of the field within the run step or message.
-        kind: "differs" if both have a value; "lost" if only the ending has one; "supplied" if that is as it should be:
-            the output of a function, the results of a file search, and the activities of an Azure step are not
-            streamed; "left out" if the ending is empty where there were deltas.
+        kind: "differs" if both have a value; "lost" if the ending has one and no delta has; "supplied" if that is as it
+            should be: the output of a function, the results of a file search, and the activities of an Azure step are
+            not streamed; "left out" if the ending is empty where there were deltas.
         streamed: what the deltas folded to.
         said: what the ending has.
 
@@ -71,7 +77,7 @@ class Checked(NamedTuple):
         id: its id.
         what: "run step" or "message".
         ended: whether an ending came for it. Without one there is nothing to compare.
-        deltas: the number of its deltas.
+        deltas: the number of its deltas; whole objects are none.
         findings: the fields that are not equal, in the order of the ending.
 
     """
@@ -277,14 +283,16 @@ class _Watch:
         payload = event.payload
         if event.resource is not None and isinstance(payload, dict) and isinstance(payload.get("id"), str):
             what = "message" if event.resource is MESSAGES else "run step"
+            key = event.resource.parts_path[0]
             ident = cast("str", payload["id"])
             before = self._found.get((what, ident), Checked(ident, what, ended=False, deltas=0, findings=()))
             if event.role == "delta":
                 before = before._replace(deltas=before.deltas + 1)
             elif event.role == "ending":
-                key = event.resource.parts_path[0]
                 findings = _compare(self._folded(what, ident).get(key), payload.get(key), f"$.{key}", self._streamed)
                 before = before._replace(ended=True, findings=(*before.findings, *findings))
+            elif key in payload:
+                name, data = event.name, dump_json({**payload, key: _without_parts(payload[key])})
             self._found[what, ident] = before
         try:
             self._run.apply(name, data)
@@ -294,6 +302,11 @@ class _Watch:
     def _folded(self, what: str, ident: str) -> Mapping[str, object]:
         found = self._run.message(ident) if what == "message" else self._run.run_step(ident)
         return {} if found is None else found.to_dict()
+
+
+def _without_parts(value: Json) -> Json:
+    """Return what a whole object has in the place of the parts, without what deltas should carry."""
+    return {key: each for key, each in value.items() if key in _SAID_WHOLE} if isinstance(value, dict) else None
 
 
 def _compare(
@@ -334,19 +347,12 @@ def _compare(
 
 def _pair(ours: list[object], theirs: list[object]) -> Iterator[tuple[object, object]]:
     """Pair the entries of two lists: those with equal ids, and the others in their order."""
-    rest = list(ours)
     known = {ident: each for each in ours if (ident := _id_of(each)) is not None}
-    partners: list[object] = []
-    for each in theirs:
-        partner = known.get(cast("str", _id_of(each)))
-        partners.append(partner)
-        if partner is not None:
-            rest = [other for other in rest if other is not partner]
+    partners = [known.get(cast("str", _id_of(each))) for each in theirs]
+    taken = set(map(id, partners)) - {id(None)}
+    rest = iter([each for each in ours if id(each) not in taken])
     for each, partner in zip(theirs, partners, strict=True):
-        if partner is None and rest:
-            yield rest.pop(0), each
-        else:
-            yield partner, each
+        yield (next(rest, None) if partner is None else partner), each
     for each in rest:
         yield each, None
 

@@ -31,17 +31,19 @@ if TYPE_CHECKING:
 
     from accumulator._assistants.updates import Update
     from accumulator._recordings.format import Item
-    from accumulator._recordings.formats import StreamFormat
     from accumulator._recordings.stored import StoredBody
 
 READ_SIZE: Final = 65_536
 """The bytes of a chunk of a file that has no cuts."""
 
-_LOOK_SIZE: Final = 4_096
+_LOOK_SIZE: Final = 1_024
 _MOST_LOOKED_AT: Final = 262_144
 """The bytes at the beginning of a body in which the id of its run is looked for."""
 
 _BEGINS_A_RUN: Final = b"thread.run.created"
+_MOST_BEGUN: Final = 100_000
+"""The runs of an event stream, among the last, of which one is found that begins again."""
+
 _BODY: Final = b":~ body "
 _DONE: Final = (b"data: [DONE]", b"data:[DONE]")
 _DONE_NAMES: Final = (b"event: done", b"event:done")
@@ -190,15 +192,35 @@ def find_recording(path: str | os.PathLike[str]) -> Recording:
 
     Raises:
         OSError: the file cannot be read.
+        RecordingError: the file has no event stream in a known format, or a run begins in it more than once: its
+            recordings would be folded into one.
+
+    """
+    found = find_recordings(path)
+    if len(found) > 1:
+        name, reason = os.fspath(path), f"{len(found)} in one file: open_recordings yields each"
+        raise RecordingError(f"{name}: expected one recording of a run, got {reason}", {name: reason})
+    return found[0]
+
+
+def find_recordings(path: str | os.PathLike[str]) -> list[Recording]:
+    """Return what `open_recordings` yields if a run begins more than once in a file, else one recording of all bodies.
+
+    Raises:
+        OSError: the file cannot be read.
         RecordingError: the file has no event stream in a known format.
 
     """
     name = os.fspath(path)
     try:
-        bodies = [body.recorded for body in _StoredFile(name).bodies(whole=True)]
+        bodies = _StoredFile(name).bodies(whole=True)
     except RecordingError as error:
         raise RecordingError(f"{name}: expected a recording, got {error}", {name: str(error)}) from error
-    return Recording(name, None, bodies)
+    runs = _join(name, bodies, {})
+    ids = [run.run_id for run in runs if run.run_id is not None]
+    if len(set(ids)) < len(ids):
+        return [run.recording() for run in runs]
+    return [Recording(name, None, [body.recorded for body in bodies])]
 
 
 def _find_files(paths: Iterable[str | os.PathLike[str]], failed: dict[str, str]) -> Iterator[str]:
@@ -302,7 +324,7 @@ class _StoredFile:
         self._documents: list[StoredBody] | None = None
 
     def bodies(self, *, whole: bool = False) -> list[_Found]:
-        """Find the bodies; `whole`: a stream whose bodies nothing separates is one."""
+        """Find the bodies; `whole`: a stream whose bodies nothing separates is one, unless a run begins in it again."""
         try:
             bodies = self._bodies(whole=whole)
             return [_look(body, follows=self._documents is None) for body in bodies]
@@ -324,9 +346,24 @@ class _StoredFile:
                 RecordedBody(response, partial(self._read_recorded, place))
                 for response, place in _find_bodies(self._pieces(_Place(0, None)))
             ]
-        one = whole or format_.read is not None
+        one = format_.read is not None or (whole and not self._has_run_again())
         places = [_Place(0, None)] if one else _find_streams(self._pieces(_Place(0, None)))
-        return [RecordedBody({}, partial(self._read_stream, format_, place)) for place in places]
+        return [RecordedBody({}, partial(self._read_stream, format_.read, place)) for place in places]
+
+    def _has_run_again(self) -> bool:
+        """Whether a run begins more than once in an event stream. Only the ids of the last runs are kept."""
+        if not _is_twice_in(_BEGINS_A_RUN, self._pieces(_Place(0, None))):
+            return False
+        begun: dict[str | None, None] = {}
+        for place in _find_streams(self._pieces(_Place(0, None))):
+            body = _look(RecordedBody({}, partial(self._read_stream, None, place)), follows=True)
+            if body.begins:
+                if body.run_id in begun:
+                    return True
+                begun[body.run_id] = None
+                if len(begun) > _MOST_BEGUN:
+                    del begun[next(iter(begun))]
+        return False
 
     # The chunks of a body.
 
@@ -342,10 +379,12 @@ class _StoredFile:
             yield from _chunks(reader.feed(piece), others)
         yield from _chunks(reader.end(), others)
 
-    def _read_stream(self, format_: StreamFormat, place: _Place, _: list[Item]) -> Iterator[RecordedChunk]:
+    def _read_stream(
+        self, read: Callable[[Iterable[bytes]], Iterator[bytes]] | None, place: _Place, _: list[Item]
+    ) -> Iterator[RecordedChunk]:
         pieces = self._pieces(place)
-        if format_.read is not None:
-            pieces = _gather(format_.read(_lines(pieces)))
+        if read is not None:
+            pieces = _gather(read(_lines(pieces)))
         for piece in pieces:
             yield RecordedChunk(None, piece)
 
@@ -400,17 +439,18 @@ def _chunks(items: Iterable[Item], others: list[Item]) -> Iterator[RecordedChunk
 
 def _look(body: RecordedBody, *, follows: bool) -> _Found:
     """Read the beginning of a body: the id of its run, and whether the body begins it and has times."""
-    begins, looked = False, 0
+    begins, looked, last = False, 0, b""
 
     def pieces() -> Iterator[bytes]:
-        nonlocal begins, looked
+        nonlocal begins, looked, last
         for seconds, data in body.chunks():
             body.times = body.times or seconds is not None
             for at in range(0, len(data), _LOOK_SIZE):
                 if looked >= _MOST_LOOKED_AT:
                     return
                 piece = data[at : at + _LOOK_SIZE]
-                begins = begins or _BEGINS_A_RUN in piece
+                last = last[1 - len(_BEGINS_A_RUN) :] + piece  # it may be cut
+                begins = begins or _BEGINS_A_RUN in last
                 looked += len(piece)
                 yield piece
 
@@ -469,6 +509,16 @@ def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield rest
 
 
+def _is_twice_in(text: bytes, pieces: Iterable[bytes]) -> bool:
+    count, last = 0, b""
+    for piece in pieces:
+        last = last[1 - len(text) :] + piece
+        count += last.count(text)
+        if count > 1:
+            return True
+    return False
+
+
 def _gather(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the same bytes in fewer pieces."""
     gathered = bytearray()
@@ -495,15 +545,14 @@ def _find_bodies(pieces: Iterable[bytes]) -> list[tuple[dict[str, object], _Plac
     return [(response, _Place(start, end)) for (response, start), end in zip(found, [*ends, None], strict=False)]
 
 
-def _find_streams(pieces: Iterable[bytes]) -> list[_Place]:
-    """Return the bodies of an event stream: each ends behind `done` and the blank lines that follow it."""
-    places: list[_Place] = []
+def _find_streams(pieces: Iterable[bytes]) -> Iterator[_Place]:
+    """Yield the bodies of an event stream: each ends behind `done` and the blank lines that follow it."""
     start = at = 0
     named = ended = False
     for line in _lines(pieces):
         text = line.strip()
         if ended and text:
-            places.append(_Place(start, at))
+            yield _Place(start, at)
             start, ended = at, False
         if text in _DONE:
             ended = True
@@ -513,4 +562,4 @@ def _find_streams(pieces: Iterable[bytes]) -> list[_Place]:
             ended = True
         named = named and bool(text)
         at += len(line)
-    return [*places, _Place(start, None)]
+    yield _Place(start, None)

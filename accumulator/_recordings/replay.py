@@ -122,7 +122,8 @@ def replay(
 
     Raises:
         OSError: the file cannot be read.
-        RecordingError: no format is known that the file has, or it has more than one run: see `open_recordings`.
+        RecordingError: no format is known that the file has, or a run begins in it more than once: see
+            `open_recordings`.
         TypeError, ValueError: `speed` or `pace` is not a number, not more than 0, or not finite; or `clock` is not
             callable.
 
