@@ -74,9 +74,10 @@ def test_what_whole_objects_said_before_the_ending_was_not_streamed() -> None:
         assert [("lost", "$.step_details.tool_calls[0].code_interpreter.outputs")] == findings(
             ended([interpreted], said, part)
         )
-    content = [{"type": "text", "text": {"value": "Hello", "annotations": []}}]
+    content: list[object] = [{"type": "text", "text": {"value": "Hello", "annotations": []}}]
     bare = {"id": "msg_1", "object": "thread.message", "role": "assistant"}
-    for odd in ({"content": content}, {"content": {"value": "Hello"}}, {"content": "Hello"}, {}):
+    wholes: list[dict[str, object]] = [{"content": content}, {"content": {"value": "Hello"}}, {"content": "Hello"}, {}]
+    for odd in wholes:
         told = event("thread.message.in_progress", {**bare, **odd})
         enveloped = b"data: " + told.split(b"data: ")[1]
         for before in (told, enveloped):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from hypothesis import given
@@ -42,9 +42,9 @@ def canonical(value: object) -> str:
 
 def _sorted(value: object) -> object:
     if isinstance(value, dict):
-        return {key: _sorted(each) for key, each in value.items()}
+        return {key: _sorted(each) for key, each in cast("dict[str, object]", value).items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_sorted(each) for each in value]
+        return [_sorted(each) for each in cast("Sequence[object]", value)]
     if isinstance(value, str) and value[:1] in {"{", "["}:
         with suppress(ValueError, RecursionError):
             return json.dumps(json.loads(value), sort_keys=True)

@@ -466,14 +466,14 @@ class FastPath(Generic[U]):
     def _add(self, lessons: _Lessons[U], name: bytes, template: Template[U]) -> None:
         table = self._tables.get(name)
         if table is None:
-            self._tables[name] = table = _Table()
+            table = self._tables[name] = _Table[U]()
         if table.add(template):
             lessons.templates.append((table, template))
 
     def _lessons_of(self, resource: Resource[U]) -> _Lessons[U]:
         lessons = self._lessons.get(resource)
         if lessons is None:
-            self._lessons[resource] = lessons = _Lessons()
+            lessons = self._lessons[resource] = _Lessons[U]()
         return lessons
 
     def foretell(self, resource: Resource[U], name: bytes, entry: Entry) -> None:

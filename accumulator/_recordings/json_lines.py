@@ -46,10 +46,10 @@ class _Written(msgspec.Struct):
 def read_event(line: bytes) -> bytes | None:
     """Return an event as an event stream has it; None if the line is none."""
     value = parse_document(line)
-    name, data = member(value, "event"), member(value, "data")
+    name, data, raw = member(value, "event"), member(value, "data"), member(value, "raw")
     if not isinstance(name, str) or not isinstance(value, dict) or "data" not in value or "\n" in name or "\r" in name:
         return None
-    if not isinstance(data, str) or not (value.get("raw") is True or data == _MARK or _is_json(data)):
+    if not isinstance(data, str) or not (raw is True or data == _MARK or _is_json(data)):
         data = _as_written(line, data)
     return frame(name, data.replace("\r", " "))
 
