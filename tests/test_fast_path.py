@@ -664,6 +664,15 @@ def test_a_text_that_was_foretold_to_grow_is_noted_in_the_moment_before() -> Non
     assert [""] == [each.to_dict()["function"]["arguments"] for each in updated.run_step.tool_calls]  # type: ignore[index]  # pyright: ignore[reportIndexIssue]
 
 
+def test_what_is_forgotten_is_not_held_for_parts_that_may_come() -> None:
+    run = Accumulator()
+    run.feed(b"".join([*BEGIN, *map(SHAPES["plain"], "ab")]))
+    fast = run._engine.fast_path
+    assert [1] == [len(each) for each in fast._unmade.values()]
+    run._forget()
+    assert {} == fast._unmade
+
+
 def test_so_many_families_are_kept() -> None:
     run = Accumulator()
     run.feed(created())

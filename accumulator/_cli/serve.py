@@ -148,9 +148,9 @@ def _listen(app: Starlette, host: str, port: int, *, tls: bool) -> ReplayServer:
 
 @contextmanager
 def _terminable() -> Generator[None]:
-    """Let SIGTERM raise `SystemExit` within the block, so that what is to be done behind it is done.
+    """Let SIGTERM raise `SystemExit` within the block, so that the `finally` clauses around it run.
 
-    uvicorn ends its own work at the signal and raises it again, which would end the process there.
+    uvicorn ends its own work at the signal and raises the signal again. By default that ends the process at once.
     """
     before = signal.signal(signal.SIGTERM, _exit)
     try:
@@ -160,14 +160,14 @@ def _terminable() -> Generator[None]:
 
 
 def _exit(number: int, _: object) -> NoReturn:
-    """Exit with the status that a shell shows after a signal. Another one does not break that off."""
+    """Exit with the status that a shell shows after a signal. The signal is ignored from then on."""
     signal.signal(number, signal.SIG_IGN)
     raise SystemExit(128 + number)
 
 
 @contextmanager
 def _written(path: str, certificate: bytes) -> Generator[None]:
-    """Write the certificate into a new file, and remove the file behind the block: no server uses it then."""
+    """Write the certificate into a new file. Remove the file at the end of the block, when no server uses it."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     except OSError as error:

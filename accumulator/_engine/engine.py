@@ -63,6 +63,7 @@ MOST_NAMES: Final = 64
 
 
 _DEFAULT_BOUNDS: Final = Bounds(DEFAULT_LIMITS)
+"""The bounds of nearly all accumulators. They never change, so that all share them."""
 
 
 class Engine(Generic[U]):

@@ -458,10 +458,10 @@ class FastPath(Generic[U]):
         if template is not None:
             self._add(lessons, name, template)
         if type(template) is TextTemplate and isinstance(growth, TextGrowth):
-            known, families = self._unmade.setdefault(name, []), self._families.get(name, ())
-            if len(known) + len(families) < _MAX_FAMILIES:
+            unmade, families = self._unmade.setdefault(name, []), self._families.get(name, ())
+            if len(unmade) + len(families) < _MAX_FAMILIES:
                 text = len(template.head), size - len(template.tail)
-                known.append(partial(_make_family, resource, event, data, growth, text))
+                unmade.append(partial(_make_family, resource, event, data, growth, text))
 
     def _add(self, lessons: _Lessons[U], name: bytes, template: Template[U]) -> None:
         table = self._tables.get(name)
@@ -490,9 +490,9 @@ class FastPath(Generic[U]):
                 self._add(lessons, name, template)
 
     def forget_all(self) -> None:
-        """Forget everything."""
+        """Forget all templates, and what families would be made of. Families stay: each holds no more than a delta."""
         self.last, self.kept, self._learned = None, None, 0
-        self._tables, self._lessons = {}, {}
+        self._tables, self._lessons, self._unmade = {}, {}, {}
 
     def forget(self, resource: Resource[U]) -> None:
         """Forget what was learned of a resource."""

@@ -191,9 +191,11 @@ ROUTES: Final = (
 
 
 def find_routes(segments: list[str]) -> dict[str, tuple[Route, dict[str, str]]]:
-    """Return the routes whose path these segments of one end in, by method, each with the ids.
+    """Return the routes that a path ends in, by method, each with the ids. Of two routes the longer counts.
 
-    Of two paths the longer counts. The first segment is the empty one before the first slash.
+    Args:
+        segments: what is between the slashes of the path. The first is the empty one before the first slash.
+
     """
     found: dict[str, tuple[Route, dict[str, str]]] = {}
     for route in sorted(ROUTES, key=lambda route: route.path.count("/")):

@@ -38,11 +38,11 @@ _SCHEME: Final = "://"
 _PLAIN: Final = re.compile(r"[\w./@+=,-]+")
 """A path that Daft takes for no URL: it reads nothing, or another file, where a path has a blank or `%20` in it."""
 
-
 _NO_FILES: Final = "at least 1 MicroPartition"
 """What Daft says when it counts the files of a URL without any."""
 
 _ESCAPED: Final = re.compile(r"\\u(dc[89a-f][0-9a-f])")
+"""The escape that `_utf_8` writes for a byte, which `os.fsdecode` reads as this lone surrogate."""
 
 
 class Series(Protocol):
@@ -119,7 +119,7 @@ def _glob_of(url: str) -> str:
 
 
 def has_files(url: str) -> bool:
-    """Whether there is a file at a URL. Daft itself takes none for an empty frame."""
+    """Whether there is a file at a URL. Daft says nothing of a URL without files: it reads an empty frame."""
     import daft
     from daft.exceptions import DaftCoreException
 
