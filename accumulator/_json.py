@@ -48,6 +48,8 @@ _COUNTED = 2**16
 
 _T = TypeVar("_T")
 
+_decode = msgspec.json.Decoder().decode
+
 
 def parse_json(data: bytes | str, openers: int | None = None) -> Json:
     """Decode JSON text. `openers` is the number of its `[` and `{`, or more, if the caller has counted them.
@@ -65,7 +67,7 @@ def parse_json(data: bytes | str, openers: int | None = None) -> Json:
 
     """
     try:
-        value: Json = msgspec.json.decode(data)
+        value: Json = _decode(data)
     except (UnicodeError, msgspec.DecodeError, RecursionError):
         value = _parse_slowly(data)
     if (count_openers(data) if openers is None else openers) > MAX_DEPTH:

@@ -1,4 +1,4 @@
-"""Whole objects that are kept as they were sent: the result is that of the merge, and nothing is built for them."""
+"""Objects that are kept as sent, and parts that are opened without a plan: the result is that of the merge."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from accumulator import Accumulator, Limits, RunStepUpdated, Update
 from accumulator._assistants.protocol import MESSAGES, RUN_STEPS
 from accumulator._engine.resource import Resource
 from accumulator._fold.nodes import Object
-from accumulator._fold.policy import check, fits_below
+from accumulator._fold.opening import open_parts
+from accumulator._fold.policy import Policy, Schema, check, fits_below
 from tests.strategies import Tape, make_hostile_events, make_run, tapes
-from tests.wire import call, completed, created, delta, function, in_progress, opening
+from tests.wire import call, completed, created, delta, details_delta, event, function, in_progress, opening
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from accumulator._fold.policy import Schema
+    from accumulator._fold.changes import Changes
     from accumulator._json import Json, Path
     from tests.strategies import Event
 
@@ -57,7 +58,7 @@ def state(run: Accumulator) -> str:
 
 
 def merged(resource: object, *_: object) -> None:
-    """Keep nothing."""
+    """Keep nothing, or open nothing without a plan."""
 
 
 def events_of_a_run(tape: Tape) -> list[Event]:
@@ -65,7 +66,7 @@ def events_of_a_run(tape: Tape) -> list[Event]:
 
 
 class Pair:
-    """An accumulator beside one that merges each whole object, fed alike and held to be the same."""
+    """An accumulator beside one that merges each whole object and plans each delta, fed alike, held to be the same."""
 
     def __init__(self) -> None:
         limits = Limits(max_event_values=None)
@@ -74,6 +75,7 @@ class Pair:
     def apply(self, name: str, data: str) -> list[Update]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Resource, "_keep", merged)
+            patch.setattr("accumulator._fold.delta.open_parts", merged)
             told = self.general.apply(name, data)
         updates = self.run.apply(name, data)
         assert list(map(plain, told)) == list(map(plain, updates))
@@ -252,6 +254,99 @@ def test_nothing_is_built_for_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> N
     assert [] == built
     run.feed(completed("step_2", [CALL, OTHER]))
     assert 2 == len(built)  # the entries that the updates name
+
+
+def opened(*items: dict[str, object], **beside: object) -> bytes:
+    """Return a delta of calls, and what it says beside them in the details."""
+    details = {"type": "tool_calls", **beside, "tool_calls": list(items)}
+    return details_delta("step_1", details)
+
+
+TWO = (opening(0, "call_1", "f"), opening(1, "call_2", "f"))
+
+OPENED: dict[str, tuple[bytes, ...]] = {
+    "a call": (*BEGUN, opened(TWO[0])),
+    "two calls": (*BEGUN, opened(*TWO)),
+    "another call": (*STREAMED, opened(TWO[1])),
+    "a call before the others": (created(), opened(TWO[1]), opened(TWO[0])),
+    "calls without an id": (*BEGUN, opened({"index": 0, "type": "function"}, {"index": 3, "type": "x"})),
+    "one id twice in a delta": (*BEGUN, opened(TWO[0], {**TWO[1], "id": "call_1"})),
+    "a call with outputs": (*BEGUN, opened({"index": 0, **code({"index": 1, **OUTPUT}, {"index": 0, **OUTPUT})})),
+    "a call with other lists": (*BEGUN, opened({**TWO[0], "x": [1], "y": [{"index": 2, "z": "a"}]})),
+    "a list that is null": (created(step_details={"type": "tool_calls", "tool_calls": None}), opened(TWO[0])),
+    "details without a list": (created(step_details={"type": "tool_calls"}), opened(TWO[0])),
+}
+
+PLANNED: dict[str, tuple[bytes, ...]] = {
+    "a known index": (*STREAMED, opened(TWO[0])),
+    "a known id": (*STREAMED, opened({**TWO[1], "id": "call_1"})),
+    "an id of a call that no delta named": (
+        created(step_details={"type": "tool_calls", "tool_calls": [CALL]}),
+        opened({**TWO[1], "id": "call_1"}),
+    ),
+    "no index": (*BEGUN, opened(opening(None, "call_1", "f"))),
+    "one index twice": (*BEGUN, opened(TWO[0], {**TWO[1], "index": 0})),
+    "one index twice in a call": (*BEGUN, opened({"index": 0, **code({"index": 0, **OUTPUT}, {"index": 0, **OUTPUT})})),
+    "an output without an index": (*BEGUN, opened({"index": 0, **code(OUTPUT)})),
+    "another type of the details": (*BEGUN, opened(TWO[0], type="x")),
+    "something new in the details": (*BEGUN, opened(TWO[0], x="y")),
+    "something else in the details": (*BEGUN, opened(TWO[0], x=["y"])),
+    "null in the details": (*BEGUN, opened(TWO[0], x=None)),
+    "a text in the details that grows": (
+        created(step_details={"type": "tool_calls", "value": "a"}),
+        opened(TWO[0], value="a"),
+    ),
+    "something beside the details": (
+        *BEGUN,
+        event(
+            "thread.run.step.delta",
+            {"id": "step_1", "delta": {"x": {}, "step_details": {"type": "tool_calls", "tool_calls": [TWO[0]]}}},
+        ),
+    ),
+    "no delta": (*BEGUN, event("thread.run.step.delta", {"id": "step_1", "delta": {}})),
+    "no details so far": (created(step_details=None), opened(TWO[0])),
+    "details that are empty": (created(step_details={}), opened(TWO[0])),
+    "a list that is a text": (created(step_details={"type": "tool_calls", "tool_calls": ""}), opened(TWO[0])),
+    "after the ending": (completed("step_1", [CALL]), opened(TWO[1])),
+    "after the ending of nothing": (completed("step_1", []), opened(TWO[0])),
+}
+
+
+@pytest.mark.parametrize("name", [*OPENED, *PLANNED])
+def test_parts_that_are_opened_are_those_of_the_plan(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    last: list[bool] = []
+
+    def look(*args: object) -> Changes | None:
+        changes = open_parts(*args)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        last[:] = [changes is not None]
+        return changes
+
+    monkeypatch.setattr("accumulator._fold.delta.open_parts", look)
+    events = OPENED.get(name) or PLANNED[name]
+    feed(*events).check()
+    assert [name in OPENED] == last
+    for later in (delta("step_1", function(0, arguments="x"), function(1, arguments="y")), completed("step_1", [CALL])):
+        feed(*events, later, later).check()
+
+
+def test_a_delta_that_leads_elsewhere_too_is_planned() -> None:
+    policy = Policy(append=frozenset(), keep_first=frozenset())
+    parts = Schema(policy, key="index")
+    schema = Schema(policy, {"x": Schema(policy, {"y": Schema(policy)}), "parts": parts})
+    root = Object()
+    root.fields["x"] = Object()
+    assert open_parts(root, {"x": {"y": {}}, "parts": [{"index": 0}]}, schema, None, parts) is None
+    assert ["x"] == list(root.fields)
+    assert open_parts(root, {"parts": [{"index": 0}]}, schema, None, parts) is not None
+
+
+def test_a_delta_that_somebody_may_look_back_to_is_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Accumulator()
+    [_, updated] = run.feed(created() + in_progress(x=1))
+    monkeypatch.setattr("accumulator._fold.delta.open_parts", None)
+    run.feed(opened(TWO[0]))
+    assert isinstance(updated, RunStepUpdated)
+    assert () == updated.run_step.tool_calls
 
 
 def never(_value: object, _schema: object, **_: object) -> bool:

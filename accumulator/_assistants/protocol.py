@@ -312,21 +312,24 @@ def _event_of_row(row: Row, name: str, payload: Json, within: tuple[str, ...] = 
         within: the keys in the data that lead to `payload`.
 
     """
-    name_key, data_key = ENVELOPE
-    if isinstance(payload, dict) and len(payload) == len(ENVELOPE) and payload.get(name_key) == name:
-        payload, within = (payload[data_key], (*within, data_key)) if data_key in payload else (payload, within)
-    if row.kind == "done" or (within and payload == DONE):
+    if isinstance(payload, dict) and len(payload) == len(ENVELOPE):
+        name_key, data_key = ENVELOPE
+        if payload.get(name_key) == name and data_key in payload:
+            payload, within = payload[data_key], (*within, data_key)
+    kind, role = row.kind, row.role
+    if kind == "done" or (within and payload == DONE):
         status = payload.get("status") if isinstance(payload, dict) else None
         return Event("done", name, status=status if isinstance(status, str) and status in BODY_END_STATUSES else None)
-    kind, role = row.kind, row.role
     if role == "delta" or not isinstance(payload, dict):
         return Event(kind, name, payload, row.resource, role, within=within)
     status = payload.get("status")
     if status is None and row.names_status:
         payload, status = {**payload, "status": row.word}, row.word
     run = None if row.run_key is None else payload.get(row.run_key)
-    run = run if isinstance(run, str) and run else None
-    status = status if kind == "run" and isinstance(status, str) else None
+    if not isinstance(run, str) or not run:
+        run = None
+    if kind != "run" or not isinstance(status, str):
+        status = None
     return Event(kind, name, payload, row.resource, role, status, run, run is not None and row.begins, within)
 
 

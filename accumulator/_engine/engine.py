@@ -272,11 +272,7 @@ class Engine(Generic[U]):
         return payload
 
     def _apply_to_resource(self, event: Event[U], frame: Frame, *, build_updates: bool) -> list[U]:
-        payload = _object(event.payload)
-        ident = payload.get("id")
-        if not isinstance(ident, str) or not ident:
-            got = "an empty one" if ident == "" else json_type(ident)
-            raise WrongShape((None, "id"), f"expected a text that is not empty, got {got}")
+        payload, ident = _with_id(event.payload)
         resource = self.get_resource(event.resource, ident)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - it has one
         role, data, bounds, new = event.role, frame[1], self.bounds, resource.state == "new"
         length = len(data)
@@ -292,7 +288,7 @@ class Engine(Generic[U]):
             self.nesting = max(self.nesting, json_depth(payload))
         self.touched = True
         applied = resource.apply(role, payload, data, build_updates=build_updates)
-        changes, growth = applied.changes, applied.growth
+        changes, growth = applied.changes, applied.growth if role == "delta" else None
         if isinstance(growth, TextGrowth):
             self.size += VALUE_SIZE + len(growth.fragment)
         else:
@@ -460,8 +456,10 @@ class Engine(Generic[U]):
         self.openers = openers = count_openers(data)
         nesting = self.nesting
         levels = nesting if openers <= nesting else max(nesting, min(openers, MAX_DEPTH))
-        if levels <= known or has_stack(levels):
-            return max(levels, known)
+        if levels <= known:
+            return known
+        if has_stack(levels):
+            return levels
         try:
             levels = json_depth(parse_json(data))
         except ValueError:  # too deep for the decoder, or for the stack that is left
@@ -492,6 +490,16 @@ def payload_text(event: Event[U], data: bytes | str) -> str:
 def _holder(key: str) -> type[msgspec.Struct]:
     """Return a class that reads the value of one key of an object as it was sent, and decodes nothing else."""
     return msgspec.defstruct("Holder", [("value", msgspec.Raw)], rename={"value": key})
+
+
+def _with_id(payload: Json) -> tuple[JSONObject, str]:
+    """Return an object and its id, or raise `WrongShape`."""
+    whole = _object(payload)
+    ident = whole.get("id")
+    if not isinstance(ident, str) or not ident:
+        got = "an empty one" if ident == "" else json_type(ident)
+        raise WrongShape((None, "id"), f"expected a text that is not empty, got {got}")
+    return whole, ident
 
 
 def _object(payload: Json) -> JSONObject:

@@ -37,11 +37,14 @@ from accumulator._fold.nodes import (
     is_empty,
     snapshot,
 )
+from accumulator._fold.opening import open_parts
 from accumulator._fold.policy import Schema, WrongShape, check, usable_index
 from accumulator._fold.texts import Text
 from accumulator._json import Json, JSONObject, Path, dump_json, json_type, same_json
 
 if TYPE_CHECKING:
+    from _collections_abc import dict_items
+
     from accumulator._fold.history import Moment
 
 
@@ -68,6 +71,9 @@ def fold_delta(  # noqa: PLR0913, PLR0917 - the object, its delta, and what is n
 
     """
     check(delta, schema, path)
+    opened = open_parts(root, delta, schema, path, parts) if moment is None and parts is not None else None
+    if opened is not None:
+        return opened
     plan = _Plan(parts)
     try:
         plan.merge_object(root, delta, schema, path)
@@ -95,16 +101,20 @@ class Way:
             schema: the schema of the delta.
 
         """
-        self._levels: list[tuple[str | None, list[tuple[str, Json]]]] = []  # None stands for the list of parts
+        # Of each: its key, None for the list of parts; the texts beside it, and all other values there.
+        self._levels: list[tuple[str | None, dict_items[str, object] | None, JSONObject | None]] = []
         value: Json = delta
         dropped = None
         for key in keys:
             if isinstance(value, list):
-                self._levels.append((None, []))
+                self._levels.append((None, None, None))
                 value, dropped = value[int(key)], schema.dropped
                 continue
             name, sent = str(key), cast("JSONObject", value)
-            self._levels.append((name, [(other, sent[other]) for other in sent if other not in {name, dropped}]))
+            beside = {other: sent[other] for other in sent if other not in {name, dropped}}
+            texts: dict[str, object] = {other: said for other, said in beside.items() if isinstance(said, str)}
+            others: JSONObject = {other: said for other, said in beside.items() if not isinstance(said, str)}
+            self._levels.append((name, texts.items() if texts else None, others or None))
             value, schema, dropped = sent[name], schema.fields.get(name, schema.other), None
 
     def follow(self, root: Object, entry: Entry) -> tuple[Text, list[Object], list[tuple[Keyed, Entry]]] | None:
@@ -116,7 +126,7 @@ class Way:
         """
         node: Node = root
         objects, entries = list[Object](), list[tuple[Keyed, Entry]]()
-        for name, others in self._levels:
+        for name, texts, others in self._levels:
             if name is None:
                 index = entry.index
                 if not isinstance(node, Keyed) or index is None or node.entries.get(index) is not entry:
@@ -127,12 +137,10 @@ class Way:
             if not isinstance(node, Object):
                 return None
             fields = node.fields
-            for key, value in others:
-                if type(value) is str:
-                    said = value == fields.get(key)
-                else:
-                    said = key in fields if value is None else value == [] and isinstance(fields.get(key), Keyed)
-                if not said:
+            if texts is not None and not texts <= fields.items():
+                return None
+            for key, value in others.items() if others is not None else ():
+                if not (key in fields if value is None else value == [] and isinstance(fields.get(key), Keyed)):
                     return None
             objects.append(node)
             node = fields.get(name)

@@ -12,7 +12,7 @@ A moment refers to later ones, never to earlier ones. So what nobody can read an
 
 from __future__ import annotations
 
-import weakref
+from _weakref import ref  # `weakref`, which has it too, is slower to import
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
 
 from accumulator._fold.nodes import Entry, Keyed, Node, Object
@@ -146,7 +146,7 @@ class History:
     def __init__(self) -> None:
         """Start with none."""
         self.built: tuple[Moment, Built] | None = None
-        self._last: weakref.ref[Moment] | None = None
+        self._last: ref[Moment] | None = None
 
     def open(self) -> Moment | None:
         """Return the moment that the next change is noted in; None if nobody could read it."""
@@ -164,7 +164,7 @@ class History:
         moment = Moment(self)
         if last is not None:
             last.later = moment
-        self._last = weakref.ref(moment)
+        self._last = ref(moment)
         return moment
 
 

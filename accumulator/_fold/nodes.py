@@ -14,7 +14,7 @@ it. If a builder's snapshot is current, so are the snapshots of everything in it
 from __future__ import annotations
 
 from bisect import bisect_left
-from itertools import chain, islice
+from itertools import chain, compress, islice
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, Union, cast
 
 from accumulator._fold.texts import Text
@@ -30,6 +30,7 @@ ListBuilder: TypeAlias = "Callable[[list[Json], Schema, Path], Node]"
 _AnObject = TypeVar("_AnObject", bound="Object")
 
 _NO_NAMES: frozenset[str] = frozenset()
+_has_members = frozenset({dict, list}).__contains__
 
 
 class Object:
@@ -593,10 +594,11 @@ def build_fields(  # noqa: PLR0913, PLR0917 - as `build`, and the key to drop
     fields.update(sent)
     if dropped is not None:
         fields.pop(dropped, None)
-    for key, value in sent.items():
-        kind = type(value)
-        if (kind is dict or kind is list or (kind is str and key in append)) and key != dropped:
-            fields[key] = build(value, key, schema.fields.get(key, schema.other), build_list, (path, key))
+    for key in compress(fields, map(_has_members, map(type, fields.values()))):  # far less than a loop over all fields
+        fields[key] = build(sent[key], key, schema.fields.get(key, schema.other), build_list, (path, key))
+    for key in () if append.isdisjoint(fields) else append.intersection(fields):
+        if type(value := sent[key]) is str:
+            fields[key] = Text(value)
     return target
 
 

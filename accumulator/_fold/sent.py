@@ -69,21 +69,14 @@ def says_all(node: Object | JSONObject, ending: JSONObject, schema: Schema) -> b
         None if it does not; else whether deltas named the entries.
 
     """
-    fields = _fields_of(node)
-    if fields is None or not fields.keys() <= ending.keys():
-        return None
+    fields = node.fields if isinstance(node, Object) else node
+    if not fields.keys() <= ending.keys() or (isinstance(node, Object) and node.conflicts):
+        return None  # a conflict that was reported is not reported again
     known = set[str]()
     for key, inner in schema.members:
         if not _says(fields.get(key), ending.get(key), inner, known):
             return None
     return None if len(known) > 1 else _KNOWN in known
-
-
-def _fields_of(node: Object | JSONObject) -> Mapping[str, Node] | None:
-    """Return the fields of an object, None if a conflict in it was reported: it is not reported again."""
-    if isinstance(node, Object):
-        return None if node.conflicts else node.fields
-    return node
 
 
 def _says(node: Node, value: Json, schema: Schema, known: set[str]) -> bool:
@@ -100,18 +93,17 @@ def _says(node: Node, value: Json, schema: Schema, known: set[str]) -> bool:
 
 
 def _says_fields(node: Object | JSONObject, value: JSONObject, schema: Schema, known: set[str]) -> bool:
-    fields = _fields_of(node)
-    if fields is None:
+    fields: Mapping[str, Node] = node.fields if isinstance(node, Object) else node
+    if isinstance(node, Object) and node.conflicts:
         return False
     for key, inner in fields.items():
+        sent = value.get(key)
+        if sent is inner or (type(inner) is str and inner == sent):
+            continue
         if key not in value:
             if has_content(inner):
                 return False
-            continue
-        sent = value[key]
-        if sent is inner or (type(inner) is str and inner == sent):
-            continue
-        if not _says(inner, sent, schema.fields.get(key, schema.other), known):
+        elif not _says(inner, sent, schema.fields.get(key, schema.other), known):
             return False
     for key, _ in schema.members:
         if key not in fields and value.get(key):
