@@ -10,7 +10,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from accumulator import Accumulator, BodyEnded, LimitError, Limits, MergeError, RunStepUpdated, accumulate
+from accumulator import (
+    Accumulator,
+    BodyEnded,
+    LimitError,
+    Limits,
+    MergeError,
+    RunStepUpdated,
+    ToolCallDelta,
+    accumulate,
+)
 from accumulator._assistants.protocol import EVENTS, MESSAGES, RUN_STEPS
 from accumulator._engine import fast_path
 from accumulator._engine.fast_path import MAX_DATA, MAX_LEARNED
@@ -797,3 +806,46 @@ def test_a_strict_drain_raises_what_a_loop_does() -> None:
 @pytest.mark.parametrize("keys", [["x"], ["a", 1], ["a", 0, "b"], ["a", "b"]])
 def test_what_stands_in_the_way_of_a_slot_is_not_its_value(keys: list[str | int]) -> None:
     assert fast_path._value_at({"a": ["text"]}, keys) is None
+
+
+def grow(step_id: str, words: str) -> bytes:
+    return delta(step_id, function(0, arguments=words))
+
+
+def interleaved(*words: str) -> list[bytes]:
+    """Return fragments of two steps in turn."""
+    return [grow(step_id, each) for each in words for step_id in ("step_1", "step_2")]
+
+
+BOTH = [
+    each
+    for step_id in ("step_1", "step_2")
+    for each in (created(step_id), delta(step_id, {**function(0, name="f", arguments=""), "id": f"call_{step_id}"}))
+]
+
+
+def test_what_followed_a_template_before_is_tried_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Accumulator()
+    run.feed(b"".join([*BOTH, *interleaved("a", "b", "c", "d")]))
+    monkeypatch.setattr(type(run._engine.fast_path), "find_by_head", None)
+    assert ["e", "e", "f", "f"] == [
+        update.delta.to_dict()["function"]["arguments"]  # type: ignore[index]  # pyright: ignore[reportIndexIssue]
+        for update in run.feed(b"".join(interleaved("e", "f")))
+        if isinstance(update, ToolCallDelta)
+    ]
+
+
+def test_a_template_that_was_forgotten_does_not_follow_another() -> None:
+    pair = Pair()
+    pair.fast(*BOTH, *interleaved("a", "b", "c", "d"))
+    pair.fast(completed("step_2", [call("call_step_2", "f", "abcd")]), grow("step_1", "e"))
+    assert 0 == pair.fast(grow("step_2", "late"))
+    assert ["late"] == [problem.kind for problem in pair.run.problems]
+
+
+def test_what_is_expected_is_so_for_events_of_one_name_only() -> None:
+    pair = Pair()
+    pair.fast(*BOTH, *interleaved("a", "b", "c", "d"))
+    payload = delta_payload("step_1", function(0, arguments="x"))
+    assert 0 == pair.fast(event("thread.message.delta", payload), event("x", payload))
+    assert 1 == pair.fast(grow("step_1", "e"))

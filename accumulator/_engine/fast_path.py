@@ -69,17 +69,39 @@ _MAX_LENGTHS: Final = 8
 _MAX_PLACES: Final = 4
 """How many places in an event are tried as a slot: the last ones that hold the value of the slot."""
 
-_INDEX = re.compile(rb"0|[1-9][0-9]{0,17}")
-_SCALAR = re.compile(rb'(?s)"(?:[^"\\]|\\.)*+"|[-+.0-9eE]++')  # whole strings, so that nothing is found inside one
-_COLON = re.compile(rb"[ \t\r\n]*+:")
+_MAX_DIGITS: Final = 18
+"""Digits of an index that a template takes: those of any index in use, and none that are slow to read."""
+
+# Patterns that few events need, so that an import compiles none.
+_SCALAR = rb'(?s)"(?:[^"\\]|\\.)*+"|[-+.0-9eE]++'  # whole strings, so that nothing is found inside one
+_COLON = rb"[ \t\r\n]*+:"
 _read = msgspec.json.Decoder(str).decode
 _replace = msgspec.structs.replace
 
 
 class Template(ABC, Generic[U]):
-    """The data around the slots of an event, and the update about it."""
+    """The data around the slots of an event, and the update about it.
 
-    __slots__ = ("_key", "_keys", "_part", "_sample", "_update", "_wrap", "around", "head", "tail")
+    Attributes:
+        head, tail: the data before the first slot, and that behind the last; `around` is the length of both.
+        follower: the template of the same event name that matched after this one, the last time it was looked for.
+        forgotten: whether it must not be used any more.
+
+    """
+
+    __slots__ = (
+        "_key",
+        "_keys",
+        "_part",
+        "_sample",
+        "_update",
+        "_wrap",
+        "around",
+        "follower",
+        "forgotten",
+        "head",
+        "tail",
+    )
 
     def __init__(self, pieces: list[bytes], keys: list[str | int], part: JSONObject, sample: Callable[[], U]) -> None:
         """Make the template of an event.
@@ -98,6 +120,8 @@ class Template(ABC, Generic[U]):
         self._part = cast("_Tree", part)
         self._sample = sample
         self._update: msgspec.Struct | None = None  # made when it is first needed
+        self.follower: Template[U] | None = None
+        self.forgotten = False
 
     @abstractmethod
     def match(self, data: bytes) -> tuple[Match[U], str] | None:
@@ -217,7 +241,7 @@ class EntryTemplate(Template[U]):
         if len(data) - len(between) != self.around:
             return None
         first, _, second = between.partition(self._middle)
-        if not _INDEX.fullmatch(first) or (index := int(first)) in self._keyed.entries:
+        if not _is_index(first) or (index := int(first)) in self._keyed.entries:
             return None
         if len(self._keyed.arrivals) >= self._most:
             return None
@@ -312,6 +336,7 @@ class _Table(Generic[U]):
         return True
 
     def drop(self, template: Template[U]) -> None:
+        template.forgotten, template.follower = True, None
         if self.heads.get(template.head) is template:
             del self.heads[template.head]
             self.lengths[len(template.head)] -= 1
@@ -390,6 +415,8 @@ class FastPath(Generic[U]):
     Attributes:
         enabled: whether anything is learned. Without templates every event goes the general way, to the same result.
         last: the template that matched last, an event of the name `last_name`; None after any was forgotten.
+        expected: the template that is tried first for the next event of that name: what followed `last` before, or
+            `last` itself.
         kept: the object that is kept as the last event about it sent it, in the last body; None if there is none.
 
     """
@@ -402,6 +429,7 @@ class FastPath(Generic[U]):
         "_tables",
         "_unmade",
         "enabled",
+        "expected",
         "kept",
         "last",
         "last_name",
@@ -412,6 +440,7 @@ class FastPath(Generic[U]):
         self._bounds = bounds
         self.enabled = True
         self.last: Template[U] | None = None
+        self.expected: Template[U] | None = None
         self.kept: Resource[U] | None = None
         self.last_name = b""
         self._tables: dict[bytes, _Table[U]] = {}
@@ -420,19 +449,31 @@ class FastPath(Generic[U]):
         self._unmade: dict[bytes, list[Callable[[], _Family[U] | None]]] = {}  # families that are not needed yet
         self._learned = 0
 
-    @property
-    def knows_any(self) -> bool:
-        """Whether an event may be one that the fast path takes."""
-        return bool(self._lessons) or self.kept is not None
-
     def find(self, name: bytes, data: bytes) -> tuple[Match[U], str] | None:
         """Return the match of an event, and its text; None if no template matches."""
+        expected = self.expected
+        if expected is not None and name == self.last_name and (found := expected.match(data)) is not None:
+            if expected is not self.last:
+                self.go_on(expected)
+            return found
+        return self.find_by_head(name, data)
+
+    def go_on(self, template: Template[U]) -> None:
+        """Take a template for the one that matched last."""
+        follower = template.follower
+        self.last, self.expected = template, template if follower is None or follower.forgotten else follower
+
+    def find_by_head(self, name: bytes, data: bytes) -> tuple[Match[U], str] | None:
+        """Return what `find` does, where the template that is expected does not match."""
         table = self._tables.get(name)
         if table is not None:
             for length in table.lengths:
                 template = table.heads.get(data[:length])
                 if template is not None and (found := template.match(data)) is not None:
-                    self.last_name, self.last = name, template
+                    if self.last is not None and name == self.last_name:
+                        self.last.follower = template
+                    self.last_name = name
+                    self.go_on(template)
                     return found
         kept = self.kept
         if kept is not None and kept.repeats(data) and name in kept.type.repeated_by:
@@ -466,14 +507,14 @@ class FastPath(Generic[U]):
     def _add(self, lessons: _Lessons[U], name: bytes, template: Template[U]) -> None:
         table = self._tables.get(name)
         if table is None:
-            table = self._tables[name] = _Table[U]()
+            table = self._tables[name] = _Table()
         if table.add(template):
             lessons.templates.append((table, template))
 
     def _lessons_of(self, resource: Resource[U]) -> _Lessons[U]:
         lessons = self._lessons.get(resource)
         if lessons is None:
-            lessons = self._lessons[resource] = _Lessons[U]()
+            lessons = self._lessons[resource] = _Lessons()
         return lessons
 
     def foretell(self, resource: Resource[U], name: bytes, entry: Entry) -> None:
@@ -491,12 +532,12 @@ class FastPath(Generic[U]):
 
     def forget_all(self) -> None:
         """Forget all templates, and what families would be made of. Families stay: each holds no more than a delta."""
-        self.last, self.kept, self._learned = None, None, 0
+        self.last, self.expected, self.kept, self._learned = None, None, None, 0
         self._tables, self._lessons, self._unmade = {}, {}, {}
 
     def forget(self, resource: Resource[U]) -> None:
         """Forget what was learned of a resource."""
-        self.last = None
+        self.last = self.expected = None
         lessons = self._lessons.pop(resource, None) if self._lessons else None
         if lessons is not None:
             self._learned -= lessons.learned
@@ -577,8 +618,8 @@ class _Slot(msgspec.Struct, frozen=True):
         token = _token(self.value)
         if (start := data.rfind(token, 0, before)) >= 0 and self._is_at(data, start, start + len(token), other):
             return start, start + len(token)  # as most servers write it
-        same = [found.span() for found in _SCALAR.finditer(data[:before]) if self._is(found[0])]
-        for start, end in [span for span in same if not _COLON.match(data, span[1])][-_MAX_PLACES:]:
+        same = [found.span() for found in re.finditer(_SCALAR, data[:before]) if self._is(found[0])]
+        for start, end in [span for span in same if not re.match(_COLON, data[span[1] :])][-_MAX_PLACES:]:
             if self._is_at(data, start, end, other):
                 return start, end
         return None
@@ -610,6 +651,11 @@ def _string(token: bytes) -> str | None:
         return _read(token)
     except (msgspec.DecodeError, UnicodeError):
         return None
+
+
+def _is_index(token: bytes) -> bool:
+    """Tell whether JSON text is an index without a sign, a point, an exponent or a leading zero."""
+    return token.isdigit() and len(token) <= _MAX_DIGITS and (token[:1] != b"0" or token == b"0")
 
 
 def _value_at(value: object, keys: list[str | int]) -> object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Generic, cast
+from typing import TYPE_CHECKING, Generic, cast
 
 from accumulator._engine.body import Body
 from accumulator._engine.engine import Engine, name_of
@@ -13,6 +13,9 @@ from accumulator._errors import AccumulatorError, LimitError, MergeError, attach
 from accumulator._formats import is_plain_text
 from accumulator._json import text_of
 from accumulator._sse import DEFAULT_NAME, FOREIGN_SIZE, Frame, Item, SSEParser, as_bytes, may_have_field
+
+if TYPE_CHECKING:
+    from accumulator._engine.fast_path import Match
 
 _NO_NAMES = frozenset({b"", DEFAULT_NAME.encode()})
 
@@ -132,8 +135,7 @@ class Feed(Generic[U]):
             fragment = self.next_fragment()
             return self._step_general() if fragment is None else [fragment]
         while True:
-            if self._fast_path.knows_any:
-                self._drain_fast_path()
+            self._drain_fast_path()
             updates = self._step_general()
             most -= 1
             if updates is None or most <= 0 or self.body.ended:
@@ -147,10 +149,13 @@ class Feed(Generic[U]):
         item, fast_path = pending[0], self._fast_path
         if type(item) is not tuple:
             return None
-        (name, data, _, _), last = item, fast_path.last
-        found = last.match(data) if last is not None and name == fast_path.last_name else None
-        if found is None and (found := fast_path.find(name, data)) is None:
-            return None
+        (name, data, _, _), expected = item, fast_path.expected
+        found = expected.match(data) if expected is not None and name == fast_path.last_name else None
+        if found is None:
+            if (found := fast_path.find_by_head(name, data)) is None:
+                return None
+        elif expected is not None and expected is not fast_path.last:
+            fast_path.go_on(expected)
         match, text = found
         number = engine.count + 1
         update = match.update(number, text)
@@ -165,18 +170,30 @@ class Feed(Generic[U]):
 
     def _drain_fast_path(self) -> None:
         """Apply events, without updates, up to the first that the fast path does not take."""
-        if self.body.ended or self.body is not self._engine.body or self._engine.exact:
+        pending, fast_path, engine = self.pending, self._fast_path, self._engine
+        item = pending[0] if pending else None
+        if type(item) is not tuple or self.body.ended or self.body is not engine.body or engine.exact:
             return
+        before = fast_path.last
+        found = fast_path.find(item[0], item[1])
+        if found is not None:
+            self._drain_from(item[0], found, before)
+
+    def _drain_from(self, name: bytes, found: tuple[Match[U], str] | None, before: object) -> None:
+        """Apply the next event, whose name and match these are, and those behind it that the fast path takes.
+
+        `before` is the match of the event before it.
+        """
         pending, count, taken = self.pending, self._engine.count, 0
         waiting, committing = len(pending), False
-        find, before = self._fast_path.find, cast("object", self._fast_path.last)
+        find = self._fast_path.find
         items = iter(pending)
-        item = next(items, None)
+        next(items)
         try:
-            while type(item) is tuple and (found := find(item[0], item[1])) is not None:
+            while found is not None:
                 match, text = found
                 if match is before and isinstance(match, TextTemplate):  # two in a row: expect more
-                    texts, item = match.match_run(text, item[0], items)
+                    texts, item = match.match_run(text, name, items)
                     committing, taken = True, taken + len(texts)
                     match.commit("".join(texts))
                 else:
@@ -185,6 +202,10 @@ class Feed(Generic[U]):
                     match.commit(text)
                 committing = False
                 before = match
+                if type(item) is not tuple:
+                    break
+                name = item[0]
+                found = find(name, item[1])
             if taken == waiting:
                 pending.clear()
                 self._engine.count = count + taken

@@ -19,10 +19,11 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 TESTS = ("tests/test_fast_path.py", "tests/test_sent.py")
-SENT, DELTA, FAST, RESOURCE, ENGINE, FEED = (
+SENT, OPENING, DELTA, FAST, RESOURCE, ENGINE, FEED = (
     f"accumulator/{name}.py"
     for name in (
         "_fold/sent",
+        "_fold/opening",
         "_fold/delta",
         "_engine/fast_path",
         "_engine/resource",
@@ -48,10 +49,11 @@ FAULTS = (
     Fault(RESOURCE, "            if self._sent_parts(payload):\n", "            if False:\n"),
     Fault(RESOURCE, "        if named is None:\n", "        if False:\n"),
     # An ending that says all.
-    Fault(SENT, "if fields is None or not fields.keys() <= ending.keys():", "if fields is None:"),
+    Fault(SENT, "if not fields.keys() <= ending.keys() or (", "if ("),
+    Fault(SENT, "fields.keys() <= ending.keys() or (isinstance(node, Object) and node.conflicts):", "fields.keys():"),
     Fault(SENT, "        if not _says(fields.get(key), ending.get(key), inner, known):\n", "        if False:\n"),
     Fault(SENT, "return None if len(known) > 1 else _KNOWN in known", "return _KNOWN in known"),
-    Fault(SENT, "return None if node.conflicts else node.fields", "return node.fields"),
+    Fault(SENT, "    if isinstance(node, Object) and node.conflicts:\n", "    if False:\n"),
     Fault(SENT, "return not node or node.read() == value", "return True"),
     Fault(SENT, "return isinstance(value, list) and _says_entries(", "return True or _says_entries("),
     Fault(SENT, "        known.add(_NEW)\n    return is_empty(node)", "        pass\n    return is_empty(node)"),
@@ -71,10 +73,27 @@ FAULTS = (
     Fault(ENGINE, 'if role == "repeat" and not event.within and', 'if role == "repeat" and'),
     Fault(ENGINE, "        self.fast_path.kept = None  # its run", "        # its run"),
     Fault(FEED, "body.ended or body is not engine.body or", "body.ended or not body.began or"),
+    # A delta that only opens parts.
+    Fault(DELTA, "if moment is None and parts is not None else None", "if parts is not None else None"),
+    Fault(OPENING, "key = None if node.settled else _next_key", "key = _next_key"),
+    Fault(OPENING, "        if inner is not None:\n", "        if False:\n"),
+    Fault(OPENING, "if found is None and value and key in schema.fields:", "if value and key in schema.fields:"),
+    Fault(
+        OPENING, "if found is None and value and key in schema.fields:", "if found is None and key in schema.fields:"
+    ),
+    Fault(OPENING, "elif type(value) is not str or value != fields.get(key):", "elif value != fields.get(key):"),
+    Fault(OPENING, "type(value) is not str or value != fields.get(key):", "type(value) is not str:"),
+    Fault(OPENING, "if index is None or index in indexes or", "if index is None or"),
+    Fault(OPENING, " or (not is_empty(ident) and id_key(ident) in keyed.ids):", ":"),
+    Fault(OPENING, "if len(entries) > 1 and len({entry.index", "if False and len({entry.index"),
+    # A template that is expected.
+    Fault(FAST, "expected is not None and name == self.last_name and (found", "expected is not None and (found"),
+    Fault(FAST, "if follower is None or follower.forgotten else", "if follower is None else"),
+    Fault(FEED, "if expected is not None and name == fast_path.last_name else", "if expected is not None else"),
     # A template that is foretold.
     Fault(DELTA, "or node.entries.get(index) is not entry:", "or False:"),
-    Fault(DELTA, "said = value == fields.get(key)\n", "said = True\n"),
-    Fault(DELTA, "said = key in fields if value is None else", "said = True if value is None else"),
+    Fault(DELTA, "if texts is not None and not texts <= fields.items():", "if False:"),
+    Fault(DELTA, "if not (key in fields if value is None else", "if not (True if value is None else"),
     Fault(DELTA, "value == [] and isinstance(fields.get(key), Keyed)", "isinstance(fields.get(key), Keyed)"),
     Fault(DELTA, "value == [] and isinstance(fields.get(key), Keyed)", "value == []"),
     Fault(DELTA, "if not isinstance(node, Text) or entry.assumed:", "if not isinstance(node, Text):"),
