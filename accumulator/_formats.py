@@ -23,7 +23,7 @@ _BOM: Final = b"\xef\xbb\xbf"
 _FIELDS: Final = (b"event", b"data", b"id", b"retry")
 _FIELD: Final = b"(?:" + b"|".join(_FIELDS) + b")"
 
-_BEGINS: Final = re.compile(rb"\A[\r\n]*+" + _FIELD + rb"?+:")
+_BEGINS: Final = rb"\A[\r\n]*+" + _FIELD + rb"?+:"
 """The beginning of an event stream: blank lines, then a line with a field or a comment (WHATWG HTML, section 9.2.5).
 
 The standard also has fields without a colon. No server begins with one, while a text may begin with such a line.
@@ -72,7 +72,7 @@ _FORMATS: Final = (
     (rb'(?m)^data: ?[\[{][ \t]{0,9}\r?\n[ \t]{0,99}["{\[]', "JSON printed over several lines"),
     (rb"(?m)^event:[^\r\n]*\r?\n(?:\r?\n)+data:", "events with a blank line between `event:` and `data:`"),
     (rb"(?m)^event:[^\r\n]*\r?\ndata:[^\r\n]*\r?\nevent:", "events without a blank line between them"),
-    (_BEGINS.pattern, _EVENTS),
+    (_BEGINS, _EVENTS),
     # JSON and text.
     (rb'\A\s*"\s*[\[{]\s*\\"', "JSON inside a JSON string"),
     (rb"\A\s*\{[^\r\n]*\}\r?\n\s*\{", "JSON lines"),
@@ -120,7 +120,7 @@ def begins_like_events(start: bytes) -> bool | None:
     It is one if its first line that is not blank begins with a field or a comment. A byte-order mark and blank lines
     may come first.
     """
-    if _BEGINS.match(start.removeprefix(_BOM)):
+    if re.match(_BEGINS, start.removeprefix(_BOM)):
         return True
     line = start.removeprefix(_BOM).lstrip(b"\r\n")
     if line:

@@ -49,8 +49,8 @@ FOREIGN_SIZE = 2_048
 """The most bytes that `SSEParser.foreign` keeps: the first lines of a page, or the error object of an API."""
 
 _FIELDS = (b"data", b"event", b"id", b"retry")
-_FIELD_LINE = re.compile(rb"^(?:" + b"|".join(_FIELDS) + rb")(?::|$)", re.MULTILINE)
-_NO_COMMENT = re.compile(rb"^[^:\n]", re.MULTILINE)
+_FIELD_LINE = rb"(?m)^(?:" + b"|".join(_FIELDS) + rb")(?::|$)"
+_NO_COMMENT = rb"(?m)^[^:\n]"
 
 _RETRY_DIGITS = sys.int_info.str_digits_check_threshold
 """The lowest limit that can be set for the digits of an int: 640. Up to it `int` is fast and never raises."""
@@ -340,7 +340,7 @@ class SSEParser:
             items.append(self.too_large())
         elif (frame := self._parse(block)) is not None:
             items.append(frame)
-        elif _NO_COMMENT.search(block) and not _FIELD_LINE.search(block):
+        elif re.search(_NO_COMMENT, block) and not re.search(_FIELD_LINE, block):
             if len(items) > self._foreign_at:
                 self.foreign = b""  # an event came since
             self._foreign_at = len(items)
@@ -393,7 +393,7 @@ def may_have_field(block: bytes) -> bool:
     """Return whether a block that is cut off has a field of the standard, or may end in the beginning of one."""
     block = _with_lf(block)
     last = block[block.rfind(b"\n") + 1 :]
-    return _FIELD_LINE.search(block) is not None or (last != b"" and any(name.startswith(last) for name in _FIELDS))
+    return re.search(_FIELD_LINE, block) is not None or (last != b"" and any(name.startswith(last) for name in _FIELDS))
 
 
 def _plain_start(name: bytes) -> bytes:

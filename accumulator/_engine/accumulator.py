@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import islice
 from typing import ClassVar, Generic, Self, TypeVar, cast, overload
 
@@ -38,7 +39,11 @@ class BaseAccumulator(Generic[U]):
         self.limits = limits
         self._engine: Engine[U] = Engine(self._protocol, limits)
         self._problems: _Prefix[U] = _Prefix([], 0)
-        self._own = self._new_feed()
+
+    @cached_property
+    def _own(self) -> Feed[U]:
+        """The source of the events that this accumulator is fed itself. Those that only streams feed need none."""
+        return self._new_feed()
 
     def _new_feed(self, *, one_body: bool = False) -> Feed[U]:
         """Return a new source of events, with a parser of its own. Each stream has one."""

@@ -24,9 +24,11 @@ from __future__ import annotations
 import errno
 import io
 import os
+from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing, closing, suppress
 from functools import partial
+from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import msgspec
@@ -34,10 +36,11 @@ import msgspec
 from accumulator._streams import recordings
 from accumulator._streams.head import read_headers
 from accumulator._streams.turns import give_turn
-from accumulator._streams.unpack import Unpacker, make_unpacker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
+
+    from accumulator._streams.unpack import Unpacker
 
 _READ_SIZE = 65_536
 """The bytes to ask a file or pipe for in one read: the usual capacity of a pipe. A read may return fewer."""
@@ -183,7 +186,12 @@ def _find_coding(given: object) -> tuple[object, Unpacker | None]:
     owner: object = getattr(given, "http_response", given)  # of a response of openai-python
     if not hasattr(owner, "aiter_raw") or getattr(owner, "is_stream_consumed", False):
         return owner, None
-    return owner, make_unpacker(read_headers(owner).get("content-encoding", ""))
+    coding = read_headers(owner).get("content-encoding")
+    if not coding:
+        return owner, None
+    from accumulator._streams.unpack import make_unpacker  # with zlib, which few bodies need
+
+    return owner, make_unpacker(coding)
 
 
 def _probe_iter_content(given: object) -> Openers:
@@ -257,9 +265,14 @@ def _probe_iteration(given: object) -> Openers:
 _RESPONSE_PROBES = (_probe_iter_bytes, _probe_iter_content, _probe_iter_any, _probe_read)
 _PROBES = (_probe_bodies, *_RESPONSE_PROBES, _probe_iteration)
 
+_PLAIN: Final = frozenset({list, tuple, deque, GeneratorType, AsyncGeneratorType})
+"""Types of iterables that have nothing else that a probe looks for."""
+
 
 def find_openers(given: object) -> tuple[object, Openers]:
     """Return the object to read, and the functions that open it. The object may be an attribute of the source."""
+    if type(given) in _PLAIN:
+        return given, _probe_iteration(given)
     if isinstance(given, os.PathLike):
         given = recordings.open_path(cast("os.PathLike[str]", given))
     if isinstance(given, str):

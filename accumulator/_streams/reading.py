@@ -13,30 +13,28 @@ A loop repeats these steps:
 A chunk is parsed in slices, each when all events of the slice before are applied.
 
     phase            on                                                         next phase
-    READING          `end`                                                      SOURCE_ENDED
-    READING          `fail` with a `ResponseError`                              ENDED
-    READING          `fail` with another error, or `end(failed=True)`           SOURCE_FAILED
-    READING          `push` of neither bytes nor an event                       SOURCE_FAILED
-    READING          the end of the body, if the source is one body             ENDED
-    READING          `push` of `NEXT_BODY`                                      BODY_ENDED
-    BODY_ENDED       the end of the body                                        READING
-    SOURCE_ENDED     the end of the body, after all pending events              ENDED
-    SOURCE_FAILED    the end of the body, after all pending events              ENDED
-    all but CLOSED   `break_off`, unless its error ended the reading before     BROKEN_OFF
-    all but CLOSED   `close`                                                    CLOSED
+    reading          `end`                                                      source ended
+    reading          `fail` with a `ResponseError`                              ended
+    reading          `fail` with another error, or `end(failed=True)`           source failed
+    reading          `push` of neither bytes nor an event                       source failed
+    reading          the end of the body, if the source is one body             ended
+    reading          `push` of `NEXT_BODY`                                      body ended
+    body ended       the end of the body                                        reading
+    source ended     the end of the body, after all pending events              ended
+    source failed    the end of the body, after all pending events              ended
+    all but closed   `break_off`, unless its error ended the reading before     broken off
+    all but closed   `close`                                                    closed
 
-If the source is one body, SOURCE_ENDED and SOURCE_FAILED also end with that body. Events that are still pending are not
-applied then.
+If the source is one body, "source ended" and "source failed" also end with that body. Events that are still pending are
+not applied then.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import deque
-from contextlib import contextmanager
-from enum import Enum, auto
 from functools import partial
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
 
 from accumulator._engine.body import TRUNCATED, Body, BodyEnded
 from accumulator._errors import AccumulatorError, RecordingError, ResponseError, TruncatedError, attach, note_failure
@@ -44,7 +42,7 @@ from accumulator._streams.openers import NEXT_BODY
 from accumulator._streams.sources import read_item
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
     from accumulator._engine.accumulator import BaseAccumulator
     from accumulator._streams.coalesce import Coalescer
@@ -62,26 +60,19 @@ STEPS_IN_A_TURN = 16
 _BYTES_IN_A_STEP = 1_024
 
 
-class Phase(Enum):
-    """What a reading does next."""
+Phase: TypeAlias = Literal["reading", "body ended", "source ended", "source failed", "ended", "broken off", "closed"]
+"""What a reading does next.
 
-    READING = auto()
-    """The source is read."""
-    BODY_ENDED = auto()
-    """A body of the source is at its end, and the next one follows: the body ends."""
-    SOURCE_ENDED = auto()
-    """The source is at its end: the pending events are applied, then the body ends."""
-    SOURCE_FAILED = auto()
-    """The source raised or gave a wrong item: the pending events are applied, then an open body ends."""
-    ENDED = auto()
-    """The last body has ended, or the response was refused; the remaining updates are handed out."""
-    BROKEN_OFF = auto()
-    """The handler raised, or folding failed in a tap; the handler still gets a `BodyEnded` that it has not seen."""
-    CLOSED = auto()
-    """The stream was closed; no update is handed out."""
+reading: the source is read.
+body ended: a body of the source is at its end, and the next one follows: the body ends.
+source ended: the source is at its end: the pending events are applied, then the body ends.
+source failed: the source raised or gave a wrong item: the pending events are applied, then an open body ends.
+ended: the last body has ended, or the response was refused; the remaining updates are handed out.
+broken off: the handler raised, or folding failed in a tap; the handler still gets a `BodyEnded` that it has not seen.
+closed: the stream was closed; no update is handed out.
+"""
 
-
-_APPLYING = (Phase.READING, Phase.BODY_ENDED, Phase.SOURCE_ENDED, Phase.SOURCE_FAILED)
+_APPLYING: tuple[Phase, ...] = ("reading", "body ended", "source ended", "source failed")
 """The phases in which events are applied."""
 
 
@@ -129,12 +120,13 @@ class Reading(Generic[U]):
         self._for_handler: deque[U] = deque()  # updates that the handler has not been called with
         self._incoming = self.ready if handler is None else self._for_handler
         self._chunk, self._parsed = b"", 0  # the chunk that is parsed, and how many bytes of it were
-        self._phase = Phase.READING
+        self._phase: Phase = "reading"
         self._broken_off = False  # whether `break_off` ended the reading, also if the stream was closed since
         self._error: Exception | None = None  # the error that ended the reading; `raise_error` raises it each time
         self._pending_error: Exception | None = None  # the error that `next_update` raises next, once
         direct = handler is None and coalescer is None
-        self.next_fast_update: Callable[[], U | None] | None = self._feed.next_fragment if direct else None
+        self._fast: Callable[[], U | None] | None = self._feed.next_fragment if direct else None
+        self.next_fast_update = self._fast
 
     # What the loop calls to learn the next step.
 
@@ -156,17 +148,28 @@ class Reading(Generic[U]):
     @property
     def wants_read(self) -> bool:
         """Whether the loop has to read the source."""
-        return self._phase is Phase.READING
+        return self._phase == "reading"
 
     @property
     def wants_only_read(self) -> bool:
         """Whether the loop has to read the source before it does anything else."""
-        return self.steps > 0 and self._phase is Phase.READING and not self._for_handler
+        return self.steps > 0 and self._phase == "reading" and not self._for_handler
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to do until the source is read. False may mean that it is not known."""
+        return (
+            self.next_fast_update is not None
+            and self.steps > 0
+            and self._phase == "reading"
+            and not (self._feed.pending or self.ready or self._chunk or self._engine.interrupted)
+            and self._pending_error is None
+        )
 
     @property
     def truncated(self) -> bool:
         """Whether the current body was cut short, or the stream was closed before the body began."""
-        return self._feed.outcome == TRUNCATED or (self._phase is Phase.CLOSED and not self.body.began)
+        return self._feed.outcome == TRUNCATED or (self._phase == "closed" and not self.body.began)
 
     def next_update(self) -> U | None:  # noqa: C901 - one `try` around all that an exception could lose
         """Return the next update.
@@ -179,7 +182,7 @@ class Reading(Generic[U]):
         try:
             if fast is not None and not self.ready and self.steps > 0:  # most calls need no more than this
                 if not self._feed.pending:
-                    idle = self._phase is Phase.READING and not self._chunk
+                    idle = self._phase == "reading" and not self._chunk
                     if idle and self._pending_error is None and not self._engine.interrupted:
                         return None  # there is nothing to do until the source is read
                 elif (update := fast()) is not None:
@@ -243,7 +246,7 @@ class Reading(Generic[U]):
         waiting = len(self._for_handler)
         try:
             update = self._for_handler.popleft()
-            if self._phase is not Phase.BROKEN_OFF:
+            if self._phase != "broken off":
                 self.ready.append(update)  # before the call, so that a cancelled call does not lose the update
             return partial(self._handler, update)
         except BaseException:
@@ -260,18 +263,12 @@ class Reading(Generic[U]):
 
         A handler and a coalescer use updates, and in strict mode an error carries the updates of its event.
         """
-        if self.next_fast_update is not None and not self._accumulator.strict:
+        if self._fast is not None and not self._accumulator.strict:
             self._feed.build_updates, self.next_fast_update = False, None
 
-    @contextmanager
-    def draining(self) -> Generator[None, None, None]:
-        """Expect within the block that the caller reads to the end and discards the updates."""
-        fast = self.next_fast_update
-        try:
-            self.expect_unread()
-            yield
-        finally:
-            self._feed.build_updates, self.next_fast_update = True, fast
+    def expect_read(self) -> None:
+        """Expect that the caller uses the updates from now on."""
+        self._feed.build_updates, self.next_fast_update = True, self._fast
 
     def raise_error(self) -> None:
         """Raise the error that ended the reading, at each call. Do nothing if no error ended the reading."""
@@ -288,7 +285,7 @@ class Reading(Generic[U]):
             self._parse(item)
             return
         if item is NEXT_BODY:
-            self._phase = Phase.BODY_ENDED
+            self._phase = "body ended"
             return
         try:
             event = read_item(item)
@@ -307,8 +304,8 @@ class Reading(Generic[U]):
         """End the reading because the source ended, or because it `failed` and the caller raises the error itself."""
         if not self._feed.used:
             self._events_before = self._feed.event_number
-        if self._phase is Phase.READING:
-            self._phase = Phase.SOURCE_FAILED if failed else Phase.SOURCE_ENDED
+        if self._phase == "reading":
+            self._phase = "source failed" if failed else "source ended"
 
     def fail(self, error: Exception, *, deadline: bool = False) -> None:
         """End the reading because the source raised, or because a `deadline` passed, whose error this is.
@@ -321,7 +318,7 @@ class Reading(Generic[U]):
             attach(error, [], self._accumulator)
             self._error = error
             self._incoming.extend(self._flush())
-            if self._phase is Phase.READING:
+            if self._phase == "reading":
                 self._end()
             return
         came = str(error) if deadline else f"its source raised {type(error).__name__}: {error}"
@@ -347,12 +344,12 @@ class Reading(Generic[U]):
 
     def close(self) -> bool:
         """End the reading because the stream is closed, and abandon an open body. Return False if closed before."""
-        if self._phase is Phase.CLOSED:
+        if self._phase == "closed":
             return False
         if self._phase in _APPLYING:
             self._chunk = b""
             self._feed.abandon()
-        self._phase = Phase.CLOSED
+        self._phase = "closed"
         self._pending_error = None
         self.ready.clear()
         self._for_handler.clear()
@@ -391,13 +388,13 @@ class Reading(Generic[U]):
         if self._chunk:
             self._parse(self._next_slice())
             return []
-        if self._phase is Phase.BODY_ENDED:
+        if self._phase == "body ended":
             updates = feed.end()  # if the last block raises, the body is still open, and the next step ends it
             feed.next_body()
-            self._phase = Phase.READING
-        elif self._phase is not Phase.READING:
+            self._phase = "reading"
+        elif self._phase != "reading":
             # `feed.end` may raise for the last block. Then the body is still open, and the next step ends it.
-            updates = feed.end() if self._phase is Phase.SOURCE_ENDED else feed.fail()
+            updates = feed.end() if self._phase == "source ended" else feed.fail()
             if isinstance(self._error, TruncatedError) and not self.truncated:
                 self._error = None  # the outcome was known before the source raised: nothing is missing
             self._end()
@@ -417,7 +414,7 @@ class Reading(Generic[U]):
 
     def _end(self) -> None:
         self._chunk = b""
-        self._phase = Phase.ENDED
+        self._phase = "ended"
         self._pending_error = self._error
 
     def _fail(self, error: Exception) -> None:
@@ -441,8 +438,8 @@ class Reading(Generic[U]):
         self._for_handler.extend(ends if self._handler is not None else ())
         self._error = error
         self._broken_off = True
-        if self._phase is not Phase.CLOSED:
-            self._phase = Phase.BROKEN_OFF
+        if self._phase != "closed":
+            self._phase = "broken off"
 
     def _flush(self) -> list[U]:
         """Return all held deltas."""

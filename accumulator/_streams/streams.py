@@ -226,10 +226,11 @@ class UpdateStream(Closing, Generic[A, U]):
         level, fast = self._readers.level, self._next_fast_update
         try:
             self._readers.level, self._next_fast_update = level + 1, None
-            with self._reading.draining():
-                while self._next() is not None:
-                    pass
+            self._reading.expect_unread()
+            while self._next() is not None:
+                pass
         finally:
+            self._reading.expect_read()
             self._readers.level, self._next_fast_update = level, fast
         self._reading.raise_error()
         return self.accumulator
@@ -292,6 +293,11 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
                 return update
             readers.enter()
             readers.level = level + 1
+            if reading.is_idle:
+                await self._read()
+                if not self._ready and fast is not None and (update := fast()) is not None:
+                    readers.level = level
+                    return update
             while (update := reading.next_update()) is None:
                 if reading.wants_only_read:
                     await self._read()
@@ -358,9 +364,12 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
         the cause, and `RuntimeError` at the first read if there are deadlines and no asyncio. A handler may return a
         coroutine.
         """
-        with self._reading.draining():
+        try:
+            self._reading.expect_unread()
             async for _ in self:
                 pass
+        finally:
+            self._reading.expect_read()
         self._reading.raise_error()
         return self.accumulator
 
