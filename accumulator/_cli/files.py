@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from accumulator import RecordingError
 from accumulator._cli.opened import holds_events, open_events
@@ -21,8 +23,8 @@ _LOOKED_AT = 1 << 20
 """The bytes in which the id of a run is looked for. The first event of a body has it, and is seldom over 100 kB."""
 
 
-class Input(NamedTuple):
-    """A file to read.
+class Input(msgspec.Struct, frozen=True, gc=False):
+    """A file to read. There may be many thousands.
 
     Attributes:
         name: its path, or "-".
@@ -58,13 +60,18 @@ def group_runs(inputs: list[Input], tick: Callable[[], None]) -> Iterator[list[I
 
     Of a file only the beginning is read, and of what is no regular file nothing.
     """
-    groups: dict[str, list[Input]] = {}
+    groups: dict[str | int, Input | list[Input]] = {}  # by run or, without one, by number; few runs have several files
     for number, each in enumerate(inputs):
         tick()
         known = each if each.run_id is not None or not Path(each.name).is_file() else _look(each)
-        groups.setdefault(f"run {known.run_id}" if known.run_id is not None else f"file {number}", []).append(known)
+        key = number if known.run_id is None else known.run_id
+        before = groups.get(key)
+        if isinstance(before, list):
+            before.append(known)
+        else:
+            groups[key] = known if before is None else [before, known]
     for group in groups.values():
-        yield sorted(group, key=lambda each: each.continues)
+        yield sorted(group, key=lambda each: each.continues) if isinstance(group, list) else [group]
 
 
 def _search(folder: str, on_unusable: Callable[[str, str], None], tick: Callable[[], None]) -> list[Input]:
@@ -111,4 +118,4 @@ def _look(file: Input) -> Input:
             run_id, goes_on = find_run(islice(pieces, _LOOKED_AT // BEGINNING_SIZE))
     except (OSError, RecordingError):  # told when the file is read
         return file
-    return file if run_id is None else file._replace(run_id=run_id, continues=goes_on)
+    return file if run_id is None else msgspec.structs.replace(file, run_id=run_id, continues=goes_on)
