@@ -849,3 +849,13 @@ def test_what_is_expected_is_so_for_events_of_one_name_only() -> None:
     payload = delta_payload("step_1", function(0, arguments="x"))
     assert 0 == pair.fast(event("thread.message.delta", payload), event("x", payload))
     assert 1 == pair.fast(grow("step_1", "e"))
+
+
+def test_a_part_that_has_a_template_is_not_foretold_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = Pair()
+    pair.fast(*BEGIN, *(grow("step_1", each) for each in "ab"))
+    known = heads(pair.run)
+    monkeypatch.setattr(fast_path._Family, "foretell", None)
+    assert 0 == pair.fast(delta("step_1", function(0, arguments="c", output="")))
+    assert known == heads(pair.run)
+    assert 1 == pair.fast(grow("step_1", "d"))

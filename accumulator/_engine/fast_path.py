@@ -399,13 +399,15 @@ class _Lessons(Generic[U]):
     """What was learned from one resource.
 
     `offers` counts how often each text or list was offered for learning, `learned` the bytes that were looked at.
+    `parts` are those that have a template for a text.
     """
 
-    __slots__ = ("learned", "offers", "templates")
+    __slots__ = ("learned", "offers", "parts", "templates")
 
     def __init__(self) -> None:
         self.templates: list[tuple[_Table[U], Template[U]]] = []
         self.offers: dict[Text | Keyed, int] = {}
+        self.parts: set[Entry] = set()
         self.learned = 0
 
 
@@ -499,6 +501,7 @@ class FastPath(Generic[U]):
         if template is not None:
             self._add(lessons, name, template)
         if type(template) is TextTemplate and isinstance(growth, TextGrowth):
+            lessons.parts.add(growth.change.entry)
             unmade, families = self._unmade.setdefault(name, []), self._families.get(name, ())
             if len(unmade) + len(families) < _MAX_FAMILIES:
                 text = len(template.head), size - len(template.tail)
@@ -518,7 +521,10 @@ class FastPath(Generic[U]):
         return lessons
 
     def foretell(self, resource: Resource[U], name: bytes, entry: Entry) -> None:
-        """Foretell the templates of a new part from what was learned of others."""
+        """Foretell the templates of a part that has none from what was learned of others."""
+        known = self._lessons.get(resource)
+        if known is not None and entry in known.parts:
+            return
         if unmade := self._unmade.get(name):
             self._families.setdefault(name, []).extend(family for make in unmade if (family := make()) is not None)
             unmade.clear()
@@ -528,6 +534,7 @@ class FastPath(Generic[U]):
                 lessons = self._lessons_of(resource)
                 lessons.learned += template.around
                 self._learned += template.around
+                lessons.parts.add(entry)
                 self._add(lessons, name, template)
 
     def forget_all(self) -> None:

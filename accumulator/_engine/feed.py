@@ -209,7 +209,7 @@ class Feed(Generic[U]):
             if taken == waiting:
                 pending.clear()
                 self._engine.count = count + taken
-            elif taken:
+            else:
                 self._take(waiting - taken, count + taken)
         except BaseException:
             self._take(waiting - taken, count + taken)
