@@ -6,6 +6,7 @@ times, and prints how many runs said so and that none lost or doubled text in si
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import signal
 import sys
@@ -22,11 +23,13 @@ import pytest
 import accumulator
 from accumulator import (
     Accumulator,
+    Limits,
     MergeError,
     RunStepUpdated,
     SSEParser,
     ToolCallDelta,
     TruncatedError,
+    Update,
     aaccumulate,
     accumulate,
     atap,
@@ -469,6 +472,49 @@ def test_what_was_made_before_an_exception_is_kept_or_said_to_be_lost() -> None:
     assert [update, update] == list(reading.ready)
     reading._recover(None, None, 9, 0)
     assert told(stream.accumulator)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_loop_after_a_drain_that_was_broken_off_at_its_end_hands_out_each_update(
+    monkeypatch: pytest.MonkeyPatch, *, asynchronous: bool
+) -> None:
+    """The drain stops at an event that is too large, and is interrupted before it is over."""
+    chunks = [created(), b"data: " + b"x" * 2_000 + b"\n\n", delta("step_1", opening(0, "call_1", "f"))]
+    chunks += [delta("step_1", fragment(0, words)) for words in "abc"]
+    expect_read = Reading.expect_read
+    limits = Limits(max_event_size=1_000, max_event_values=None)
+
+    def interrupt(_: Reading[object]) -> None:
+        monkeypatch.setattr(Reading, "expect_read", expect_read)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Reading, "expect_read", interrupt)
+    if asynchronous:
+        updates = asyncio.run(_drained_and_read(chunks, limits))
+    else:
+        stream = accumulate(chunks, limits=limits)
+        with pytest.raises(KeyboardInterrupt):
+            stream.until_done()
+        updates = list(stream)
+    assert (
+        ["a", "b", "c"]
+        == [
+            update.delta.to_dict()["function"]["arguments"]  # type: ignore[index]  # pyright: ignore[reportIndexIssue]
+            for update in updates
+            if isinstance(update, ToolCallDelta)
+        ][1:]
+    )
+
+
+async def _drained_and_read(chunks: list[bytes], limits: Limits) -> list[Update]:
+    async def source() -> AsyncIterator[bytes]:
+        for chunk in chunks:
+            yield chunk
+
+    stream = aaccumulate(source(), limits=limits)
+    with pytest.raises(KeyboardInterrupt):
+        await stream.until_done()
+    return [update async for update in stream]
 
 
 def test_a_list_is_whole_again_after_a_change_was_broken_off() -> None:

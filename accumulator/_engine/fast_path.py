@@ -80,28 +80,9 @@ _replace = msgspec.structs.replace
 
 
 class Template(ABC, Generic[U]):
-    """The data around the slots of an event, and the update about it.
+    """The data around the slots of an event, and the update about it."""
 
-    Attributes:
-        head, tail: the data before the first slot, and that behind the last; `around` is the length of both.
-        follower: the template of the same event name that matched after this one, the last time it was looked for.
-        forgotten: whether it must not be used any more.
-
-    """
-
-    __slots__ = (
-        "_key",
-        "_keys",
-        "_part",
-        "_sample",
-        "_update",
-        "_wrap",
-        "around",
-        "follower",
-        "forgotten",
-        "head",
-        "tail",
-    )
+    __slots__ = ("_key", "_keys", "_part", "_sample", "_update", "_wrap", "around", "head", "tail")
 
     def __init__(self, pieces: list[bytes], keys: list[str | int], part: JSONObject, sample: Callable[[], U]) -> None:
         """Make the template of an event.
@@ -120,8 +101,6 @@ class Template(ABC, Generic[U]):
         self._part = cast("_Tree", part)
         self._sample = sample
         self._update: msgspec.Struct | None = None  # made when it is first needed
-        self.follower: Template[U] | None = None
-        self.forgotten = False
 
     @abstractmethod
     def match(self, data: bytes) -> tuple[Match[U], str] | None:
@@ -336,7 +315,6 @@ class _Table(Generic[U]):
         return True
 
     def drop(self, template: Template[U]) -> None:
-        template.forgotten, template.follower = True, None
         if self.heads.get(template.head) is template:
             del self.heads[template.head]
             self.lengths[len(template.head)] -= 1
@@ -399,7 +377,7 @@ class _Lessons(Generic[U]):
     """What was learned from one resource.
 
     `offers` counts how often each text or list was offered for learning, `learned` the bytes that were looked at.
-    `parts` are those that have a template for a text.
+    `parts` are those for whose texts a template was made.
     """
 
     __slots__ = ("learned", "offers", "parts", "templates")
@@ -417,8 +395,8 @@ class FastPath(Generic[U]):
     Attributes:
         enabled: whether anything is learned. Without templates every event goes the general way, to the same result.
         last: the template that matched last, an event of the name `last_name`; None after any was forgotten.
-        expected: the template that is tried first for the next event of that name: what followed `last` before, or
-            `last` itself.
+        expected: the template that is tried first for the next event of that name: the one that came after `last` when
+            that was looked for last, or `last` itself.
         kept: the object that is kept as the last event about it sent it, in the last body; None if there is none.
 
     """
@@ -426,6 +404,7 @@ class FastPath(Generic[U]):
     __slots__ = (
         "_bounds",
         "_families",
+        "_followers",
         "_learned",
         "_lessons",
         "_tables",
@@ -449,6 +428,7 @@ class FastPath(Generic[U]):
         self._lessons: dict[Resource[U], _Lessons[U]] = {}
         self._families: dict[bytes, list[_Family[U]]] = {}
         self._unmade: dict[bytes, list[Callable[[], _Family[U] | None]]] = {}  # families that are not needed yet
+        self._followers: dict[Template[U], Template[U]] = {}  # what matched after each, for events of one name
         self._learned = 0
 
     def find(self, name: bytes, data: bytes) -> tuple[Match[U], str] | None:
@@ -462,8 +442,8 @@ class FastPath(Generic[U]):
 
     def go_on(self, template: Template[U]) -> None:
         """Take a template for the one that matched last."""
-        follower = template.follower
-        self.last, self.expected = template, template if follower is None or follower.forgotten else follower
+        follower = self._followers.get(template, template)
+        self.last, self.expected = template, follower
 
     def find_by_head(self, name: bytes, data: bytes) -> tuple[Match[U], str] | None:
         """Return what `find` does, where the template that is expected does not match."""
@@ -473,9 +453,10 @@ class FastPath(Generic[U]):
                 template = table.heads.get(data[:length])
                 if template is not None and (found := template.match(data)) is not None:
                     if self.last is not None and name == self.last_name:
-                        self.last.follower = template
-                    self.last_name = name
-                    self.go_on(template)
+                        self._followers[self.last] = template
+                    follower = self._followers.get(template, template)
+                    # In one statement, so that an interrupt leaves no name with the template of another.
+                    self.last_name, self.last, self.expected = name, template, follower
                     return found
         kept = self.kept
         if kept is not None and kept.repeats(data) and name in kept.type.repeated_by:
@@ -540,7 +521,7 @@ class FastPath(Generic[U]):
     def forget_all(self) -> None:
         """Forget all templates, and what families would be made of. Families stay: each holds no more than a delta."""
         self.last, self.expected, self.kept, self._learned = None, None, None, 0
-        self._tables, self._lessons, self._unmade = {}, {}, {}
+        self._tables, self._lessons, self._unmade, self._followers = {}, {}, {}, {}
 
     def forget(self, resource: Resource[U]) -> None:
         """Forget what was learned of a resource."""
@@ -548,6 +529,7 @@ class FastPath(Generic[U]):
         lessons = self._lessons.pop(resource, None) if self._lessons else None
         if lessons is not None:
             self._learned -= lessons.learned
+            self._followers = {}
             for table, template in lessons.templates:
                 table.drop(template)
 

@@ -1,8 +1,12 @@
 """The fold: deltas and whole objects are merged into builders. It knows JSON, and no protocol.
 
 - `policy`: what a merge does to each kind of field.
-- `nodes`: the mutable builders and their snapshots.
+- `nodes`, `texts`: the mutable builders and their snapshots.
 - `matching`: which entry of a list is meant.
 - `delta`, `whole`: the merge of deltas, and of whole objects.
+- `opening`: the short way of a delta that only opens parts.
+- `sent`: objects that are kept as they were sent, until something in them grows.
+- `remainder`: the rest of the texts that a stream which was cut left half sent.
+- `history`: objects as they were, for updates that are read later.
 - `changes`: the result of a merge.
 """

@@ -4,6 +4,9 @@ The plan reads the builders and finds every fault. If it raises `WrongShape`, no
 carries it out in a few loops that cannot fail. Planning changes one thing only, `Keyed.open_unindexed`: entries that
 the delta has named are set aside, and put back before the commit.
 
+A delta that only opens parts takes a shorter way, see `opening`, unless somebody may look at what was before: the notes
+for that are made of a plan.
+
 `policy` says what a delta does to each kind of field.
 """
 

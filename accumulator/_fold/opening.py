@@ -1,4 +1,4 @@
-"""Deltas that open parts and do nothing else, such as the first one about a step. They need no plan.
+"""Deltas that open parts and do nothing else, such as the first of a step that was created. They need no plan.
 
 `open_parts` is a short way of `fold_delta`, to the same result: tests hold the two against each other.
 """

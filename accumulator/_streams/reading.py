@@ -157,7 +157,10 @@ class Reading(Generic[U]):
 
     @property
     def is_idle(self) -> bool:
-        """Whether there is nothing to do until the source is read. False may mean that it is not known."""
+        """Whether there is nothing to do until the source is read.
+
+        With a handler or a coalescer, and while the updates are discarded, it is false: `next_update` finds it out.
+        """
         return (
             self.next_fast_update is not None
             and self.steps > 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from _thread import get_ident  # `threading`, which has it too, is slow to import
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast
 
 from accumulator._errors import note_failure
@@ -118,6 +119,7 @@ class UpdateStream(Closing, Generic[A, U]):
         self._readers = Readers(get_ident)
 
     def __iter__(self) -> Self:
+        self._reading.expect_read()  # an interrupt may have kept a drain from that
         return self
 
     def __next__(self) -> U:
@@ -230,8 +232,8 @@ class UpdateStream(Closing, Generic[A, U]):
             while self._next() is not None:
                 pass
         finally:
-            self._reading.expect_read()
             self._readers.level, self._next_fast_update = level, fast
+            self._reading.expect_read()
         self._reading.raise_error()
         return self.accumulator
 
@@ -283,6 +285,7 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
         self._reads = TimedReads(source, self._readers)
 
     def __aiter__(self) -> Self:
+        self._reading.expect_read()  # as in the sync loop
         return self
 
     async def __anext__(self) -> U:
@@ -366,8 +369,9 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
         """
         try:
             self._reading.expect_unread()
-            async for _ in self:
-                pass
+            with suppress(StopAsyncIteration):
+                while True:
+                    await anext(self)
         finally:
             self._reading.expect_read()
         self._reading.raise_error()

@@ -88,8 +88,8 @@ FAULTS = (
     Fault(OPENING, "if len(entries) > 1 and len({entry.index", "if False and len({entry.index"),
     # A template that is expected.
     Fault(FAST, "expected is not None and name == self.last_name and (found", "expected is not None and (found"),
-    Fault(FAST, "if follower is None or follower.forgotten else", "if follower is None else"),
     Fault(FEED, "if expected is not None and name == fast_path.last_name else", "if expected is not None else"),
+    Fault(FAST, "            self._followers = {}\n", ""),
     # A template that is foretold.
     Fault(DELTA, "or node.entries.get(index) is not entry:", "or False:"),
     Fault(DELTA, "if texts is not None and not texts <= fields.items():", "if False:"),
