@@ -481,11 +481,10 @@ def test_a_loop_after_a_drain_that_was_broken_off_at_its_end_hands_out_each_upda
     """The drain stops at an event that is too large, and is interrupted before it is over."""
     chunks = [created(), b"data: " + b"x" * 2_000 + b"\n\n", delta("step_1", opening(0, "call_1", "f"))]
     chunks += [delta("step_1", fragment(0, words)) for words in "abc"]
-    expect_read = Reading.expect_read
     limits = Limits(max_event_size=1_000, max_event_values=None)
 
     def interrupt(_: Reading[object]) -> None:
-        monkeypatch.setattr(Reading, "expect_read", expect_read)
+        monkeypatch.undo()
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Reading, "expect_read", interrupt)
