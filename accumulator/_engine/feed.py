@@ -150,11 +150,10 @@ class Feed(Generic[U]):
         if type(item) is not tuple:
             return None
         (name, data, _, _), expected = item, fast_path.expected
-        found = expected.match(data) if expected is not None and name == fast_path.last_name else None
-        if found is None:
+        if expected is None or name != fast_path.last_name or (found := expected.match(data)) is None:
             if (found := fast_path.find_by_head(name, data)) is None:
                 return None
-        elif expected is not None and expected is not fast_path.last:
+        elif expected is not fast_path.last:
             fast_path.go_on(expected)
         match, text = found
         number = engine.count + 1

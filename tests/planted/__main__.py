@@ -88,7 +88,7 @@ FAULTS = (
     Fault(OPENING, "if len(entries) > 1 and len({entry.index", "if False and len({entry.index"),
     # A template that is expected.
     Fault(FAST, "expected is not None and name == self.last_name and (found", "expected is not None and (found"),
-    Fault(FEED, "if expected is not None and name == fast_path.last_name else", "if expected is not None else"),
+    Fault(FEED, "if expected is None or name != fast_path.last_name or (found", "if expected is None or (found"),
     Fault(FAST, "            self._followers = {}\n", ""),
     # A template that is foretold.
     Fault(DELTA, "or node.entries.get(index) is not entry:", "or False:"),
