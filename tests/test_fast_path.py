@@ -827,7 +827,7 @@ BOTH = [
 def test_what_followed_a_template_before_is_tried_first(monkeypatch: pytest.MonkeyPatch) -> None:
     run = Accumulator()
     run.feed(b"".join([*BOTH, *interleaved("a", "b", "c", "d")]))
-    monkeypatch.setattr(type(run._engine.fast_path), "find_by_head", None)
+    monkeypatch.setattr(type(run._engine.fast_path), "_find_by_head", None)
     assert ["e", "e", "f", "f"] == [
         update.delta.to_dict()["function"]["arguments"]  # type: ignore[index]  # pyright: ignore[reportIndexIssue]
         for update in run.feed(b"".join(interleaved("e", "f")))

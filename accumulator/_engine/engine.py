@@ -288,7 +288,7 @@ class Engine(Generic[U]):
             self.nesting = max(self.nesting, json_depth(payload))
         self.touched = True
         applied = resource.apply(role, payload, data, build_updates=build_updates)
-        changes, growth = applied.changes, applied.growth if role == "delta" else None
+        changes, growth = applied.changes, applied.growth
         if isinstance(growth, TextGrowth):
             self.size += VALUE_SIZE + len(growth.fragment)
         else:

@@ -70,9 +70,9 @@ _MAX_PLACES: Final = 4
 """How many places in an event are tried as a slot: the last ones that hold the value of the slot."""
 
 _MAX_DIGITS: Final = 18
-"""Digits of an index that a template takes: those of any index in use, and none that are slow to read."""
+"""Digits of the longest index that a template takes."""
 
-# Patterns that few events need, so that an import compiles none.
+# Patterns that few events need: they are compiled when one does, not at import.
 _SCALAR = rb'(?s)"(?:[^"\\]|\\.)*+"|[-+.0-9eE]++'  # whole strings, so that nothing is found inside one
 _COLON = rb"[ \t\r\n]*+:"
 _read = msgspec.json.Decoder(str).decode
@@ -377,7 +377,7 @@ class _Lessons(Generic[U]):
     """What was learned from one resource.
 
     `offers` counts how often each text or list was offered for learning, `learned` the bytes that were looked at.
-    `parts` are those for whose texts a template was made.
+    `parts` holds the parts for which the template of a text was made.
     """
 
     __slots__ = ("learned", "offers", "parts", "templates")
@@ -395,8 +395,8 @@ class FastPath(Generic[U]):
     Attributes:
         enabled: whether anything is learned. Without templates every event goes the general way, to the same result.
         last: the template that matched last, an event of the name `last_name`; None after any was forgotten.
-        expected: the template that is tried first for the next event of that name: the one that came after `last` when
-            that was looked for last, or `last` itself.
+        expected: the template that is tried first for the next event of that name: the one that matched after `last`
+            before, or `last` itself.
         kept: the object that is kept as the last event about it sent it, in the last body; None if there is none.
 
     """
@@ -436,16 +436,12 @@ class FastPath(Generic[U]):
         expected = self.expected
         if expected is not None and name == self.last_name and (found := expected.match(data)) is not None:
             if expected is not self.last:
-                self.go_on(expected)
+                follower = self._followers.get(expected, expected)
+                self.last, self.expected = expected, follower
             return found
-        return self.find_by_head(name, data)
+        return self._find_by_head(name, data)
 
-    def go_on(self, template: Template[U]) -> None:
-        """Take a template for the one that matched last."""
-        follower = self._followers.get(template, template)
-        self.last, self.expected = template, follower
-
-    def find_by_head(self, name: bytes, data: bytes) -> tuple[Match[U], str] | None:
+    def _find_by_head(self, name: bytes, data: bytes) -> tuple[Match[U], str] | None:
         """Return what `find` does, where the template that is expected does not match."""
         table = self._tables.get(name)
         if table is not None:
@@ -608,7 +604,8 @@ class _Slot(msgspec.Struct, frozen=True):
         if (start := data.rfind(token, 0, before)) >= 0 and self._is_at(data, start, start + len(token), other):
             return start, start + len(token)  # as most servers write it
         same = [found.span() for found in re.finditer(_SCALAR, data[:before]) if self._is(found[0])]
-        for start, end in [span for span in same if not re.match(_COLON, data[span[1] :])][-_MAX_PLACES:]:
+        colon = re.compile(_COLON)
+        for start, end in [span for span in same if not colon.match(data, span[1])][-_MAX_PLACES:]:
             if self._is_at(data, start, end, other):
                 return start, end
         return None

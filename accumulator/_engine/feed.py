@@ -149,12 +149,9 @@ class Feed(Generic[U]):
         item, fast_path = pending[0], self._fast_path
         if type(item) is not tuple:
             return None
-        (name, data, _, _), expected = item, fast_path.expected
-        if expected is None or name != fast_path.last_name or (found := expected.match(data)) is None:
-            if (found := fast_path.find_by_head(name, data)) is None:
-                return None
-        elif expected is not fast_path.last:
-            fast_path.go_on(expected)
+        found = fast_path.find(item[0], item[1])
+        if found is None:
+            return None
         match, text = found
         number = engine.count + 1
         update = match.update(number, text)

@@ -4,9 +4,9 @@
 - `nodes`, `texts`: the mutable builders and their snapshots.
 - `matching`: which entry of a list is meant.
 - `delta`, `whole`: the merge of deltas, and of whole objects.
-- `opening`: the short way of a delta that only opens parts.
+- `opening`: deltas that only open parts, merged without a plan.
 - `sent`: objects that are kept as they were sent, until something in them grows.
-- `remainder`: the rest of the texts that a stream which was cut left half sent.
+- `remainder`: the rest of texts that were cut with their stream.
 - `history`: objects as they were, for updates that are read later.
 - `changes`: the result of a merge.
 """

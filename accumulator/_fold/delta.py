@@ -4,8 +4,8 @@ The plan reads the builders and finds every fault. If it raises `WrongShape`, no
 carries it out in a few loops that cannot fail. Planning changes one thing only, `Keyed.open_unindexed`: entries that
 the delta has named are set aside, and put back before the commit.
 
-A delta that only opens parts takes a shorter way, see `opening`, unless somebody may look at what was before: the notes
-for that are made of a plan.
+A delta that only opens parts needs no plan, see `opening`. But while somebody may read the object as it was, each delta
+is planned: the notes for that are made from the plan.
 
 `policy` says what a delta does to each kind of field.
 """

@@ -30,7 +30,7 @@ ListBuilder: TypeAlias = "Callable[[list[Json], Schema, Path], Node]"
 _AnObject = TypeVar("_AnObject", bound="Object")
 
 _NO_NAMES: frozenset[str] = frozenset()
-_has_members = frozenset({dict, list}).__contains__
+_has_members = frozenset({dict, list}).__contains__  # whether the values of a type do
 
 
 class Object:
@@ -594,7 +594,7 @@ def build_fields(  # noqa: PLR0913, PLR0917 - as `build`, and the key to drop
     fields.update(sent)
     if dropped is not None:
         fields.pop(dropped, None)
-    for key in compress(fields, map(_has_members, map(type, fields.values()))):  # far less than a loop over all fields
+    for key in compress(fields, map(_has_members, map(type, fields.values()))):  # cheaper than a loop over all
         fields[key] = build(sent[key], key, schema.fields.get(key, schema.other), build_list, (path, key))
     for key in () if append.isdisjoint(fields) else append.intersection(fields):
         if type(value := sent[key]) is str:

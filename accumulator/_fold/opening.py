@@ -1,6 +1,6 @@
 """Deltas that open parts and do nothing else, such as the first of a step that was created. They need no plan.
 
-`open_parts` is a short way of `fold_delta`, to the same result: tests hold the two against each other.
+The result is that of the plan in `delta`: tests hold the two against each other.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def open_parts(root: Object, delta: JSONObject, schema: Schema, path: Path, part
         inner: Node = node.fields.get(key)
         below: Schema = schema.fields[key]
         here: Path = (path, key)
-        schema, path = below, here
+        schema, path = below, here  # named before, because pyright infers no type in a loop
         if schema is parts:
             break
         if not isinstance(inner, Object):

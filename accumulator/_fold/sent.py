@@ -69,14 +69,21 @@ def says_all(node: Object | JSONObject, ending: JSONObject, schema: Schema) -> b
         None if it does not; else whether deltas named the entries.
 
     """
-    fields = node.fields if isinstance(node, Object) else node
-    if not fields.keys() <= ending.keys() or (isinstance(node, Object) and node.conflicts):
-        return None  # a conflict that was reported is not reported again
+    fields = _fields_of(node)
+    if fields is None or not fields.keys() <= ending.keys():
+        return None
     known = set[str]()
     for key, inner in schema.members:
         if not _says(fields.get(key), ending.get(key), inner, known):
             return None
     return None if len(known) > 1 else _KNOWN in known
+
+
+def _fields_of(node: Object | JSONObject) -> Mapping[str, Node] | None:
+    """Return the fields of an object, None if a conflict in it was reported: it is not reported again."""
+    if isinstance(node, Object):
+        return None if node.conflicts else node.fields
+    return node
 
 
 def _says(node: Node, value: Json, schema: Schema, known: set[str]) -> bool:
@@ -93,8 +100,8 @@ def _says(node: Node, value: Json, schema: Schema, known: set[str]) -> bool:
 
 
 def _says_fields(node: Object | JSONObject, value: JSONObject, schema: Schema, known: set[str]) -> bool:
-    fields: Mapping[str, Node] = node.fields if isinstance(node, Object) else node
-    if isinstance(node, Object) and node.conflicts:
+    fields = _fields_of(node)
+    if fields is None:
         return False
     for key, inner in fields.items():
         sent = value.get(key)

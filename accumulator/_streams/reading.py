@@ -159,7 +159,7 @@ class Reading(Generic[U]):
     def is_idle(self) -> bool:
         """Whether there is nothing to do until the source is read.
 
-        With a handler or a coalescer, and while the updates are discarded, it is false: `next_update` finds it out.
+        It is false with a handler or a coalescer, and while the updates are discarded: then only a step can tell.
         """
         return (
             self.next_fast_update is not None
@@ -174,7 +174,7 @@ class Reading(Generic[U]):
         """Whether the current body was cut short, or the stream was closed before the body began."""
         return self._feed.outcome == TRUNCATED or (self._phase == "closed" and not self.body.began)
 
-    def next_update(self) -> U | None:  # noqa: C901 - one `try` around all that an exception could lose
+    def next_update(self) -> U | None:
         """Return the next update.
 
         Return None if the handler has to be called first, if the source has to be read first, if a turn is wanted, or
@@ -183,14 +183,11 @@ class Reading(Generic[U]):
         """
         updates, update, waiting, count, fast = None, None, 0, self._engine.count, self.next_fast_update
         try:
-            if fast is not None and not self.ready and self.steps > 0:  # most calls need no more than this
-                if not self._feed.pending:
-                    idle = self._phase == "reading" and not self._chunk
-                    if idle and self._pending_error is None and not self._engine.interrupted:
-                        return None  # there is nothing to do until the source is read
-                elif (update := fast()) is not None:
-                    self.steps -= 1
-                    return update
+            if self.is_idle:
+                return None
+            if fast is not None and not self.ready and self.steps > 0 and (update := fast()) is not None:
+                self.steps -= 1
+                return update
             while not self.ready and not self._for_handler and self.steps > 0:
                 if self._pending_error is not None:
                     error, self._pending_error = self._pending_error, None

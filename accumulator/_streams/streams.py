@@ -119,7 +119,7 @@ class UpdateStream(Closing, Generic[A, U]):
         self._readers = Readers(get_ident)
 
     def __iter__(self) -> Self:
-        self._reading.expect_read()  # an interrupt may have kept a drain from that
+        self._reading.expect_read()  # as a drain does at its end, unless an interrupt came
         return self
 
     def __next__(self) -> U:

@@ -49,11 +49,10 @@ FAULTS = (
     Fault(RESOURCE, "            if self._sent_parts(payload):\n", "            if False:\n"),
     Fault(RESOURCE, "        if named is None:\n", "        if False:\n"),
     # An ending that says all.
-    Fault(SENT, "if not fields.keys() <= ending.keys() or (", "if ("),
-    Fault(SENT, "fields.keys() <= ending.keys() or (isinstance(node, Object) and node.conflicts):", "fields.keys():"),
+    Fault(SENT, "if fields is None or not fields.keys() <= ending.keys():", "if fields is None:"),
     Fault(SENT, "        if not _says(fields.get(key), ending.get(key), inner, known):\n", "        if False:\n"),
     Fault(SENT, "return None if len(known) > 1 else _KNOWN in known", "return _KNOWN in known"),
-    Fault(SENT, "    if isinstance(node, Object) and node.conflicts:\n", "    if False:\n"),
+    Fault(SENT, "return None if node.conflicts else node.fields", "return node.fields"),
     Fault(SENT, "return not node or node.read() == value", "return True"),
     Fault(SENT, "return isinstance(value, list) and _says_entries(", "return True or _says_entries("),
     Fault(SENT, "        known.add(_NEW)\n    return is_empty(node)", "        pass\n    return is_empty(node)"),
@@ -88,7 +87,6 @@ FAULTS = (
     Fault(OPENING, "if len(entries) > 1 and len({entry.index", "if False and len({entry.index"),
     # A template that is expected.
     Fault(FAST, "expected is not None and name == self.last_name and (found", "expected is not None and (found"),
-    Fault(FEED, "if expected is None or name != fast_path.last_name or (found", "if expected is None or (found"),
     Fault(FAST, "            self._followers = {}\n", ""),
     # A template that is foretold.
     Fault(DELTA, "or node.entries.get(index) is not entry:", "or False:"),
