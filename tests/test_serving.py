@@ -114,10 +114,12 @@ def talk(server: ReplayServer, data: bytes) -> bytes:
     """Send bytes, and read until the server closes."""
     host, _, port = server.url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
-        connection.sendall(data)
-        connection.shutdown(socket.SHUT_WR)
+        # The server may close without reading the rest: then any of these calls may find the connection gone.
+        with suppress(OSError):
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
         received = bytearray()
-        with suppress(ConnectionResetError):  # it closes without reading the rest
+        with suppress(ConnectionResetError):
             while piece := connection.recv(65_536):
                 received += piece
         return bytes(received)
