@@ -194,9 +194,9 @@ def test_each_fragment_is_joined_into_a_block_once_and_the_blocks_when_read() ->
     grown = Text()
     for _ in range(1_000):
         grown.append("abcd")
-    assert [1_024] * 3 + [4] * 232 == [len(piece) for piece in grown._pieces]
+    assert [1_024] * 3 + [4] * 232 == [len(piece) for piece in grown.pieces]
     assert "abcd" * 1_000 == grown.read()
-    assert [4_000] == [len(piece) for piece in grown._pieces]
+    assert [4_000] == [len(piece) for piece in grown.pieces]
 
 
 @pytest.mark.parametrize(
@@ -481,7 +481,7 @@ def test_the_general_way_keeps_fragments_apart_until_they_are_read() -> None:
     assert isinstance(payload, Object)
     grown = payload.fields["arguments"]
     assert isinstance(grown, Text)
-    assert ["abcd"] * 100 == grown._pieces
+    assert ["abcd"] * 100 == grown.pieces
 
 
 def test_how_deep_a_step_is_is_counted_through_lists_and_texts() -> None:

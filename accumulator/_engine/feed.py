@@ -149,19 +149,23 @@ class Feed(Generic[U]):
         item, fast_path = pending[0], self._fast_path
         if type(item) is not tuple:
             return None
-        found = fast_path.find(item[0], item[1])
-        if found is None:
-            return None
-        match, text = found
-        number = engine.count + 1
-        update = match.update(number, text)
+        update: U | None = None
+        expected, number = fast_path.expected, engine.count + 1
         try:
-            match.commit(text)
+            if expected is fast_path.last and isinstance(expected, TextTemplate) and item[0] == fast_path.last_name:
+                update = expected.take(item[1], number, engine)
+            if update is None:
+                match = fast_path.find(item[0], item[1])
+                if match is None:
+                    return None
+                update = match.update(number, match.text)
+                engine.count = number
+                match.commit(match.text)
             pending.popleft()
-            engine.count = number
             return update  # noqa: TRY300 - an exception here loses the update
         except BaseException:
-            self._break_off(item, number)
+            if engine.count == number:
+                self._break_off(item, number)
             raise
 
     def _drain_fast_path(self) -> None:
@@ -171,11 +175,11 @@ class Feed(Generic[U]):
         if type(item) is not tuple or self.body.ended or self.body is not engine.body or engine.exact:
             return
         before = fast_path.last
-        found = fast_path.find(item[0], item[1])
-        if found is not None:
-            self._drain_from(item[0], found, before)
+        match = fast_path.find(item[0], item[1])
+        if match is not None:
+            self._drain_from(item[0], match, before)
 
-    def _drain_from(self, name: bytes, found: tuple[Match[U], str] | None, before: object) -> None:
+    def _drain_from(self, name: bytes, match: Match[U] | None, before: object) -> None:
         """Apply the next event, whose name and match these are, and those behind it that the fast path takes.
 
         `before` is the match of the event before it.
@@ -186,22 +190,21 @@ class Feed(Generic[U]):
         items = iter(pending)
         next(items)
         try:
-            while found is not None:
-                match, text = found
+            while match is not None:
                 if match is before and isinstance(match, TextTemplate):  # two in a row: expect more
-                    texts, item = match.match_run(text, name, items)
+                    texts, item = match.match_run(name, items)
                     committing, taken = True, taken + len(texts)
                     match.commit("".join(texts))
                 else:
                     item = next(items, None)
                     committing, taken = True, taken + 1
-                    match.commit(text)
+                    match.commit(match.text)
                 committing = False
                 before = match
                 if type(item) is not tuple:
                     break
                 name = item[0]
-                found = find(name, item[1])
+                match = find(name, item[1])
             if taken == waiting:
                 pending.clear()
                 self._engine.count = count + taken

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from accumulator._json import join_surrogates
 
-_BLOCK = 256
+BLOCK = 256
 """Fragments that are joined at a time. Fewer would leave many small strings, each of which costs fifty bytes beside its
 text. More would leave many fragments unjoined."""
 
@@ -17,59 +17,59 @@ class Text:
     Each method changes the fragments by one call of C code. So an interrupt leaves the text as it was, or complete.
     """
 
-    __slots__ = ("_counted", "_joined", "_length", "_pieces")
+    __slots__ = ("_counted", "_length", "blocks", "pieces")
 
     def __init__(self, text: str = "") -> None:
         """Start with a text."""
-        self._pieces: list[str] = [text] if text else []  # blocks, then the fragments since
-        self._joined = 0  # how many of them are blocks; no block ends in the first half of a surrogate pair
+        self.pieces: list[str] = [text] if text else []  # blocks, then the fragments since
+        self.blocks = 0  # how many of them are blocks; no block ends in the first half of a surrogate pair
         self._counted = 0  # how many blocks `_length` counts
         self._length = 0
 
     def __bool__(self) -> bool:
         """Tell whether there is any text."""
-        return bool(self._pieces)
+        return bool(self.pieces)
 
     def append(self, fragment: str) -> None:
         """Append a fragment; it must not be empty."""
-        pieces = self._pieces
+        pieces = self.pieces
         pieces.append(fragment)
-        if len(pieces) - self._joined >= _BLOCK:
-            self._join()
+        if len(pieces) - self.blocks >= BLOCK:
+            self.join()
 
     def size(self, each: int) -> int:
         """Return the number of characters, and `each` for every piece behind the first. It joins nothing."""
-        return sum(map(len, self._pieces)) + each * max(0, len(self._pieces) - 1)
+        return sum(map(len, self.pieces)) + each * max(0, len(self.pieces) - 1)
 
     def read(self) -> str:
         """Return the whole text. Two halves of a surrogate pair, from two fragments, become one character."""
-        pieces = self._pieces
-        if len(pieces) == 1 == self._joined:
+        pieces = self.pieces
+        if len(pieces) == 1 == self.blocks:
             return pieces[0]
         text = join_surrogates("".join(pieces))
         self._counted = self._length = 0
-        pieces[:], self._joined = _as_blocks(text)
+        pieces[:], self.blocks = _as_blocks(text)
         return text
 
     def mark(self) -> TextMark:
         """Return a mark of the text as it is now, for `read_at`. Costs what was appended since the last mark."""
-        if len(self._pieces) > self._joined:
-            self._join()
-        length = self._length + sum(map(len, self._pieces[self._counted : self._joined]))
-        self._counted, self._length = self._joined, length
-        return length, "".join(self._pieces[self._joined :])
+        if len(self.pieces) > self.blocks:
+            self.join()
+        length = self._length + sum(map(len, self.pieces[self._counted : self.blocks]))
+        self._counted, self._length = self.blocks, length
+        return length, "".join(self.pieces[self.blocks :])
 
     def read_at(self, mark: TextMark | None) -> str:
         """Return the text as it was at a mark, or as it is for None. Changes nothing."""
-        pieces = list(self._pieces)
+        pieces = list(self.pieces)
         text = pieces[0] if len(pieces) == 1 else join_surrogates("".join(pieces))
         return text if mark is None or (len(text) == mark[0] and not mark[1]) else text[: mark[0]] + mark[1]
 
-    def _join(self) -> None:
+    def join(self) -> None:
         """Join the fragments since the last block to a block."""
-        at = self._joined
-        self._pieces[at:], blocks = _as_blocks(join_surrogates("".join(self._pieces[at:])))
-        self._joined = at + blocks
+        at = self.blocks
+        self.pieces[at:], blocks = _as_blocks(join_surrogates("".join(self.pieces[at:])))
+        self.blocks = at + blocks
 
 
 TextMark: TypeAlias = tuple[int, str]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from accumulator import Update
     from accumulator._engine.fast_path import Match
 
-    Find: TypeAlias = Callable[[bytes, bytes], tuple[Match[Update], str] | None]
+    Find: TypeAlias = Callable[[bytes, bytes], Match[Update] | None]
 
 NAME = b"thread.run.step.delta"
 
@@ -77,7 +77,7 @@ def strict(frames: list[bytes]) -> list[str]:
 
 def looked_up(find: Find, frames: list[bytes]) -> list[str]:
     """Return the texts of those that a template takes."""
-    return [found[1] for data in frames if (found := find(NAME, data)) is not None]
+    return [match.text for data in frames if (match := find(NAME, data)) is not None]
 
 
 def main(size: int = 20_000) -> None:
