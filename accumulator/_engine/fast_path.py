@@ -32,7 +32,7 @@ import re
 from abc import ABC, abstractmethod
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Final, Generic, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeAlias, cast
 
 import msgspec
 
@@ -46,7 +46,6 @@ from accumulator._json import JSONObject, dump_json, path_keys, value_at
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from accumulator._engine.engine import Engine
     from accumulator._engine.limits import Bounds
     from accumulator._engine.resource import Resource
     from accumulator._model import Model
@@ -79,6 +78,12 @@ _COLON = rb"[ \t\r\n]*+:"
 _read = msgspec.json.Decoder(str).decode
 _new = object.__new__
 _replace = msgspec.structs.replace
+
+
+class _Counter(Protocol):
+    """The engine, as `TextTemplate.take` needs it."""
+
+    count: int
 
 
 class Template(ABC, Generic[U]):
@@ -169,7 +174,7 @@ class TextTemplate(Template[U]):
                 return texts, item
         return texts, None
 
-    def take(self, data: bytes, number: int, engine: Engine[U]) -> U | None:
+    def take(self, data: bytes, number: int, engine: _Counter) -> U | None:
         """Fold the next event if it matches, and return its update: `match`, `update` and `commit` in one.
 
         A call would cost as much as what it does here. Sets `engine.count` to `number` before anything else changes.
@@ -243,7 +248,7 @@ class ResentIdTemplate(TextTemplate[U]):
             return None
         return ResentId(self, ident, text)
 
-    def take(self, data: bytes, number: int, engine: Engine[U]) -> U | None:  # noqa: ARG002 - as its base
+    def take(self, data: bytes, number: int, engine: _Counter) -> U | None:  # noqa: ARG002 - as its base
         """Return None: `match` takes them."""
         return None
 

@@ -81,6 +81,7 @@ class Reading(Generic[U]):
 
     Attributes:
         ready: updates to hand out before anything else is applied or read.
+        pending: the events that wait to be applied.
         steps: the steps before the caller looks at the clock. With 0 or less, no event is applied.
         next_fast_update: applies the next event if the fast path takes it, and returns the update; otherwise returns
             None. Call it only while `ready` is empty. It is None with a handler or a coalescer, and while the updates
@@ -113,6 +114,7 @@ class Reading(Generic[U]):
         self._accumulator = accumulator
         self._engine = accumulator._engine  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - for its count
         self._feed = accumulator._new_feed(one_body=one_body)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - made for this class
+        self.pending = self._feed.pending
         self._events_before = 0  # the number of events when the first item came, or the end
         self._one_body = one_body
         self._handler = handler
@@ -157,16 +159,12 @@ class Reading(Generic[U]):
 
     @property
     def is_idle(self) -> bool:
-        """Whether there is nothing to do until the source is read.
-
-        It is false with a handler or a coalescer, and while the updates are discarded: then only a step can tell.
-        """
+        """Whether there is nothing to do until the source is read. Ask only if `next_fast_update` is not None."""
         return (
-            self.next_fast_update is not None
-            and self.steps > 0
+            not self.pending
             and self._phase == "reading"
-            and not (self._feed.pending or self.ready or self._chunk or self._engine.interrupted)
-            and self._pending_error is None
+            and self.steps > 0
+            and not (self.ready or self._chunk or self._engine.interrupted)
         )
 
     @property
@@ -181,13 +179,8 @@ class Reading(Generic[U]):
         if there is no update left. An error of one event is raised after the updates of the earlier events. The error
         that ended the reading is raised once, after all updates.
         """
-        updates, update, waiting, count, fast = None, None, 0, self._engine.count, self.next_fast_update
+        updates, update, waiting, count = None, None, 0, self._engine.count
         try:
-            if self.is_idle:
-                return None
-            if fast is not None and not self.ready and self.steps > 0 and (update := fast()) is not None:
-                self.steps -= 1
-                return update
             while not self.ready and not self._for_handler and self.steps > 0:
                 if self._pending_error is not None:
                     error, self._pending_error = self._pending_error, None
@@ -282,7 +275,8 @@ class Reading(Generic[U]):
         if not self._feed.used:
             self._events_before = self._feed.event_number
         if type(item) is bytes and len(item) <= _SLICE_SIZE:  # most items
-            self._parse(item)
+            self.steps -= len(item) // _BYTES_IN_A_STEP + 1  # as `_parse` does
+            self._feed.push(item)
             return
         if item is NEXT_BODY:
             self._phase = "body ended"

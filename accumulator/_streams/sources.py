@@ -195,7 +195,13 @@ class Source(_SourceBase):
 
 
 class AsyncSource(_SourceBase):
-    """An async iterator of the items of a source that is read with `await`."""
+    """An async iterator of the items of a source that is read with `await`.
+
+    Attributes:
+        rest: once all items come from it as they are, the iterator over the source; before, None. It is for readers
+            that save a call for each item.
+
+    """
 
     def __init__(
         self, origin: _Origin, opener: Callable[[], AsyncIterator[object]], clock: Callable[[], float]
@@ -205,6 +211,7 @@ class AsyncSource(_SourceBase):
         self._clock = clock
         self._open = opener
         self._items: AsyncIterator[object] | None = None
+        self.rest: AsyncIterator[object] | None = None
 
     async def look(self, deadlines: Deadlines | None = None) -> None:
         """Decide whether the response is refused. This is the async version of `Source.look`.
@@ -238,9 +245,7 @@ class AsyncSource(_SourceBase):
 
     def __anext__(self) -> Awaitable[object]:
         """Return the next item. An exception of the source propagates."""
-        if self.refused is not False or self._items is None or self._read_ahead or self._failure is not None:
-            return self._next()
-        return anext(self._items)
+        return self._next() if self.rest is None else anext(self.rest)
 
     async def aclose(self) -> None:
         """Close the iterator over the source, then the source. A failure of the first does not prevent the second."""
@@ -254,7 +259,11 @@ class AsyncSource(_SourceBase):
             if self.refused and not self.passes_refused:
                 raise self.refusal(await self._start_of_body())
         item = self._take_read_ahead()
-        return await self._read() if item is _MISSING else item
+        if item is not _MISSING:
+            return item
+        if self.refused is False:
+            self.rest = self._items
+        return await self._read()
 
     async def _read(self) -> object:
         if self._items is None:

@@ -123,13 +123,16 @@ class UpdateStream(Closing, Generic[A, U]):
         return self
 
     def __next__(self) -> U:
-        # The fast path takes most events; they need nothing else of this class.
+        # The fast path takes most events; they need nothing else of this class, but for a read.
         fast = self._next_fast_update
         if fast is not None and not self._ready:
             update = None
             try:
                 self._next_fast_update = None  # nobody may take a step meanwhile
                 update = fast()
+                if update is None and self._reading.is_idle:
+                    self._read()
+                    update = fast()
                 self._next_fast_update = fast
                 if update is not None:
                     return update
@@ -279,7 +282,7 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
             coalescer=coalescer,
             turns=True,
         )
-        self._ready = self._reading.ready
+        self._ready, self._pending = self._reading.ready, self._reading.pending
         self._turns = Turns(check_clock(clock))
         self._readers = Readers(current_task)
         self._reads = TimedReads(source, self._readers)
@@ -292,15 +295,21 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
         reading, readers, update = self._reading, self._readers, None
         level, fast = readers.level, reading.next_fast_update
         try:
-            if fast is not None and not level and not self._ready and (update := fast()) is not None:
-                return update
+            if fast is not None and not level and not self._ready:  # most events need no more than this
+                if not self._pending and self._deadlines is None and reading.is_idle:
+                    readers.enter()
+                    readers.level = 1
+                    read, item = self._reads.next(None), NOT_YET
+                    try:
+                        item = await read
+                        self._push(item)
+                    except BaseException as error:  # noqa: BLE001 - it may be raised again
+                        self._end_read(item, error)
+                    readers.level = 0
+                if (update := fast()) is not None:
+                    return update
             readers.enter()
             readers.level = level + 1
-            if reading.is_idle:
-                await self._read()
-                if not self._ready and fast is not None and (update := fast()) is not None:
-                    readers.level = level
-                    return update
             while (update := reading.next_update()) is None:
                 if reading.wants_only_read:
                     await self._read()
@@ -335,25 +344,33 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
         return reading.wants_read
 
     async def _read(self) -> None:
-        deadlines, due = self._deadlines, self._reading.due()
+        due, deadlines, item = self._reading.due(), self._deadlines, NOT_YET
         if deadlines is not None:
             self._check_deadlines(deadlines)
-        item, done = NOT_YET, False
+        read = self._reads.next(due) if deadlines is None else self._reads.next_in_time(due, deadlines)
         try:
-            try:
-                item = await (self._reads.next(due) if deadlines is None else self._reads.next_in_time(due, deadlines))
-            except StopAsyncIteration:
-                self._reading.end()
-            except Exception as error:  # noqa: BLE001 - as in the sync loop
-                self._reading.fail(error, deadline=deadlines is not None and error is deadlines.passed)
-            else:
-                if item is not NOT_YET:
-                    self._reading.push(item)
-            done = True
-        except BaseException as error:
-            if not done and (item is not NOT_YET or not is_cancellation(error)):
+            item = await read
+            self._push(item)
+        except BaseException as error:  # noqa: BLE001 - as above
+            self._end_read(item, error)
+
+    def _push(self, item: object) -> None:
+        self._reads.finish(None)
+        if item is not NOT_YET:
+            self._reading.push(item)
+
+    def _end_read(self, item: object, error: BaseException) -> None:
+        """End a read that raised. `item` is what it had read then."""
+        if self._reads.finish(error):
+            error = StopAsyncIteration()
+        if item is not NOT_YET or not isinstance(error, Exception):
+            if item is not NOT_YET or not is_cancellation(error):
                 self._reading.note_interrupt()
-            raise
+            raise error
+        if isinstance(error, StopAsyncIteration):
+            self._reading.end()
+        else:
+            self._reading.fail(error, deadline=self._deadlines is not None and error is self._deadlines.passed)
 
     def _check_deadlines(self, deadlines: Deadlines) -> None:
         if not in_asyncio():

@@ -40,13 +40,21 @@ class TimedReads:
 
         There is no limit if `seconds` is None, or if no asyncio task runs, as under trio. Cancelling this call cancels
         the read too. If the source swallows the cancellation, the next call returns or raises the result of the read.
-        After `stop` the call ends with `StopAsyncIteration`.
+        After `stop` the call ends with `StopAsyncIteration`, or with an exception that `finish` takes for the end.
         """
+        source = self._source
         if self._task is None:
             if seconds is None or not in_asyncio():
-                return self._next_directly()
-            self._task = _start(self._source)
+                reader: asyncio.Task[object] | None = self._readers.runner  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType] - of asyncio
+                self._direct = None if reader is None else (reader, reader.cancelling())
+                return anext(source if source.rest is None else source.rest)
+            self._task = _start(source)
         return self._next_of(self._task, seconds)
+
+    def finish(self, error: BaseException | None) -> bool:
+        """End a call of `next`, which must not run any more, with its error. Return whether `stop` made the error."""
+        self._direct = None
+        return self._stop is not None and self._stop.take_back(error)
 
     async def _next_of(self, task: asyncio.Task[object], seconds: float | None) -> object:
         import asyncio
@@ -97,21 +105,6 @@ class TimedReads:
         if self._task is not None and self._task.exception() is None:
             return await self.next(None)
         raise deadlines.expire(name) from None
-
-    async def _next_directly(self) -> object:
-        reader: asyncio.Task[object] | None = self._readers.runner  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType] - of asyncio
-        self._direct = None if reader is None else (reader, reader.cancelling())
-        try:
-            item = await anext(self._source)
-        except BaseException as error:
-            if self._stop is not None and self._stop.take_back(error):
-                raise StopAsyncIteration from None
-            raise
-        finally:
-            self._direct = None
-        if self._stop is not None:
-            self._stop.take_back(None)
-        return item
 
     async def stop(self) -> None:
         """End the current read, if there is one, and wait until it ends.
@@ -169,7 +162,7 @@ class _Stop:
         """End the read with its error, or None. Return whether the error is the cancellation that was made here."""
         import asyncio
 
-        if self.ended is None:
+        if self.ended is None or self.ended.done():
             return False
         self.ended.set_result(None)
         return self._reader.uncancel() <= self._cancelling and isinstance(error, asyncio.CancelledError)
