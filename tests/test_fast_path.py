@@ -149,6 +149,7 @@ def test_so_does_a_text_of_any_tool(tool: Callable[[str], dict[str, object]]) ->
         event(STEP_DELTA, text(plain("x")).replace('"x"', '"\\ud83d"').encode()),
         event(STEP_DELTA, text(plain("x")).encode().replace(b'"x"', b'"\xff"')),
         event("thread.message.delta", plain("x")),
+        event(STEP_DELTA, "x"),  # the JSON string alone
     ],
 )
 def test_what_is_not_like_it_takes_the_general_way(other: bytes) -> None:

@@ -249,7 +249,7 @@ class ResentIdTemplate(TextTemplate[U]):
         return ResentId(self, ident, text)
 
     def take(self, data: bytes, number: int, engine: _Counter) -> U | None:  # noqa: ARG002 - as its base
-        """Return None: `match` takes them."""
+        """Return None: only `match` can tell two strings apart."""
         return None
 
 

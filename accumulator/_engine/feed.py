@@ -134,8 +134,14 @@ class Feed(Generic[U]):
         if self.build_updates:
             fragment = self.next_fragment()
             return self._step_general() if fragment is None else [fragment]
+        pending, engine, fast_path = self.pending, self._engine, self._fast_path
         while True:
-            self._drain_fast_path()
+            item = pending[0] if pending else None
+            if type(item) is tuple and self.body is engine.body and not (self.body.ended or engine.exact):
+                before = fast_path.last
+                match = fast_path.find(item[0], item[1])
+                if match is not None:
+                    self._drain_from(item[0], match, before)
             updates = self._step_general()
             most -= 1
             if updates is None or most <= 0 or self.body.ended:
@@ -167,17 +173,6 @@ class Feed(Generic[U]):
             if engine.count == number:
                 self._break_off(item, number)
             raise
-
-    def _drain_fast_path(self) -> None:
-        """Apply events, without updates, up to the first that the fast path does not take."""
-        pending, fast_path, engine = self.pending, self._fast_path, self._engine
-        item = pending[0] if pending else None
-        if type(item) is not tuple or self.body.ended or self.body is not engine.body or engine.exact:
-            return
-        before = fast_path.last
-        match = fast_path.find(item[0], item[1])
-        if match is not None:
-            self._drain_from(item[0], match, before)
 
     def _drain_from(self, name: bytes, match: Match[U] | None, before: object) -> None:
         """Apply the next event, whose name and match these are, and those behind it that the fast path takes.

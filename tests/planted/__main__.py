@@ -88,6 +88,22 @@ FAULTS = (
     # A template that is expected.
     Fault(FAST, "expected is not None and name == self.last_name and (found", "expected is not None and (found"),
     Fault(FAST, "            self._followers = {}\n", ""),
+    # A fragment that is folded in one call.
+    Fault(
+        FEED,
+        "isinstance(expected, TextTemplate) and item[0] == fast_path.last_name:",
+        "isinstance(expected, TextTemplate):",
+    ),
+    Fault(
+        FAST,
+        "!= self.around:\n            return None\n        try:\n            text =",
+        "< 0:\n            return None\n        try:\n            text =",
+    ),
+    Fault(
+        FAST,
+        "                self._growth.drop_snapshots()\n        return update",
+        "                pass\n        return update",
+    ),
     # A template that is foretold.
     Fault(DELTA, "or node.entries.get(index) is not entry:", "or False:"),
     Fault(DELTA, "if texts is not None and not texts <= fields.items():", "if False:"),
