@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
-from contextlib import suppress
+import weakref
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Self, cast
 
 import pytest
@@ -385,6 +387,85 @@ def test_what_is_no_exception_passes_unchanged(make: Make) -> None:
         twin.take()
     assert twin.accumulator.outcome is None
     assert [STEP_AFTER_FIRST] == twin.final_run_steps()
+
+
+class NoTextError(OSError):
+    """An error of a source whose text cannot be read, once."""
+
+    def __init__(self, instead: BaseException) -> None:
+        super().__init__()
+        self._instead: BaseException | None = instead
+
+    def __str__(self) -> str:
+        instead, self._instead = self._instead, None
+        if instead is not None:
+            raise instead
+        return "gone"
+
+
+@pytest.mark.parametrize("instead", [StopAllError(), ValueError("no text")], ids=type)
+def test_an_exception_while_the_end_of_a_read_is_noted_is_told(make: Make, instead: BaseException) -> None:
+    twin = make(FIRST_EVENTS[0], NoTextError(instead))
+    with pytest.raises(type(instead)):
+        twin.take()
+    (problem,) = (update for update in twin.take() if isinstance(update, Problem))
+    assert ("interrupted", "truncated") == (problem.kind, twin.accumulator.outcome)
+
+
+class Futures:
+    """An async iterator whose method is no coroutine: it raises when it is called."""
+
+    def __init__(self, end: Exception) -> None:
+        self._chunks, self._end = iter(FIRST_EVENTS[:2]), end
+
+    def __aiter__(self) -> Self:
+        return self
+
+    def __anext__(self) -> asyncio.Future[bytes]:
+        for chunk in self._chunks:
+            future = asyncio.get_running_loop().create_future()
+            future.set_result(chunk)
+            return future
+        raise self._end
+
+
+@pytest.mark.parametrize("end", [StopAsyncIteration(), OSError("gone")], ids=type)
+def test_a_source_may_raise_before_it_is_awaited(end: Exception) -> None:
+    async def main() -> None:
+        stream, drained = aaccumulate(Futures(end)), aaccumulate(Futures(end))
+        updates: list[Update] = []
+        with pytest.raises(TruncatedError) if isinstance(end, OSError) else nullcontext():
+            async for update in stream:
+                updates += [update]
+        with pytest.raises(TruncatedError) if isinstance(end, OSError) else nullcontext():
+            await drained.until_done()
+        assert ["RunUpdated", "RunStepCreated", "BodyEnded"] == [type(update).__name__ for update in updates]
+        assert ["truncated"] * 2 == [each.accumulator.outcome for each in (stream, drained)]
+        await asyncio.wait_for(stream.aclose(), 60)
+
+    asyncio.run(main())
+
+
+def test_a_stream_whose_reader_was_cancelled_is_freed_at_once() -> None:
+    async def never() -> AsyncIterator[bytes]:
+        yield FIRST_EVENTS[0]
+        await asyncio.Event().wait()
+
+    async def read() -> weakref.ref[object]:
+        stream = aaccumulate(never())
+        try:
+            async with asyncio.timeout(0):
+                async for _ in stream:
+                    pass
+        except TimeoutError:
+            pass
+        return weakref.ref(stream)
+
+    gc.disable()
+    try:
+        assert asyncio.run(read())() is None
+    finally:
+        gc.enable()
 
 
 def test_cancellation_passes_unchanged() -> None:

@@ -299,12 +299,13 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
                 if not self._pending and self._deadlines is None and reading.is_idle:
                     readers.enter()
                     readers.level = 1
-                    read, item = self._reads.next(None), NOT_YET
-                    try:
-                        item = await read
+                    item = NOT_YET
+                    try:  # as `_read` does, without another coroutine
+                        item = await self._reads.next(None)
                         self._push(item)
-                    except BaseException as error:  # noqa: BLE001 - it may be raised again
-                        self._end_read(item, error)
+                    except BaseException as error:
+                        if not self._take_end(item, error):
+                            raise
                     readers.level = 0
                 if (update := fast()) is not None:
                     return update
@@ -347,30 +348,40 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
         due, deadlines, item = self._reading.due(), self._deadlines, NOT_YET
         if deadlines is not None:
             self._check_deadlines(deadlines)
-        read = self._reads.next(due) if deadlines is None else self._reads.next_in_time(due, deadlines)
         try:
-            item = await read
+            item = await (self._reads.next(due) if deadlines is None else self._reads.next_in_time(due, deadlines))
             self._push(item)
-        except BaseException as error:  # noqa: BLE001 - as above
-            self._end_read(item, error)
+        except BaseException as error:
+            if not self._take_end(item, error):
+                raise
 
     def _push(self, item: object) -> None:
         self._reads.finish(None)
         if item is not NOT_YET:
             self._reading.push(item)
 
-    def _end_read(self, item: object, error: BaseException) -> None:
-        """End a read that raised. `item` is what it had read then."""
-        if self._reads.finish(error):
-            error = StopAsyncIteration()
-        if item is not NOT_YET or not isinstance(error, Exception):
-            if item is not NOT_YET or not is_cancellation(error):
-                self._reading.note_interrupt()
-            raise error
-        if isinstance(error, StopAsyncIteration):
-            self._reading.end()
-        else:
-            self._reading.fail(error, deadline=self._deadlines is not None and error is self._deadlines.passed)
+    def _take_end(self, item: object, error: BaseException) -> bool:
+        """Take an exception for the end of the source. Return False if it is none: the caller raises it again.
+
+        Args:
+            item: the item that was read before the exception, or `NOT_YET`.
+            error: the exception.
+
+        """
+        reading, deadlines, stopped = self._reading, self._deadlines, self._reads.finish(error)
+        try:
+            if item is NOT_YET and (stopped or isinstance(error, StopAsyncIteration)):
+                reading.end()
+                return True
+            if item is NOT_YET and isinstance(error, Exception):
+                reading.fail(error, deadline=deadlines is not None and error is deadlines.passed)
+                return True
+        except BaseException:  # such as one of `str(error)`
+            reading.note_interrupt()
+            raise
+        if item is not NOT_YET or not is_cancellation(error):
+            reading.note_interrupt()
+        return False
 
     def _check_deadlines(self, deadlines: Deadlines) -> None:
         if not in_asyncio():
