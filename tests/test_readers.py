@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import httpx
 import pytest
@@ -268,6 +268,46 @@ def test_a_step_that_ends_while_another_reader_begins_locks_nothing() -> None:
     third.start()
     third.join(PATIENCE)
     assert "requires_action" == stream.accumulator.outcome
+
+
+def test_a_reader_that_begins_while_another_begins_to_read_is_refused() -> None:
+    source, first = Blocking(), list[InThread]()
+    stream = accumulate(source.chunks())
+    updates = [next(stream)]
+    current_runner = stream._readers._current_runner
+
+    def let_the_first_read() -> object:
+        stream._readers._current_runner = current_runner
+        first.append(InThread(lambda: list(stream)))
+        assert source.waits.wait(PATIENCE)
+        return current_runner()
+
+    stream._readers._current_runner = let_the_first_read
+    with pytest.raises(RuntimeError, match=REFUSED):
+        stream.until_done()
+    source.may_go_on.set()
+    assert UPDATES == [*updates, *cast("list[Update]", first[0].result())]
+
+
+def test_a_source_may_take_a_step_of_its_stream_in_its_read() -> None:
+    class Source:
+        def __init__(self) -> None:
+            self.stream = accumulate(self)
+            self.updates: list[Update] = []
+            self._chunks = iter([*FIRST_EVENTS, DONE])
+
+        def __iter__(self) -> Iterator[bytes]:
+            return self
+
+        def __next__(self) -> bytes:
+            chunk = next(self._chunks)
+            if chunk is FIRST_EVENTS[2]:
+                self.updates.append(next(self.stream))
+            return chunk
+
+    source = Source()
+    assert len(UPDATES) == len([*source.stream, *source.updates])
+    assert 1 == len(source.updates)
 
 
 def test_a_reader_may_change_between_two_steps() -> None:

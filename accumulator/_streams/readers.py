@@ -17,7 +17,8 @@ class Readers:
     """Knows whether a step of a stream is under way.
 
     Attributes:
-        level: how many steps are under way, each but the first within another; a step of the fast path does not count.
+        level: how many steps are under way, each but the first within another. A step of the fast path counts while it
+            reads.
         runner: the runner of the last step that was entered.
 
     """
@@ -37,8 +38,8 @@ class Readers:
         """Begin a step: the caller adds 1 to `level`, and takes it back at the end, also after an exception.
 
         Args:
-            in_fast_step: whether a step has taken the fast path for itself. At level 0 that is a step of the fast path.
-                It calls no handler, so a step that begins meanwhile is another reader's.
+            in_fast_step: whether a step has taken the fast path for itself. At level 0 that is a step of the fast path
+                which does not read. It calls nobody's code, so a step that begins meanwhile is another reader's.
 
         Raises:
             RuntimeError: another runner's step is under way, or the runner is not known and any step is.

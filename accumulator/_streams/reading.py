@@ -10,6 +10,9 @@ A loop repeats these steps:
    an exception of the source.
 5. If `wants_read` is false, stop.
 
+Most events of a live stream need less: while `next_fast_update` is not None and nothing is `ready`, a loop calls that
+first, and reads at once if the reading `is_idle`.
+
 A chunk is parsed in slices, each when all events of the slice before are applied.
 
     phase            on                                                         next phase
@@ -82,7 +85,7 @@ class Reading(Generic[U]):
     Attributes:
         ready: updates to hand out before anything else is applied or read.
         pending: the events that wait to be applied.
-        steps: the steps before the caller looks at the clock. With 0 or less, no event is applied.
+        steps: the steps before the caller looks at the clock. With 0 or less, `next_update` applies no event.
         next_fast_update: applies the next event if the fast path takes it, and returns the update; otherwise returns
             None. Call it only while `ready` is empty. It is None with a handler or a coalescer, and while the updates
             are discarded.

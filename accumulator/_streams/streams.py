@@ -131,7 +131,12 @@ class UpdateStream(Closing, Generic[A, U]):
                 self._next_fast_update = None  # nobody may take a step meanwhile
                 update = fast()
                 if update is None and self._reading.is_idle:
-                    self._read()
+                    self._readers.enter()
+                    try:
+                        self._readers.level = 1
+                        self._read()
+                    finally:
+                        self._readers.level = 0
                     update = fast()
                 self._next_fast_update = fast
                 if update is not None:
@@ -296,16 +301,10 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
         level, fast = readers.level, reading.next_fast_update
         try:
             if fast is not None and not level and not self._ready:  # most events need no more than this
-                if not self._pending and self._deadlines is None and reading.is_idle:
+                if not self._pending and reading.is_idle:
                     readers.enter()
                     readers.level = 1
-                    item = NOT_YET
-                    try:  # as `_read` does, without another coroutine
-                        item = await self._reads.next(None)
-                        self._push(item)
-                    except BaseException as error:
-                        if not self._take_end(item, error):
-                            raise
+                    await self._read()
                     readers.level = 0
                 if (update := fast()) is not None:
                     return update
@@ -345,43 +344,30 @@ class AsyncUpdateStream(AsyncClosing, Generic[A, U]):
         return reading.wants_read
 
     async def _read(self) -> None:
-        due, deadlines, item = self._reading.due(), self._deadlines, NOT_YET
+        reading, reads, deadlines, due = self._reading, self._reads, self._deadlines, self._reading.due()
         if deadlines is not None:
             self._check_deadlines(deadlines)
+        item, done = NOT_YET, False
         try:
-            item = await (self._reads.next(due) if deadlines is None else self._reads.next_in_time(due, deadlines))
-            self._push(item)
+            try:
+                item = await (reads.next(due) if deadlines is None else reads.next_in_time(due, deadlines))
+            except BaseException as error:
+                if reads.finish(error) or isinstance(error, StopAsyncIteration):
+                    reading.end()
+                elif isinstance(error, Exception):
+                    reading.fail(error, deadline=deadlines is not None and error is deadlines.passed)
+                else:
+                    raise
+            else:
+                reads.finish(None)
+                if item is not NOT_YET:
+                    reading.push(item)
+            done = True
         except BaseException as error:
-            if not self._take_end(item, error):
-                raise
-
-    def _push(self, item: object) -> None:
-        self._reads.finish(None)
-        if item is not NOT_YET:
-            self._reading.push(item)
-
-    def _take_end(self, item: object, error: BaseException) -> bool:
-        """Take an exception for the end of the source. Return False if it is none: the caller raises it again.
-
-        Args:
-            item: the item that was read before the exception, or `NOT_YET`.
-            error: the exception.
-
-        """
-        reading, deadlines, stopped = self._reading, self._deadlines, self._reads.finish(error)
-        try:
-            if item is NOT_YET and (stopped or isinstance(error, StopAsyncIteration)):
-                reading.end()
-                return True
-            if item is NOT_YET and isinstance(error, Exception):
-                reading.fail(error, deadline=deadlines is not None and error is deadlines.passed)
-                return True
-        except BaseException:  # such as one of `str(error)`
-            reading.note_interrupt()
+            reads.finish(None)  # an interrupt may have come before
+            if not done and (item is not NOT_YET or not is_cancellation(error)):
+                reading.note_interrupt()
             raise
-        if item is not NOT_YET or not is_cancellation(error):
-            reading.note_interrupt()
-        return False
 
     def _check_deadlines(self, deadlines: Deadlines) -> None:
         if not in_asyncio():

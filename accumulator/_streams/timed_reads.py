@@ -31,7 +31,8 @@ class TimedReads:
         self._source = source
         self._readers = readers
         self._task: asyncio.Task[object] | None = None
-        # While the reader's task reads: the task, and how many of its cancellations were not taken back before.
+        # From `next` to `finish`, while the reader's task reads: the task, and how many of its cancellations were not
+        # taken back before.
         self._direct: tuple[asyncio.Task[object], int] | None = None
         self._stop: _Stop | None = None
 
@@ -40,7 +41,9 @@ class TimedReads:
 
         There is no limit if `seconds` is None, or if no asyncio task runs, as under trio. Cancelling this call cancels
         the read too. If the source swallows the cancellation, the next call returns or raises the result of the read.
-        After `stop` the call ends with `StopAsyncIteration`, or with an exception that `finish` takes for the end.
+        After `stop` the call ends with `StopAsyncIteration`, or with an exception of which `finish` says that.
+
+        Call `finish` after each call, also if the call itself raises.
         """
         source = self._source
         if self._task is None:
@@ -52,7 +55,7 @@ class TimedReads:
         return self._next_of(self._task, seconds)
 
     def finish(self, error: BaseException | None) -> bool:
-        """End a call of `next`, which must not run any more, with its error. Return whether `stop` made the error."""
+        """End a call of `next` that ended with this error. Return whether `stop` made the error. It may be repeated."""
         self._direct = None
         return self._stop is not None and self._stop.take_back(error)
 
@@ -111,7 +114,7 @@ class TimedReads:
 
         A read that the current task makes itself goes on: it is the read that called this.
         """
-        self._stop = _Stop(self._direct)
+        self._stop = _Stop(self._direct if self._readers.level else None)
         if self._stop.ended is not None:
             await _wait(self._stop.ended)
         else:
@@ -159,7 +162,10 @@ class _Stop:
             self._reader.cancel()
 
     def take_back(self, error: BaseException | None) -> bool:
-        """End the read with its error, or None. Return whether the error is the cancellation that was made here."""
+        """End the read with its error, or None. Return whether the error is the cancellation that was made here.
+
+        Only the first call does anything.
+        """
         import asyncio
 
         if self.ended is None or self.ended.done():
