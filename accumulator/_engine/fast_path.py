@@ -113,6 +113,10 @@ class Template(ABC, Generic[U]):
     def match(self, data: bytes) -> Match[U] | None:
         """Return the match of an event of the same name, None if it does not fit."""
 
+    def take(self, data: bytes, number: int, engine: _Counter) -> U | None:  # noqa: ARG002 - for some templates
+        """Fold the next event and return its update, if that is done in one call; else return None."""
+        return None
+
     def update(self, number: int, text: str, *, ident: str | None = None, index: tuple[str, int] | None = None) -> U:
         """Make the update about a matching event: `ident` is the id in its part, `index` that in its entry, by key."""
         sample = self._update or self._make_sample()
@@ -175,7 +179,7 @@ class TextTemplate(Template[U]):
         return texts, None
 
     def take(self, data: bytes, number: int, engine: _Counter) -> U | None:
-        """Fold the next event if it matches, and return its update: `match`, `update` and `commit` in one.
+        """Fold the next event if it matches: `match`, `update` and `commit` in one.
 
         A call would cost as much as what it does here. Sets `engine.count` to `number` before anything else changes.
         """

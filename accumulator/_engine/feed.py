@@ -158,7 +158,7 @@ class Feed(Generic[U]):
         update: U | None = None
         expected, number = fast_path.expected, engine.count + 1
         try:
-            if expected is fast_path.last and isinstance(expected, TextTemplate) and item[0] == fast_path.last_name:
+            if expected is not None and expected is fast_path.last and item[0] == fast_path.last_name:
                 update = expected.take(item[1], number, engine)
             if update is None:
                 match = fast_path.find(item[0], item[1])

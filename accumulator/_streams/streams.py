@@ -132,17 +132,15 @@ class UpdateStream(Closing, Generic[A, U]):
                 update = fast()
                 if update is None and self._reading.is_idle:
                     self._readers.enter()
-                    try:
-                        self._readers.level = 1
-                        self._read()
-                    finally:
-                        self._readers.level = 0
+                    self._readers.level = 1
+                    self._read()
+                    self._readers.level = 0
                     update = fast()
                 self._next_fast_update = fast
                 if update is not None:
                     return update
             except BaseException:
-                self._next_fast_update = fast
+                self._readers.level, self._next_fast_update = 0, fast
                 self._reading.put_back(update)
                 raise
         return self._next_alone()

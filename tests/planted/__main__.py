@@ -89,11 +89,7 @@ FAULTS = (
     Fault(FAST, "expected is not None and name == self.last_name and (found", "expected is not None and (found"),
     Fault(FAST, "            self._followers = {}\n", ""),
     # A fragment that is folded in one call.
-    Fault(
-        FEED,
-        "isinstance(expected, TextTemplate) and item[0] == fast_path.last_name:",
-        "isinstance(expected, TextTemplate):",
-    ),
+    Fault(FEED, "is fast_path.last and item[0] == fast_path.last_name:", "is fast_path.last:"),
     Fault(
         FAST,
         "!= self.around:\n            return None\n        try:\n            text =",
