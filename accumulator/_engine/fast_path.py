@@ -141,7 +141,10 @@ class Template(ABC, Generic[U]):
 
 
 class TextTemplate(Template[U]):
-    """Fragments that are appended to one text. The template is the match itself, until the next one."""
+    """Fragments that are appended to one text.
+
+    The template is the match itself: `text` is what matched, until `commit`.
+    """
 
     __slots__ = ("_grown", "_growth", "_owner", "text")
 
@@ -181,7 +184,8 @@ class TextTemplate(Template[U]):
     def take(self, data: bytes, number: int, engine: _Counter) -> U | None:
         """Fold the next event if it matches: `match`, `update` and `commit` in one.
 
-        A call would cost as much as what it does here. Sets `engine.count` to `number` before anything else changes.
+        It calls none of them, because a call costs as much as what they do. It sets `engine.count` to `number` before
+        anything else changes.
         """
         string = data.removeprefix(self.head).removesuffix(self.tail)
         if len(data) - len(string) != self.around:
@@ -211,6 +215,7 @@ class TextTemplate(Template[U]):
 
     def commit(self, text: str) -> None:
         """Append a fragment."""
+        self.text = ""
         if text:
             grown = self._grown
             pieces = grown.pieces

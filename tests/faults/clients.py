@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 # Never used, and dear to make: the clients would make one each.
 TLS = ssl.create_default_context()
 READ_TIMEOUT = 0.2
-PATIENT_CHUNKS = 1_000
-"""How many chunks a caller reads of a body without an end."""
+PATIENT_BYTES = 30_000
+"""How many bytes a caller reads of a body without an end. A client may join thousands of chunks to one."""
 
 
 class Cell(NamedTuple):
@@ -84,16 +84,18 @@ class Reader:
 
     def _until_tired(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """Give the chunks of a body without an end, for as long as a caller waits; a count stands for the time."""
-        for count, chunk in enumerate(chunks):
+        count = 0
+        for chunk in chunks:
             _check_patience(count)
             yield chunk
+            count += len(chunk)
 
     async def _auntil_tired(self, chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
         count = 0
         async for chunk in chunks:
             _check_patience(count)
             yield chunk
-            count += 1
+            count += len(chunk)
 
     def cell(self, error: Exception | None) -> Cell:
         cause = error.__cause__ if error and name_of(error).startswith("accumulator.") else None
@@ -102,7 +104,7 @@ class Reader:
 
 
 def _check_patience(count: int) -> None:
-    if count == PATIENT_CHUNKS:
+    if count >= PATIENT_BYTES:
         raise TimeoutError
 
 
