@@ -15,14 +15,20 @@ class Text:
     """A text in fragments. Appending costs the fragment. Reading joins them, and keeps the text until it grows.
 
     Each method changes the fragments by one call of C code. So an interrupt leaves the text as it was, or complete.
+    The templates of the fast path append to `pieces` themselves, as `append` does.
+
+    Attributes:
+        pieces: the blocks, then the fragments since.
+        blocks: how many of the pieces are blocks. No block ends in the first half of a surrogate pair.
+
     """
 
     __slots__ = ("_counted", "_length", "blocks", "pieces")
 
     def __init__(self, text: str = "") -> None:
         """Start with a text."""
-        self.pieces: list[str] = [text] if text else []  # blocks, then the fragments since
-        self.blocks = 0  # how many of them are blocks; no block ends in the first half of a surrogate pair
+        self.pieces: list[str] = [text] if text else []
+        self.blocks = 0
         self._counted = 0  # how many blocks `_length` counts
         self._length = 0
 

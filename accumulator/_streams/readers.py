@@ -39,7 +39,7 @@ class Readers:
 
         Args:
             in_fast_step: whether a step has taken the fast path for itself. At level 0 that is a step of the fast path
-                which does not read. It calls nobody's code, so a step that begins meanwhile is another reader's.
+                that does not read. It runs no code of the user, so a step that begins meanwhile is another reader's.
 
         Raises:
             RuntimeError: another runner's step is under way, or the runner is not known and any step is.

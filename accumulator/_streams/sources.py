@@ -198,8 +198,8 @@ class AsyncSource(_SourceBase):
     """An async iterator of the items of a source that is read with `await`.
 
     Attributes:
-        rest: once all items come from it as they are, the iterator over the source; before, None. It is for readers
-            that save a call for each item.
+        rest: the iterator over the source, once nothing but its items is left to hand out; None before. A reader may
+            read it instead, which saves a call for each item.
 
     """
 
