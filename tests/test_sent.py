@@ -12,8 +12,9 @@ from hypothesis import given
 
 from accumulator import Accumulator, Limits, RunStepUpdated, Update
 from accumulator._assistants.protocol import MESSAGES, RUN_STEPS
+from accumulator._engine import resource as resource_module
 from accumulator._engine.resource import Resource
-from accumulator._fold.nodes import Object
+from accumulator._fold.nodes import Entry, Object
 from accumulator._fold.opening import open_parts
 from accumulator._fold.policy import Policy, Schema, check, fits_below
 from tests.strategies import Tape, make_hostile_events, make_run, tapes
@@ -241,19 +242,19 @@ def test_what_comes_later_finds_the_state_of_the_merge(events: tuple[bytes, ...]
 
 
 def test_nothing_is_built_for_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    built: list[object] = []
-    make = Object.__init__
+    built: list[Entry] = []
 
-    def count(self: Object) -> None:
-        built.append(self)
-        make(self)
+    def entry(index: int) -> Entry:
+        built.append(Entry(index))
+        return built[-1]
 
-    monkeypatch.setattr(Object, "__init__", count)
+    monkeypatch.setattr(resource_module, "Entry", entry)
     run = Accumulator()
     run.feed(created() + in_progress() + completed("step_1"))
     assert [] == built
     run.feed(completed("step_2", [CALL, OTHER]))
     assert 2 == len(built)  # the entries that the updates name
+    assert [None, None] == [step._root for step in run._engine.resources["steps"].values()]
 
 
 def opened(*items: dict[str, object], **beside: object) -> bytes:

@@ -59,7 +59,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     path: Path
 
 
-class Changes:
+class Changes(msgspec.Struct, eq=False):
     """What the merge of one event did.
 
     Attributes:
@@ -72,15 +72,11 @@ class Changes:
 
     """
 
-    __slots__ = ("faults", "growth", "outside_parts", "parts", "replaced")
-
-    def __init__(self) -> None:
-        """Start with nothing done."""
-        self.parts: list[Change] = []
-        self.faults: list[Fault] = []
-        self.outside_parts = False
-        self.replaced = False
-        self.growth: Growth | None = None
+    parts: list[Change] = []
+    faults: list[Fault] = []
+    outside_parts: bool = False
+    replaced: bool = False
+    growth: Growth | None = None
 
 
 NOTHING: Final = Changes()

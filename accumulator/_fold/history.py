@@ -15,11 +15,12 @@ from __future__ import annotations
 from _weakref import ref  # `weakref`, which has it too, is slower to import
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
 
+import msgspec
+
 from accumulator._fold.nodes import Entry, Keyed, Node, Object
-from accumulator._fold.texts import Text
+from accumulator._fold.texts import Text, TextMark
 
 if TYPE_CHECKING:
-    from accumulator._fold.texts import TextMark
     from accumulator._json import Json, JSONObject
 
 _K = TypeVar("_K")
@@ -31,7 +32,7 @@ Built: TypeAlias = "list[tuple[Object | Keyed, object]]"
 """Builders with the JSON of their current state."""
 
 
-class Notes:
+class Notes(msgspec.Struct, eq=False):
     """What was before changes, by the identity of the builders.
 
     Attributes:
@@ -43,15 +44,11 @@ class Notes:
 
     """
 
-    __slots__ = ("fields", "lists", "orders", "texts", "touched")
-
-    def __init__(self) -> None:
-        """Start with none."""
-        self.fields: dict[int, dict[str, object]] = {}
-        self.texts: dict[int, TextMark] = {}
-        self.lists: dict[int, int] = {}
-        self.orders: dict[int, tuple[bool, int]] = {}
-        self.touched: set[int] = set()
+    fields: dict[int, dict[str, object]] = {}
+    texts: dict[int, TextMark] = {}
+    lists: dict[int, int] = {}
+    orders: dict[int, tuple[bool, int]] = {}
+    touched: set[int] = set()
 
     def add_later(self, later: Notes) -> None:
         """Add notes of later changes. Where there is a note, it stays."""
@@ -133,7 +130,7 @@ class Moment:
         return gathered
 
 
-class History:
+class History(msgspec.Struct, eq=False):
     """The moments of one object that somebody holds.
 
     Attributes:
@@ -141,12 +138,8 @@ class History:
 
     """
 
-    __slots__ = ("_last", "built")
-
-    def __init__(self) -> None:
-        """Start with none."""
-        self.built: tuple[Moment, Built] | None = None
-        self._last: ref[Moment] | None = None
+    built: tuple[Moment, Built] | None = None
+    _last: ref[Moment] | None = None
 
     def open(self) -> Moment | None:
         """Return the moment that the next change is noted in; None if nobody could read it."""

@@ -122,7 +122,8 @@ class _Rest:
 
     def _first(self, group: Group) -> Entry | None:
         """Return the first entry of a group that is not taken."""
-        entries = self._keyed.order if group == (None, False) else self._keyed.groups.of(group)
+        keyed = self._keyed
+        entries = keyed.order if group == (None, False) else keyed.groups.find(group, keyed.arrivals)
         at = self._next.get(group, 0)
         while at < len(entries) and id(entries[at]) in self._taken:
             at += 1

@@ -17,6 +17,8 @@ from bisect import bisect_left
 from itertools import chain, compress, islice
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, Union, cast
 
+import msgspec
+
 from accumulator._fold.texts import Text
 from accumulator._json import Json, JSONObject, Path, dump_json, same_json
 
@@ -33,7 +35,7 @@ _NO_NAMES: frozenset[str] = frozenset()
 _has_members = frozenset({dict, list}).__contains__  # whether the values of a type do
 
 
-class Object:
+class Object(msgspec.Struct, eq=False, kw_only=True):
     """A JSON object that grows.
 
     Attributes:
@@ -44,14 +46,10 @@ class Object:
 
     """
 
-    __slots__ = ("conflicts", "fields", "settled", "snap")
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self.fields: dict[str, Node] = {}
-        self.settled: set[str] | frozenset[str] = _NO_NAMES  # a set only once there is a name: most objects need none
-        self.conflicts: set[str] | frozenset[str] = _NO_NAMES
-        self.snap: JSONObject | None = None
+    fields: dict[str, Node] = {}
+    settled: set[str] | frozenset[str] = _NO_NAMES  # a set only once there is a name: most objects need none
+    conflicts: set[str] | frozenset[str] = _NO_NAMES
+    snap: JSONObject | None = None
 
     def settle(self, key: str) -> None:
         """Mark a field as settled by an ending."""
@@ -66,49 +64,40 @@ class Object:
         self.conflicts.add(key)
 
 
-class Entry(Object):
+class Entry(Object, eq=False):
     """An object in a keyed list.
 
     Attributes:
         index: its index; None for an entry that was sent without a usable one.
         assumed: whether no event has named that index: a whole object listed the entry without one.
         whole: whether only whole objects gave it so far, and no delta that names its id.
-        order: what its list is sorted by; see `Keyed.list_entries`.
-        arrived: how many entries of its list were there before it.
+        order: what its list is sorted by, see `Keyed.list_entries`; set when it is added.
+        arrived: how many entries of its list were there before it; set when it is added.
         position: its position in the last ending that listed entries; None if it was not listed, or before any.
         done: whether it has ended; only parts end.
         missed: whether it was reported that an ending does not list it.
 
     """
 
-    __slots__ = ("arrived", "assumed", "done", "index", "missed", "order", "position", "whole")
-
-    def __init__(self, index: int | None) -> None:
-        """Start empty."""
-        super().__init__()
-        self.index = index
-        self.arrived = 0
-        self.order = self.own_order()
-        self.assumed = False
-        self.whole = False
-        self.position: int | None = None
-        self.done = False
-        self.missed = False
+    index: int | None
+    assumed: bool = False
+    whole: bool = False
+    order: tuple[bool, int] = (False, 0)
+    arrived: int = 0
+    position: int | None = None
+    done: bool = False
+    missed: bool = False
 
     def own_order(self) -> tuple[bool, int]:
         """Return the order that it has by itself: by index; behind those with one, by arrival."""
         return (True, self.arrived) if self.index is None else (False, self.index)
 
 
-class OpenUnindexed:
+class OpenUnindexed(msgspec.Struct, eq=False):
     """The entries of a list that have no usable index, are not done, and are listed by no ending; by type."""
 
-    __slots__ = ("_by_type", "_types")
-
-    def __init__(self) -> None:
-        """Start with none."""
-        self._types: dict[int, str] = {}
-        self._by_type: dict[str, dict[int, Entry]] = {}
+    _types: dict[int, str] = {}
+    _by_type: dict[str, dict[int, Entry]] = {}
 
     def put(self, entry: Entry, kind: str) -> None:
         """Register an entry under a type, "" for no type. An entry that is registered moves to that type."""
@@ -142,19 +131,15 @@ class OpenUnindexed:
         return list(islice(chain.from_iterable(entries.values() for entries in found), 2))
 
 
-class InOrder:
+class InOrder(msgspec.Struct, eq=False):
     """Entries in the order of a list, see `Entry.order`.
 
     Adding an entry behind all others costs nothing but that. To find, add or remove another one costs a search and, in
     one call of C code, a move of those behind it.
     """
 
-    __slots__ = ("_entries", "_keys")
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self._keys: list[tuple[bool, int]] = []
-        self._entries: list[Entry] = []
+    _keys: list[tuple[bool, int]] = []
+    _entries: list[Entry] = []
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -185,27 +170,22 @@ class InOrder:
         return found
 
 
-class Groups:
+class Groups(msgspec.Struct, eq=False):
     """The entries of a list by type, and by whether they have an id; `pair` finds the next one of a type in them.
 
     They are made when they are first asked for, because few lists need them. From then on an entry is in its group, and
     if it has no id, also in the one for any type.
     """
 
-    __slots__ = ("_arrivals", "_groups", "_known", "_of")
+    _groups: dict[Group, InOrder] = {}
+    _of: dict[Entry, Group] = {}
+    _known: int = 0  # how many entries are in groups
 
-    def __init__(self, arrivals: list[Entry]) -> None:
-        """Start for a list, of which these are the entries; it may grow."""
-        self._arrivals = arrivals
-        self._known = 0  # how many of the arrivals are in groups
-        self._groups: dict[Group, InOrder] = {}
-        self._of: dict[Entry, Group] = {}
-
-    def of(self, group: Group) -> InOrder:
-        """Return the entries of a group, in order. Costs those that arrived since the last call."""
-        for entry in self._arrivals[self._known :]:
+    def find(self, group: Group, arrivals: list[Entry]) -> InOrder:
+        """Return the entries of a group, in order, of all in the list. Costs those that arrived since the last call."""
+        for entry in arrivals[self._known :]:
             self.put(entry)
-        self._known = len(self._arrivals)
+        self._known = len(arrivals)
         return self._groups.get(group) or InOrder()
 
     def put(self, entry: Entry) -> None:
@@ -235,7 +215,7 @@ def _groups_of(group: Group) -> tuple[Group, ...]:
     return (group, (None, True)) if group[1] else (group,)
 
 
-class Keyed:
+class Keyed(msgspec.Struct, eq=False):
     """A list whose entries are found by index, and stand in an order.
 
     Attributes:
@@ -250,45 +230,26 @@ class Keyed:
 
     """
 
-    __slots__ = (
-        "_last",
-        "_lowest",
-        "_seen",
-        "_shown",
-        "_stale",
-        "arrivals",
-        "entries",
-        "groups",
-        "ids",
-        "listed",
-        "open_unindexed",
-        "order",
-        "snap",
-    )
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self.entries: dict[int, Entry] = {}
-        self.arrivals: list[Entry] = []
-        self.order = InOrder()
-        self.groups = Groups(self.arrivals)
-        self.listed: list[Entry] = []
-        self.open_unindexed = OpenUnindexed()
-        self.ids: dict[str, Entry] = {}
-        self.snap: list[Json] | None = None
-        self._last: list[Json] | None = None  # the previous snapshot, None if the order changed since
-        self._stale: set[Entry] = set()  # entries that changed since then
-        self._shown = 0  # how many entries had arrived by then
-        self._seen = 0  # how many entries had arrived when the last ending came
-        self._lowest = 0  # no index below is free
+    entries: dict[int, Entry] = {}
+    arrivals: list[Entry] = []
+    order: InOrder = msgspec.field(default_factory=InOrder)
+    groups: Groups = msgspec.field(default_factory=Groups)
+    listed: list[Entry] = []
+    open_unindexed: OpenUnindexed = msgspec.field(default_factory=OpenUnindexed)
+    ids: dict[str, Entry] = {}
+    snap: list[Json] | None = None
+    _last: list[Json] | None = None  # the previous snapshot, None if the order changed since
+    _stale: set[Entry] = set()  # entries that changed since then
+    _shown: int = 0  # how many entries had arrived by then
+    _seen: int = 0  # how many entries had arrived when the last ending came
+    _lowest: int = 0  # no index below is free
 
     def add(self, entry: Entry) -> None:
         """Add an entry, under its index if it has one."""
         self.snap = None
         entry.arrived = len(self.arrivals)
-        if entry.index is None:
-            entry.order = entry.own_order()
-        else:
+        entry.order = entry.own_order()
+        if entry.index is not None:
             self.entries[entry.index] = entry
         self.arrivals.append(entry)
         self.order.add(entry)
@@ -410,7 +371,6 @@ class Keyed:
         for entry in dict.fromkeys(self.arrivals):
             if entry.index is not None and entry.index in fresh.entries:
                 entry.index = fresh.lowest_free()
-            entry.order = entry.own_order()
             fresh.add(entry)
             if entry.index is None and entry.position is None and not entry.done:
                 fresh.open_unindexed.put(entry, entry_type(entry))
@@ -419,7 +379,7 @@ class Keyed:
         for entry in fresh.arrivals:
             fresh.register(entry)
         fresh.restore_listed()
-        for name in self.__slots__:
+        for name in self.__struct_fields__:
             setattr(self, name, getattr(fresh, name))
 
     def restore_listed(self) -> None:
