@@ -201,7 +201,7 @@ def restore(checkpoint: Checkpoint, state: object, engine: Engine[U], feed: Feed
             for each in cast("list[SavedResource]", saved[kind.name]):
                 if each.id in engine.resources[kind.name]:
                     raise ValueError("expected the id of each object once, got one twice")  # noqa: TRY301 - as the others
-                engine.keep(_load_resource(engine.get_resource(kind, each.id), each))
+                engine.keep(_load_resource(engine.new_resource(kind, each.id), each))
         runs = checkpoint.runs or _usual_runs(checkpoint.run, checkpoint.own is None)
         for json in (
             checkpoint.run,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from functools import cache
-from typing import TYPE_CHECKING, Final, Generic, assert_never, cast
+from typing import TYPE_CHECKING, Final, Generic, cast
 
 import msgspec
 
@@ -127,20 +127,19 @@ class Engine(Generic[U]):
         body.ended = True
         return cast("U", BodyEnded(self.count, cast("str", self.outcome(body)), OpenIds(self._turns, len(self._turns))))
 
-    def get_resource(self, kind: ResourceType[U], ident: str) -> Resource[U]:
-        """Return a resource by type and id, a new one if it is not known. `keep` stores it."""
-        known = self.resources[kind.name]
-        return known.get(ident) or Resource(kind, ident, (self._ranks[kind.name], len(known)))
+    def new_resource(self, kind: ResourceType[U], ident: str) -> Resource[U]:
+        """Return a resource that is not known. `keep` stores it."""
+        return Resource(kind, ident, (self._ranks[kind.name], len(self.resources[kind.name])))
 
     def keep(self, resource: Resource[U]) -> None:
         """Store a resource, and note whether it is open."""
         self.resources[resource.type.name][resource.id] = resource
-        self._note_open(resource)
+        if resource.is_open is not (resource in self._open):
+            self._note_turn(resource)
 
-    def _note_open(self, resource: Resource[U]) -> None:
-        is_open = resource.is_open
-        if is_open == (resource in self._open):
-            return
+    def _note_turn(self, resource: Resource[U]) -> None:
+        """Note that a resource opened or closed."""
+        is_open = resource not in self._open
         if is_open:
             self._open[resource] = None
         else:
@@ -176,14 +175,23 @@ class Engine(Generic[U]):
         self.count += 1
         self.reported = None
         name, data, _, _ = frame
-        if len(data) > self.bounds.short:
+        bounds = self.bounds
+        is_long = len(data) > bounds.short
+        if is_long:
             try:
-                self.bounds.check_values(data)
+                bounds.check_values(data)
             except LimitError as error:
                 raise self._place(error) from None
         event = self.protocol.decode(self._names.get(name) or self._name(name), data, torn=torn, openers=self.openers)
         try:
-            updates = self._route(body, event, frame, build_updates=build_updates)
+            if is_long or len(event.name) > bounds.name:
+                bounds.check_event(event.name, event.payload)
+            if event.kind == "resource":
+                updates = self._apply_to_resource(event, frame, build_updates=build_updates)
+                if not body.named:
+                    self._name_run(body, event)
+            else:
+                updates = self._apply_to_body(body, event, data, build_updates=build_updates)
         except WrongShape as wrong:
             return [self._report_shape(wrong, event, data)]
         except LimitError as error:
@@ -199,36 +207,24 @@ class Engine(Generic[U]):
             self._names[name] = text
         return text
 
-    def _route(self, body: Body, event: Event[U], frame: Frame, *, build_updates: bool) -> list[U]:
-        protocol, data = self.protocol, frame[1]
-        if len(data) > self.bounds.short or len(event.name) > self.bounds.name:
-            self.bounds.check_event(event.name, event.payload)
-        match event.kind:
-            case "resource":
-                updates = self._apply_to_resource(event, frame, build_updates=build_updates)
-                if not body.named:
-                    self._name_run(body, event)
-                return updates
-            case "run":
-                self.touched = True
-                run = self._apply_to_run(body, event, data)
-                return [protocol.run_updated(self.count, run)] if build_updates else []
-            case "done":
-                self.touched = True
-                body.done = True
-                return []
-            case "error":
-                error = protocol.error(event.payload)
-                self.touched = True
-                if body.error is None:  # the first says what happened, later ones what followed from it
-                    body.error = cast("dict[str, object]", error)
-                return [protocol.error_received(self.count, error, payload_text(event, data))]
-            case "unknown":
-                return [protocol.unknown_event(self.count, event.name, payload_text(event, data))]
-            case "undecodable":
-                return [self._report_undecodable(payload_text(event, data), event.message)]
-            case _:
-                assert_never(event.kind)
+    def _apply_to_body(self, body: Body, event: Event[U], data: bytes | str, *, build_updates: bool) -> list[U]:
+        """Apply an event that is about no resource."""
+        protocol = self.protocol
+        if event.kind == "unknown":
+            return [protocol.unknown_event(self.count, event.name, payload_text(event, data))]
+        if event.kind == "undecodable":
+            return [self._report_undecodable(payload_text(event, data), event.message)]
+        self.touched = True
+        if event.kind == "run":
+            run = self._apply_to_run(body, event, data)
+            return [protocol.run_updated(self.count, run)] if build_updates else []
+        if event.kind == "done":
+            body.done = True
+            return []
+        error = protocol.error(event.payload)
+        if body.error is None:  # the first says what happened, later ones what followed from it
+            body.error = cast("dict[str, object]", error)
+        return [protocol.error_received(self.count, error, payload_text(event, data))]
 
     def begin_body(self, body: Body) -> None:
         """Make a body the last one. Until it names its run, that is the run that waits since the body before."""
@@ -272,14 +268,16 @@ class Engine(Generic[U]):
         return payload
 
     def _apply_to_resource(self, event: Event[U], frame: Frame, *, build_updates: bool) -> list[U]:
-        payload, ident = _with_id(event.payload)
-        resource = self.get_resource(event.resource, ident)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - it has one
-        role, data, bounds, new = event.role, frame[1], self.bounds, resource.state == "new"
-        length = len(data)
+        payload, kind, role, data = event.payload, event.resource, event.role, frame[1]
+        ident = payload.get("id") if isinstance(payload, dict) else None
+        if not ident or kind is None or not isinstance(ident, str) or not isinstance(payload, dict):
+            raise _no_id(payload)
+        resource = self.resources[kind.name].get(ident) or self.new_resource(kind, ident)
+        bounds, length, new = self.bounds, len(data), resource.state == "new"
         most = MOST_PER_BYTE * length + RESOURCE_SIZE
         if (
-            (new and len(self._open) >= bounds.open)
-            or length > bounds.short
+            length > bounds.short
+            or (new and len(self._open) >= bounds.open)
             or self.entries + self.count + length > bounds.entries
             or self.size + most > bounds.total
         ):
@@ -288,16 +286,16 @@ class Engine(Generic[U]):
             self.nesting = max(self.nesting, json_depth(payload))
         self.touched = True
         applied = resource.apply(role, payload, data, build_updates=build_updates)
-        changes, growth = applied.changes, applied.growth
-        if isinstance(growth, TextGrowth):
-            self.size += VALUE_SIZE + len(growth.fragment)
-        else:
+        changes, growth = applied.changes, applied.growth if role == "delta" else None
+        if growth is None:
             self.size += most
-            self.entries += self.openers if growth is None else 0  # growth is one entry at most: `count` counts it
+            self.entries += self.openers
+        else:  # one entry at most, which `count` counts
+            self.size += VALUE_SIZE + len(growth.fragment) if isinstance(growth, TextGrowth) else most
         if new:
             self.keep(resource)
-        else:
-            self._note_open(resource)
+        elif resource.is_open is not (resource in self._open):
+            self._note_turn(resource)
         if role != "delta" or changes.replaced or changes.outside_parts:
             self.fast_path.forget(resource)  # the last for the moment of the update: see `History`
             if role == "repeat" and not event.within and resource.repeats(data) and self.fast_path.enabled:
@@ -492,14 +490,10 @@ def _holder(key: str) -> type[msgspec.Struct]:
     return msgspec.defstruct("Holder", [("value", msgspec.Raw)], rename={"value": key})
 
 
-def _with_id(payload: Json) -> tuple[JSONObject, str]:
-    """Return an object and its id, or raise `WrongShape`."""
-    whole = _object(payload)
-    ident = whole.get("id")
-    if not isinstance(ident, str) or not ident:
-        got = "an empty one" if ident == "" else json_type(ident)
-        raise WrongShape((None, "id"), f"expected a text that is not empty, got {got}")
-    return whole, ident
+def _no_id(payload: Json) -> WrongShape:
+    ident = _object(payload).get("id")
+    got = "an empty one" if ident == "" else json_type(ident)
+    return WrongShape((None, "id"), f"expected a text that is not empty, got {got}")
 
 
 def _object(payload: Json) -> JSONObject:

@@ -232,7 +232,7 @@ class Feed(Generic[U]):
             return self._raise_if_strict(engine.take_interrupted())
         if not pending:
             return None
-        if type(pending[0]) is tuple and not pending[0][1] and self._drop_empty() is None:
+        if _is_empty(pending[0]) and self._drop_empty() is None:
             return None
         item, waiting, count, engine.touched = pending[0], len(pending), engine.count, False
         try:

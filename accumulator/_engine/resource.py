@@ -102,26 +102,22 @@ class Applied(msgspec.Struct, frozen=True, gc=False):
         return self.changes.growth if self.step.state == "open" and not self.finished else None
 
 
-class Resource(Generic[U]):
+class Resource(msgspec.Struct, Generic[U], eq=False):
     """An object that events build: its builder, its state, and which of its parts have not ended.
 
     `place` is its place among all resources: the number of its type, and how many of its type are older.
     """
 
-    __slots__ = ("_data", "_history", "_named", "_root", "_undone", "_whole", "id", "place", "state", "type")
-
-    def __init__(self, kind: ResourceType[U], ident: str, place: tuple[int, int]) -> None:
-        """Start with no events."""
-        self.type = kind
-        self.id = ident
-        self.place = place
-        self.state: State = "new"
-        self._root: Object | None = None  # the builder, None until something has to grow
-        self._whole: JSONObject | None = None  # the object as sent, if it is kept so; then there is no builder
-        self._data: bytes | str | None = None  # the event that it was sent with, while it is kept and open
-        self._named = False  # of a kept ending, whether deltas named its parts
-        self._undone: dict[Entry, None] = {}
-        self._history = History()
+    type: ResourceType[U]
+    id: str
+    place: tuple[int, int]
+    state: State = "new"
+    _root: Object | None = None  # the builder, None until something has to grow
+    _whole: JSONObject | None = None  # the object as sent, if it is kept so; then there is no builder
+    _data: bytes | str | None = None  # the event that it was sent with, while it is kept and open
+    _named: bool = False  # of a kept ending, whether deltas named its parts
+    _undone: dict[Entry, None] = {}
+    _history: History = msgspec.field(default_factory=History)
 
     @property
     def root(self) -> Object:
@@ -221,8 +217,10 @@ class Resource(Generic[U]):
         """Return the parts in a whole object that may be kept."""
         parts: Json = payload
         for key in self.type.parts_path:
-            parts = parts.get(key) if isinstance(parts, dict) else None
-        return cast("list[JSONObject]", parts or [])
+            if not parts:
+                break
+            parts = parts.get(key)  # type: ignore[union-attr]  # pyright: ignore[reportAttributeAccessIssue] - it fits
+        return parts or []  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
     def _list_kept(self, payload: JSONObject) -> tuple[Changes, list[Entry]]:
         """Return what an ending that is kept did, and the parts that ended with it."""

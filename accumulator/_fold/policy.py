@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
-from accumulator._json import Json, JSONObject, Path, dump_json, json_type
+from accumulator._json import Json, Path, dump_json, json_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,6 +79,7 @@ class Schema:
         policy: what is done to the fields in it.
         fields: the schemas of the fields that need one; `members` are the same as pairs.
         key: for a keyed list, the field that holds an entry's index; None for an object.
+        item: for a keyed list, the schema of an entry by itself, None if it has no fields.
         entry_key: the field that would hold an entry's index if this is a list: `key`, else the policy's `list_key`.
         grows: whether a delta without an index may continue an entry of a keyed list.
         dropped: the field that is left out of an entry's JSON: `entry_key`, or None if the index stays there.
@@ -88,7 +89,19 @@ class Schema:
 
     """
 
-    __slots__ = ("dropped", "entry_key", "fields", "grows", "key", "known", "marks", "members", "other", "policy")
+    __slots__ = (
+        "dropped",
+        "entry_key",
+        "fields",
+        "grows",
+        "item",
+        "key",
+        "known",
+        "marks",
+        "members",
+        "other",
+        "policy",
+    )
 
     def __init__(
         self,
@@ -113,6 +126,7 @@ class Schema:
         self.fields: Mapping[str, Schema] = fields or {}
         self.members = tuple(self.fields.items())
         self.key = key
+        self.item: Schema | None = Schema(policy, fields) if key is not None and fields else None
         self.grows = grows
         self.entry_key = key or policy.list_key
         self.dropped = None if keeps_key else self.entry_key
@@ -147,24 +161,21 @@ def fits_below(value: Json, schema: Schema, *, indexed: bool = True) -> bool:
     With `indexed` off, entries that name an index do not fit either.
     """
     if schema.key is None:
-        return isinstance(value, dict) and _members_fit(value, schema, indexed=indexed)
-    if not isinstance(value, list):
-        return False
-    refused = None if indexed else schema.key
-    for entry in value:
-        if not isinstance(entry, dict) or refused in entry or not isinstance(entry.get("type"), (str, NoneType)):
-            return False
-        if schema.members and not _members_fit(entry, schema, indexed=indexed):
-            return False
-    return True
-
-
-def _members_fit(value: JSONObject, schema: Schema, *, indexed: bool) -> bool:
-    for key, inner in schema.members:
-        found = value.get(key)
-        if found is not None and not fits_below(found, inner, indexed=indexed):
-            return False
-    return True
+        if isinstance(value, dict):
+            for key, inner in schema.members:
+                found = value.get(key)
+                if found is not None and not fits_below(found, inner, indexed=indexed):
+                    return False
+            return True
+    elif isinstance(value, list):
+        refused, item = None if indexed else schema.key, schema.item
+        for entry in value:
+            if not isinstance(entry, dict) or refused in entry or not isinstance(entry.get("type"), (str, NoneType)):
+                return False
+            if item is not None and not fits_below(entry, item, indexed=indexed):
+                return False
+        return True
+    return False
 
 
 def _refuse(path: Path, message: str, value: Json) -> NoReturn:  # noqa: ARG001 - the event is quoted as a whole
