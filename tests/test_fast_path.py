@@ -20,7 +20,7 @@ from accumulator import (
     ToolCallDelta,
     accumulate,
 )
-from accumulator._assistants.protocol import EVENTS, MESSAGES, RUN_STEPS
+from accumulator._assistants.protocol import EVENTS, MESSAGES, RUN_STEPS, Assistants
 from accumulator._engine import fast_path
 from accumulator._engine.fast_path import MAX_DATA, MAX_LEARNED
 from tests.wire import (
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from accumulator import Update
-    from accumulator._engine.protocol import ResourceType
+    from accumulator._engine.protocol import Event, ResourceType
 
 STEP_DELTA = "thread.run.step.delta"
 # The first fragment of a text that is null sets it; a template is learned from the second.
@@ -91,7 +91,7 @@ def without_templates() -> Accumulator:
 
 def heads(run: Accumulator) -> list[bytes]:
     """Return the heads of all templates."""
-    return [head for table in run._engine.fast_path._tables.values() for head in table.heads]
+    return [head for table in run._engine.fast_path.tables.values() for head in table.heads]
 
 
 def plain(words: str) -> dict[str, object]:
@@ -626,9 +626,19 @@ AGAIN: dict[str, tuple[int, list[bytes]]] = {
 
 
 @pytest.mark.parametrize(("taken", "events"), AGAIN.values(), ids=AGAIN)
-def test_an_object_that_comes_again_byte_for_byte_takes_the_fast_path(taken: int, events: list[bytes]) -> None:
-    pair = Pair(checkpoints=False)
-    assert taken == pair.fast(*events)
+def test_an_object_that_comes_again_byte_for_byte_is_not_decoded(
+    taken: int, events: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair, names = Pair(checkpoints=False), list[str]()
+    decode = Assistants.decode
+
+    def count(self: Assistants, name: str, data: bytes | str, *, torn: bool, openers: int) -> Event[Update]:
+        names.append(name)
+        return decode(self, name, data, torn=torn, openers=openers)
+
+    monkeypatch.setattr(Assistants, "decode", count)
+    assert 0 == pair.fast(*events)
+    assert 2 * taken == 4 * len(events) - len(names)  # two runs of four are without the fast path
     assert pair.run.to_bytes() == pair.general.to_bytes()
 
 

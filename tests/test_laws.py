@@ -872,7 +872,7 @@ def all_errors(read: Callable[[], object]) -> list[str]:
 
 def templates_of(run: Accumulator) -> list[str]:
     """Name the templates by their kind and their events."""
-    tables = run._engine.fast_path._tables.items()
+    tables = run._engine.fast_path.tables.items()
     return sorted(
         {f"{type(template).__name__} of {name.decode()}" for name, table in tables for template in table.heads.values()}
     )

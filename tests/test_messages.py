@@ -929,11 +929,11 @@ def test_the_fast_path_of_a_text_agrees_with_the_general_way(between: bytes) -> 
 def test_a_text_takes_the_fast_path_until_its_ending() -> None:
     run = folded(begun(), grown("msg_1", opened(0, "a")))
     templates = run._engine.fast_path
-    assert {} == templates._tables
+    assert {} == templates.tables
     run.feed(grown("msg_1", words(0, "b")))
-    assert 1 == len(templates._tables[b"thread.message.delta"].heads)
+    assert 1 == len(templates.tables[b"thread.message.delta"].heads)
     run.feed(grown("msg_1", words(0, "c")) + finished("msg_1", part("abc")))
-    assert {} == templates._tables[b"thread.message.delta"].heads
+    assert {} == templates.tables[b"thread.message.delta"].heads
     assert [] == faults(run)
 
 

@@ -23,10 +23,10 @@ from accumulator._engine.limits import (
     over,
 )
 from accumulator._engine.protocol import Event, Protocol, Report, ResourceType, U
-from accumulator._engine.resource import Resource, part_id
+from accumulator._engine.resource import Resource
 from accumulator._errors import LimitError
 from accumulator._fold.changes import TextGrowth
-from accumulator._fold.nodes import size_of
+from accumulator._fold.nodes import is_empty, size_of
 from accumulator._fold.policy import WrongShape
 from accumulator._formats import describe
 from accumulator._json import (
@@ -79,6 +79,8 @@ class Engine(Generic[U]):
         count: the number of events so far.
         body: the body that began last.
         fast_path: the fast path, with its templates.
+        kept: the object that is kept as the last event about it sent it, in the last body; None if there is none. The
+            same data changes nothing.
         nesting: an upper bound of how deep what is folded is nested: that of the deepest payload, or `USUAL_NESTING`.
         openers: an upper bound of how deep the event in hand is nested.
         reported: the first problem of the last event, with a sentence about it; None if the event had no problem.
@@ -108,6 +110,7 @@ class Engine(Generic[U]):
         self.count = 0
         self.body = Body()
         self.fast_path: FastPath[U] = FastPath(self.bounds)
+        self.kept: Resource[U] | None = None
         self.nesting = USUAL_NESTING
         self.openers = 0
         self.reported: tuple[U, str] | None = None
@@ -157,7 +160,7 @@ class Engine(Generic[U]):
         self.resources = {name: {} for name in self.resources}
         self.run, self.runs, self.problems = None, {}, []
         self.fast_path.forget_all()
-        self._open, self._turns = {}, []
+        self._open, self._turns, self.kept = {}, [], None
         self.measure()
 
     # An event.
@@ -229,7 +232,7 @@ class Engine(Generic[U]):
     def begin_body(self, body: Body) -> None:
         """Make a body the last one. Until it names its run, that is the run that waits since the body before."""
         body.began = True
-        self.fast_path.kept = None  # its run may not be that of this body
+        self.kept = None  # its run may not be that of this body
         if self.body.status in self.protocol.waiting_statuses:
             body.run = self.body.run
         self.body = body
@@ -298,8 +301,8 @@ class Engine(Generic[U]):
             self._note_turn(resource)
         if role != "delta" or changes.replaced or changes.outside_parts:
             self.fast_path.forget(resource)  # the last for the moment of the update: see `History`
-            if role == "repeat" and not event.within and resource.repeats(data) and self.fast_path.enabled:
-                self.fast_path.kept = resource
+            if role == "repeat" and not event.within and resource.data == data:
+                self.kept = resource if self.fast_path.enabled else None
         elif changes.parts:
             self._learn(resource, event, frame, changes.parts[-1].entry, growth)
         problems = [self._report_fault(fault, resource) for fault in changes.faults] if changes.faults else []
@@ -307,15 +310,14 @@ class Engine(Generic[U]):
 
     def _learn(self, resource: Resource[U], event: Event[U], frame: Frame, entry: Entry, growth: Growth | None) -> None:
         """Learn a template from an event that did one thing; after another one foretell that of the part it opened."""
-        name, data, _, _ = frame
-        if not self.fast_path.enabled or not isinstance(data, bytes):
+        if not self.fast_path.enabled or not isinstance(frame[1], bytes):
             return
-        if resource.type.delta_has_part_id and part_id(entry) is None:
+        if resource.type.delta_has_part_id and is_empty(entry.fields.get("id")):
             return  # the part may get its id later, and its updates would name it then
         if growth is not None:
             self.fast_path.learn(resource, event, frame, growth)
         elif resource.state == "open":
-            self.fast_path.foretell(resource, name, entry)
+            self.fast_path.foretell(resource, frame[0], entry)
 
     # Limits.
 
@@ -375,6 +377,7 @@ class Engine(Generic[U]):
             for resource in known.values():
                 resource.mend()
         self.fast_path.forget_all()
+        self.kept = None
         self._open = {each: None for known in self.resources.values() for each in known.values() if each.is_open}
         self._renew_turns()
         before, self.reported = self.reported, None

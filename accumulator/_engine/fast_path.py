@@ -9,8 +9,6 @@ Events that let parts grow differ in the id of their resource and the index of t
 with slots for both. For each new part it foretells the template, if a delta like that would only append to a text of
 the part.
 
-An object that an event sends again byte for byte, as it is kept, changes nothing either: see `SameAgain`.
-
 Two kinds of templates have a second slot:
 
 - `EntryTemplate`: the event added an entry with one text to a keyed list. Another index adds another entry.
@@ -298,14 +296,12 @@ class EntryTemplate(Template[U]):
         self._keyed.add(entry)
 
 
-class ResentId(Generic[U]):
+class ResentId(msgspec.Struct, Generic[U], eq=False):
     """A match of a `ResentIdTemplate`: the template, and the fragment's id and text."""
 
-    __slots__ = ("_ident", "_template", "text")
-
-    def __init__(self, template: ResentIdTemplate[U], ident: str, text: str) -> None:
-        """Keep them."""
-        self._template, self._ident, self.text = template, ident, text
+    _template: ResentIdTemplate[U]
+    _ident: str
+    text: str
 
     def commit(self, text: str) -> None:
         """Append the fragment."""
@@ -316,14 +312,12 @@ class ResentId(Generic[U]):
         return self._template.update(number, text, ident=self._ident)
 
 
-class NewEntry(Generic[U]):
+class NewEntry(msgspec.Struct, Generic[U], eq=False):
     """A match of an `EntryTemplate`: the template, and the index and text of the new entry."""
 
-    __slots__ = ("_index", "_template", "text")
-
-    def __init__(self, template: EntryTemplate[U], index: int, text: str) -> None:
-        """Keep them."""
-        self._template, self._index, self.text = template, index, text
+    _template: EntryTemplate[U]
+    _index: int
+    text: str
 
     def commit(self, text: str) -> None:
         """Add the entry."""
@@ -334,48 +328,26 @@ class NewEntry(Generic[U]):
         return self._template.update(number, text, index=(self._template.index_key, self._index))
 
 
-class SameAgain(Generic[U]):
-    """A match of an event that sends an object again, byte for byte as it is kept."""
-
-    __slots__ = ("_resource",)
-
-    text = ""
-
-    def __init__(self, resource: Resource[U]) -> None:
-        """Keep the resource."""
-        self._resource = resource
-
-    def commit(self, text: str) -> None:
-        """Change nothing."""
-
-    def update(self, number: int, text: str) -> U:  # noqa: ARG002 - as other matches
-        """Make the update about the object."""
-        return self._resource.updated(number)
-
-
-Match: TypeAlias = TextTemplate[U] | ResentId[U] | NewEntry[U] | SameAgain[U]
+Match: TypeAlias = TextTemplate[U] | ResentId[U] | NewEntry[U]
 """The result of a match: `text` is what is appended, `update` makes the update about it, and `commit` folds it."""
 
 
-class _Table(Generic[U]):
+class _Table(msgspec.Struct, Generic[U], eq=False):
     """The templates of one event name, by their heads."""
 
-    __slots__ = ("heads", "lengths")
-
-    def __init__(self) -> None:
-        self.heads: dict[bytes, Template[U]] = {}
-        self.lengths: dict[int, int] = {}  # how many heads have each length, the most frequent first
+    heads: dict[bytes, Template[U]] = {}
+    lengths: dict[int, int] = {}  # how many heads have each length, the most frequent first
 
     def add(self, template: Template[U]) -> bool:
         """Add a template. Return False if its head would be of one length too many."""
-        length = len(template.head)
-        if template.head not in self.heads:
-            if length not in self.lengths and len(self.lengths) >= _MAX_LENGTHS:
+        heads, lengths, length = self.heads, self.lengths, len(template.head)
+        if template.head not in heads:
+            if length not in lengths and len(lengths) >= _MAX_LENGTHS:
                 return False
-            self.lengths[length] = self.lengths.get(length, 0) + 1
-            if len(self.lengths) > 1:
-                self.lengths = dict(sorted(self.lengths.items(), key=lambda item: -item[1]))
-        self.heads[template.head] = template
+            lengths[length] = lengths.get(length, 0) + 1
+            if len(lengths) > 1:
+                self.lengths = dict(sorted(lengths.items(), key=lambda item: -item[1]))
+        heads[template.head] = template
         return True
 
     def drop(self, template: Template[U]) -> None:
@@ -437,20 +409,17 @@ def _make_family(
     return _Family(resource, event, pieces, growth, id_first=id_at < index_at)
 
 
-class _Lessons(Generic[U]):
+class _Lessons(msgspec.Struct, Generic[U], eq=False):
     """What was learned from one resource.
 
     `offers` counts how often each text or list was offered for learning, `learned` the bytes that were looked at.
     `parts` holds the parts for which the template of a text was made.
     """
 
-    __slots__ = ("learned", "offers", "parts", "templates")
-
-    def __init__(self) -> None:
-        self.templates: list[tuple[_Table[U], Template[U]]] = []
-        self.offers: dict[Text | Keyed, int] = {}
-        self.parts: set[Entry] = set()
-        self.learned = 0
+    templates: list[tuple[_Table[U], Template[U]]] = []
+    offers: dict[Text | Keyed, int] = {}
+    parts: set[Entry] = set()
+    learned: int = 0
 
 
 class FastPath(Generic[U]):
@@ -461,7 +430,7 @@ class FastPath(Generic[U]):
         last: the template that matched last, an event of the name `last_name`; None after any was forgotten.
         expected: the template that is tried first for the next event of that name: the one that matched after `last`
             before, or `last` itself.
-        kept: the object that is kept as the last event about it sent it, in the last body; None if there is none.
+        tables: the templates by the name of their events, and by their heads.
 
     """
 
@@ -471,13 +440,12 @@ class FastPath(Generic[U]):
         "_followers",
         "_learned",
         "_lessons",
-        "_tables",
         "_unmade",
         "enabled",
         "expected",
-        "kept",
         "last",
         "last_name",
+        "tables",
     )
 
     def __init__(self, bounds: Bounds) -> None:
@@ -486,9 +454,8 @@ class FastPath(Generic[U]):
         self.enabled = True
         self.last: Template[U] | None = None
         self.expected: Template[U] | None = None
-        self.kept: Resource[U] | None = None
         self.last_name = b""
-        self._tables: dict[bytes, _Table[U]] = {}
+        self.tables: dict[bytes, _Table[U]] = {}
         self._lessons: dict[Resource[U], _Lessons[U]] = {}
         self._families: dict[bytes, list[_Family[U]]] = {}
         self._unmade: dict[bytes, list[Callable[[], _Family[U] | None]]] = {}  # families that are not needed yet
@@ -507,7 +474,7 @@ class FastPath(Generic[U]):
 
     def _find_by_head(self, name: bytes, data: bytes) -> Match[U] | None:
         """Return what `find` does, where the template that is expected does not match."""
-        table = self._tables.get(name)
+        table = self.tables.get(name)
         if table is not None:
             for length in table.lengths:
                 template = table.heads.get(data[:length])
@@ -518,9 +485,6 @@ class FastPath(Generic[U]):
                     # In one statement, so that an interrupt leaves no name with the template of another.
                     self.last_name, self.last, self.expected = name, template, follower
                     return found
-        kept = self.kept
-        if kept is not None and kept.repeats(data) and name in kept.type.repeated_by:
-            return SameAgain(kept)
         return None
 
     def learn(self, resource: Resource[U], event: Event[U], frame: Frame, growth: Growth) -> None:
@@ -535,12 +499,9 @@ class FastPath(Generic[U]):
         size = len(data)
         if size > MAX_DATA or self._learned + size > MAX_LEARNED or offers & (offers - 1):
             return
-        lessons.learned += size
-        self._learned += size  # also if there is no template in it
         sample = partial(resource.part_delta, 0, growth.change)
         template = _make_template(event, data, growth, sample, resource.type.schema.policy.append, self._bounds)
-        if template is not None:
-            self._add(lessons, name, template)
+        self._add(lessons, name, template, size)  # its size counts also if there is no template in it
         if type(template) is TextTemplate and isinstance(growth, TextGrowth):
             lessons.parts.add(growth.change.entry)
             unmade, families = self._unmade.setdefault(name, []), self._families.get(name, ())
@@ -548,10 +509,15 @@ class FastPath(Generic[U]):
                 text = len(template.head), size - len(template.tail)
                 unmade.append(partial(_make_family, resource, event, data, growth, text))
 
-    def _add(self, lessons: _Lessons[U], name: bytes, template: Template[U]) -> None:
-        table = self._tables.get(name)
+    def _add(self, lessons: _Lessons[U], name: bytes, template: Template[U] | None, size: int) -> None:
+        """Add a template, if there is one, to what was learned from so many bytes."""
+        lessons.learned += size
+        self._learned += size
+        if template is None:
+            return
+        table = self.tables.get(name)
         if table is None:
-            table = self._tables[name] = _Table()
+            table = self.tables[name] = _Table()
         if table.add(template):
             lessons.templates.append((table, template))
 
@@ -564,24 +530,22 @@ class FastPath(Generic[U]):
     def foretell(self, resource: Resource[U], name: bytes, entry: Entry) -> None:
         """Foretell the templates of a part that has none from what was learned of others."""
         known = self._lessons.get(resource)
-        if known is not None and entry in known.parts:
+        if entry.index is None or (known is not None and entry in known.parts):
             return
         if unmade := self._unmade.get(name):
             self._families.setdefault(name, []).extend(family for make in unmade if (family := make()) is not None)
             unmade.clear()
-        for family in self._families.get(name, ()) if entry.index is not None else ():
+        for family in self._families.get(name, ()):
             template = family.foretell(resource, entry) if family.kind is resource.type else None
             if template is not None and self._learned + template.around <= MAX_LEARNED:
                 lessons = self._lessons_of(resource)
-                lessons.learned += template.around
-                self._learned += template.around
                 lessons.parts.add(entry)
-                self._add(lessons, name, template)
+                self._add(lessons, name, template, template.around)
 
     def forget_all(self) -> None:
         """Forget all templates, and what families would be made of. Families stay: each holds no more than a delta."""
-        self.last, self.expected, self.kept, self._learned = None, None, None, 0
-        self._tables, self._lessons, self._unmade, self._followers = {}, {}, {}, {}
+        self.last, self.expected, self._learned = None, None, 0
+        self.tables, self._lessons, self._unmade, self._followers = {}, {}, {}, {}
 
     def forget(self, resource: Resource[U]) -> None:
         """Forget what was learned of a resource."""

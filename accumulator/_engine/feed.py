@@ -16,6 +16,7 @@ from accumulator._sse import DEFAULT_NAME, FOREIGN_SIZE, Frame, Item, SSEParser,
 
 if TYPE_CHECKING:
     from accumulator._engine.fast_path import Match
+    from accumulator._engine.resource import Resource
 
 _NO_NAMES = frozenset({b"", DEFAULT_NAME.encode()})
 
@@ -137,7 +138,12 @@ class Feed(Generic[U]):
         pending, engine, fast_path = self.pending, self._engine, self._fast_path
         while True:
             item = pending[0] if pending else None
-            if type(item) is tuple and self.body is engine.body and not (self.body.ended or engine.exact):
+            if (
+                type(item) is tuple
+                and item[0] in fast_path.tables
+                and self.body is engine.body
+                and not (self.body.ended or engine.exact)
+            ):
                 before = fast_path.last
                 match = fast_path.find(item[0], item[1])
                 if match is not None:
@@ -232,10 +238,15 @@ class Feed(Generic[U]):
             return self._raise_if_strict(engine.take_interrupted())
         if not pending:
             return None
-        if _is_empty(pending[0]) and self._drop_empty() is None:
+        if type(pending[0]) is tuple and not pending[0][1] and self._drop_empty() is None:
             return None
         item, waiting, count, engine.touched = pending[0], len(pending), engine.count, False
         try:
+            kept = engine.kept
+            if kept is not None and type(item) is tuple and item[1] == kept.data and self._comes_again(kept, item[0]):
+                engine.count = count + 1
+                pending.popleft()
+                return [kept.updated(count + 1)] if self.build_updates else []
             updates = self._apply(self._take_next(item))
             return self._raise_if_strict(updates) if self._strict else updates
         except AccumulatorError:
@@ -247,6 +258,11 @@ class Feed(Generic[U]):
                 self._take(waiting - 1, count)
                 pending.appendleft(item)
             raise
+
+    def _comes_again(self, kept: Resource[U], name: bytes) -> bool:
+        """Tell whether an event that has the data of an object that is kept only sends it again."""
+        body, engine = self.body, self._engine
+        return name in kept.type.repeated_by and body is engine.body and not (body.ended or engine.exact)
 
     def _drop_empty(self) -> Item | None:
         """Drop events with neither a name nor data, and return the next other one; None if none waits."""

@@ -105,16 +105,22 @@ class Applied(msgspec.Struct, frozen=True, gc=False):
 class Resource(msgspec.Struct, Generic[U], eq=False):
     """An object that events build: its builder, its state, and which of its parts have not ended.
 
-    `place` is its place among all resources: the number of its type, and how many of its type are older.
+    Attributes:
+        type: its type.
+        id: its id.
+        place: its place among all resources: the number of its type, and how many of its type are older.
+        state: what it has come to.
+        data: the data of the event that it was sent with, while it is kept as sent and open.
+
     """
 
     type: ResourceType[U]
     id: str
     place: tuple[int, int]
     state: State = "new"
+    data: bytes | str | None = None
     _root: Object | None = None  # the builder, None until something has to grow
     _whole: JSONObject | None = None  # the object as sent, if it is kept so; then there is no builder
-    _data: bytes | str | None = None  # the event that it was sent with, while it is kept and open
     _named: bool = False  # of a kept ending, whether deltas named its parts
     _undone: dict[Entry, None] = {}
     _history: History = msgspec.field(default_factory=History)
@@ -132,7 +138,7 @@ class Resource(msgspec.Struct, Generic[U], eq=False):
             root = open_repeat(whole, self.type.schema)
         else:
             root = open_ending(self.id, whole, self.type.schema, named=self._named)
-        self._root, self._whole, self._data = root, None, None
+        self._root, self._whole, self.data = root, None, None
         if whole is not None and self.state == "ended":  # a kept repeat has no parts
             self.recount_undone()
             self._end_all()
@@ -181,7 +187,9 @@ class Resource(msgspec.Struct, Generic[U], eq=False):
         step = LIFE[state, role]
         if role == "delta" or state == "ended" or not self._keep(role, payload, data):
             changes = self._fold(step.fold, payload)
-            self._undone.update((change.entry, None) for change in changes.parts if change.created)
+            for change in changes.parts:
+                if change.created:
+                    self._undone[change.entry] = None
             finished = self._end_all() if role == "ending" else self._end_some(changes)
         elif role == "ending" and build_updates:
             changes, finished = self._list_kept(payload)
@@ -194,24 +202,20 @@ class Resource(msgspec.Struct, Generic[U], eq=False):
         """Keep a whole object as it was sent, if it is all that there is to say; else return False."""
         kind = self.type
         if role == "repeat" and self.state == "open":
-            return self.repeats(data)
+            return data == self.data
         if kind.part_end_field is not None or not can_keep(payload, data, kind.schema, ending=role == "ending"):
             return False
         if role == "repeat":
             if self._sent_parts(payload):
                 return False
-            self._root, self._whole, self._data, self.state = None, payload, data, "open"
+            self._root, self._whole, self.data, self.state = None, payload, data, "open"
             return True
         named = False if self.state == "new" else says_all(self._whole or self.root, payload, kind.schema)
         if named is None:
             return False
-        self._root, self._whole, self._data, self._named, self._undone = None, payload, None, named, {}
+        self._root, self._whole, self.data, self._named, self._undone = None, payload, None, named, {}
         self.state = "ended"
         return True
-
-    def repeats(self, data: bytes | str) -> bool:
-        """Tell whether the data of an event that sends the object again has nothing that is not kept."""
-        return data == self._data
 
     def _sent_parts(self, payload: JSONObject) -> list[JSONObject]:
         """Return the parts in a whole object that may be kept."""
@@ -253,7 +257,7 @@ class Resource(msgspec.Struct, Generic[U], eq=False):
 
         """
         moment = self._history.open()
-        found = way.follow(self.root, change.entry)
+        found = way.follow(self._root or self.root, change.entry)
         if found is None:
             return None
         text, objects, entries = found
@@ -300,7 +304,7 @@ class Resource(msgspec.Struct, Generic[U], eq=False):
     def mend(self) -> None:
         """Make the object whole again, after an exception may have broken a change off."""
         if self._root is not None:
-            self._whole = self._data = None
+            self._whole = self.data = None
             mend(self._root)
         self.recount_undone()
 

@@ -73,10 +73,10 @@ def fold_delta(  # noqa: PLR0913, PLR0917 - the object, its delta, and what is n
         WrongShape: a value has another JSON type than the fold needs; nothing was merged.
 
     """
-    check(delta, schema, path)
     opened = open_parts(root, delta, schema, path, parts) if moment is None and parts is not None else None
     if opened is not None:
         return opened
+    check(delta, schema, path)
     plan = _Plan(parts)
     try:
         plan.merge_object(root, delta, schema, path)

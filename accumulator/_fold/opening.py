@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from accumulator._fold.changes import Change, Changes
 from accumulator._fold.nodes import Entry, Keyed, Object, build_fields, id_key, is_empty
-from accumulator._fold.policy import usable_index
+from accumulator._fold.policy import fits_below, usable_index
 
 if TYPE_CHECKING:
     from accumulator._fold.nodes import Node
@@ -29,7 +29,7 @@ def open_parts(root: Object, delta: JSONObject, schema: Schema, path: Path, part
 
     Args:
         root: the object that grows.
-        delta: its increment, in which `check` found nothing.
+        delta: its increment.
         schema: the schema of both.
         path: the place of the delta in its event.
         parts: the schema of the list of parts.
@@ -40,23 +40,21 @@ def open_parts(root: Object, delta: JSONObject, schema: Schema, path: Path, part
         key = None if node.settled else _next_key(node.fields, delta, schema)
         if key is None:
             return None
-        inner: Node = node.fields.get(key)
+        inner, sent = node.fields.get(key), delta[key]
         below: Schema = schema.fields[key]
         here: Path = (path, key)
         schema, path = below, here  # named before, because pyright infers no type in a loop
         if schema is parts:
             break
-        if not isinstance(inner, Object):
+        if not isinstance(inner, Object) or not isinstance(sent, dict):
             return None
-        node, delta = inner, cast("JSONObject", delta[key])
+        node, delta = inner, sent
         way.append(node)
-    if not isinstance(inner, Keyed):
-        if inner is not None:
-            return None
-        inner = Keyed()
-    sent = cast("list[JSONObject]", delta[key])
+    if not fits_below(sent, parts) or not (inner is None or isinstance(inner, Keyed)):
+        return None
+    inner, items = inner or Keyed(), cast("list[JSONObject]", sent)
     try:
-        opened = _build_entries(inner, sent, schema)
+        opened = _build_entries(inner, items, schema)
     except _DoesMore:
         return None
     for each in way:
@@ -65,7 +63,7 @@ def open_parts(root: Object, delta: JSONObject, schema: Schema, path: Path, part
     changes = Changes()
     for place, entry in enumerate(opened):
         _add(inner, entry)
-        changes.parts.append(Change(entry, created=True, sent=sent[place], path=(path, place)))
+        changes.parts.append(Change(entry, created=True, sent=items[place], path=(path, place)))
     return changes
 
 
@@ -73,7 +71,9 @@ def _next_key(fields: dict[str, Node], delta: JSONObject, schema: Schema) -> str
     """Return the key on the way to the parts; None if there is none or another one, or anything new beside it."""
     found = None
     for key, value in delta.items():
-        if found is None and value and key in schema.fields:
+        if key in schema.fields:
+            if found is not None or not value:
+                return None
             found = key
         elif type(value) is not str or value != fields.get(key):  # a text that grows is a `Text` there
             return None

@@ -328,7 +328,8 @@ def build_list(value: list[Json], schema: Schema, path: Path) -> Node:
     if schema.key_of(value) is None:
         return value
     keyed = Keyed()
-    _Merge(None).fill_entries(keyed, value, schema, path)
+    if value:
+        _Merge(None).fill_entries(keyed, value, schema, path)
     return keyed
 
 
