@@ -536,6 +536,7 @@ def test_nothing_is_noted_once_nobody_can_read_it() -> None:
     run = folded(created())
     updates = run.feed(in_progress() + field(1))
     moments = run._engine.resources["steps"]["step_1"]._history
+    assert moments is not None
     assert moments.open() is not None
     updates[0].run_step.to_dict()  # type: ignore[union-attr]
     del updates
@@ -585,6 +586,7 @@ def test_a_moment_in_which_nothing_changed_is_that_of_the_update_before() -> Non
     again = event("thread.run.step.in_progress", {"id": "step_1"})
     kept = run.feed(again)
     history = run._engine.resources["steps"]["step_1"]._history
+    assert history is not None
     moment = history.open()
     run.feed(again * 100)
     assert moment is history.open()
@@ -608,6 +610,7 @@ def test_what_was_built_of_a_state_that_has_changed_meanwhile_is_not_shared() ->
     history = run._engine.resources["steps"]["step_1"]._history
     assert isinstance(update, RunStepUpdated)
     update.run_step.to_dict()
+    assert history is not None
     built = history.built
     assert built is not None
     moment = built[0]

@@ -24,7 +24,6 @@ from accumulator._fold.nodes import (
     Keyed,
     Node,
     Object,
-    OpenUnindexed,
     depth_of,
     is_empty,
     mend,
@@ -123,7 +122,7 @@ class Resource(msgspec.Struct, Generic[U], eq=False):
     _whole: JSONObject | None = None  # the object as sent, if it is kept so; then there is no builder
     _named: bool = False  # of a kept ending, whether deltas named its parts
     _undone: dict[Entry, None] = {}
-    _history: History = msgspec.field(default_factory=History)
+    _history: History | None = None
 
     @property
     def root(self) -> Object:
@@ -237,7 +236,7 @@ class Resource(msgspec.Struct, Generic[U], eq=False):
         return changes, finished
 
     def _fold(self, fold: Fold, payload: JSONObject) -> Changes:
-        kind, moment = self.type, self._history.open()
+        kind, moment = self.type, None if self._history is None else self._history.open()
         if fold == "delta":
             delta, path = _at(payload, kind.delta_path)
             return fold_delta(self.root, delta, kind.schema, path, kind.parts, moment)
@@ -256,7 +255,7 @@ class Resource(msgspec.Struct, Generic[U], eq=False):
             change: what it does to the part.
 
         """
-        moment = self._history.open()
+        moment = None if self._history is None else self._history.open()
         found = way.follow(self._root or self.root, change.entry)
         if found is None:
             return None
@@ -274,8 +273,8 @@ class Resource(msgspec.Struct, Generic[U], eq=False):
         parts = self._parts()
         if parts is None:
             return []
-        parts.open_unindexed = OpenUnindexed()
-        finished = sorted(self._undone, key=parts.order.place)
+        parts.end_unindexed()
+        finished = sorted(self._undone, key=lambda entry: entry.order)
         for entry in finished:
             entry.done = True
         self._undone = {}
@@ -336,8 +335,10 @@ class Resource(msgspec.Struct, Generic[U], eq=False):
     def updated(self, number: int) -> U:
         """Make the update about the object, which was sent again."""
         whole = self._whole
-        read = partial(self._history.now().read, self.root) if whole is None else lambda: whole
-        return self.type.updated(number, self.id, read)
+        if whole is not None:
+            return self.type.updated(number, self.id, lambda: whole)
+        self._history = self._history or History()
+        return self.type.updated(number, self.id, partial(self._history.now().read, self.root))
 
     def part_delta(self, number: int, change: Change) -> U:
         """Make the update about a fragment of a part."""

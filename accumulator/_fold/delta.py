@@ -341,7 +341,7 @@ class _Plan:
         else:
             self._note_replaced(node)
             self._set(target, key, grown := Object())
-            build_fields(grown, value, schema, self._build_list, path)
+            grown.fields = build_fields(value, schema, self._build_list, path)
 
     def _merge_list(  # noqa: PLR0913, PLR0917 - a field, its node and its delta
         self, target: Object, key: str, node: Node, value: list[Json], schema: Schema, path: Path
@@ -397,7 +397,7 @@ class _Plan:
                 continue
             self._register(keyed, entry, delta, created=created)
             if created:
-                build_fields(entry, delta, schema, self._build_list, here, schema.dropped)
+                entry.fields = build_fields(delta, schema, self._build_list, here, schema.dropped)
             else:
                 self._merge_entry(keyed, entry, delta, schema, here)
             if schema is self._parts:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from itertools import chain, compress, islice
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, Union, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias, Union, cast
 
 import msgspec
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 Node: TypeAlias = Union["Text", "Object", "Keyed", "Json"]
 ListBuilder: TypeAlias = "Callable[[list[Json], Schema, Path], Node]"
-_AnObject = TypeVar("_AnObject", bound="Object")
 
 _NO_NAMES: frozenset[str] = frozenset()
 _has_members = frozenset({dict, list}).__contains__  # whether the values of a type do
@@ -218,13 +217,12 @@ def _groups_of(group: Group) -> tuple[Group, ...]:
 class Keyed(msgspec.Struct, eq=False):
     """A list whose entries are found by index, and stand in an order.
 
+    Few lists need more than their entries: the rest is made when it is first asked for.
+
     Attributes:
         entries: the entries by index.
         arrivals: all entries, in order of arrival.
-        order: all entries, in the order of the list.
-        groups: the entries by type and by whether they have an id.
         listed: the entries that the last ending lists, in its order.
-        open_unindexed: the entries without an index that are open, see `OpenUnindexed`.
         ids: the first entry of each id; see `id_key`.
         snap: the snapshot, None when it is stale.
 
@@ -232,17 +230,41 @@ class Keyed(msgspec.Struct, eq=False):
 
     entries: dict[int, Entry] = {}
     arrivals: list[Entry] = []
-    order: InOrder = msgspec.field(default_factory=InOrder)
-    groups: Groups = msgspec.field(default_factory=Groups)
-    listed: list[Entry] = []
-    open_unindexed: OpenUnindexed = msgspec.field(default_factory=OpenUnindexed)
+    listed: list[Entry] | tuple[Entry, ...] = ()
     ids: dict[str, Entry] = {}
     snap: list[Json] | None = None
     _last: list[Json] | None = None  # the previous snapshot, None if the order changed since
-    _stale: set[Entry] = set()  # entries that changed since then
+    _stale: set[Entry] | frozenset[Entry] = frozenset()  # entries that changed since then
     _shown: int = 0  # how many entries had arrived by then
     _seen: int = 0  # how many entries had arrived when the last ending came
     _lowest: int = 0  # no index below is free
+    _order: InOrder | None = None
+    _groups: Groups | None = None
+    _open_unindexed: OpenUnindexed | None = None
+
+    @property
+    def order(self) -> InOrder:
+        """All entries, in the order of the list."""
+        if self._order is None:
+            order = InOrder()
+            for entry in sorted(self.arrivals, key=lambda entry: entry.order):
+                order.add(entry)
+            self._order = order
+        return self._order
+
+    @property
+    def groups(self) -> Groups:
+        """The entries by type and by whether they have an id."""
+        if self._groups is None:
+            self._groups = Groups()
+        return self._groups
+
+    @property
+    def open_unindexed(self) -> OpenUnindexed:
+        """The entries without an index that are open, see `OpenUnindexed`."""
+        if self._open_unindexed is None:
+            self._open_unindexed = OpenUnindexed()
+        return self._open_unindexed
 
     def add(self, entry: Entry) -> None:
         """Add an entry, under its index if it has one."""
@@ -252,7 +274,8 @@ class Keyed(msgspec.Struct, eq=False):
         if entry.index is not None:
             self.entries[entry.index] = entry
         self.arrivals.append(entry)
-        self.order.add(entry)
+        if self._order is not None:
+            self._order.add(entry)
 
     def lowest_free(self) -> int:
         """Return the lowest index that no entry has. The search goes on where the last one ended."""
@@ -304,11 +327,16 @@ class Keyed(msgspec.Struct, eq=False):
     def invalidate(self, entry: Entry) -> None:
         """Drop the snapshot of an entry that changed, and that of the list."""
         entry.snap = self.snap = None
-        self._stale.add(entry)
+        if isinstance(self._stale, set):
+            self._stale.add(entry)
 
     def invalidate_order(self) -> None:
         """Drop the snapshot of the list, and the order of the entries in the previous one."""
         self.snap = self._last = None
+
+    def end_unindexed(self) -> None:
+        """Note that no entry without an index is open any more."""
+        self._open_unindexed = None
 
     def read(self) -> list[Json]:
         """Return the snapshot. It shares those of unchanged entries with the previous one."""
@@ -543,15 +571,14 @@ def build(value: Json, key: str, schema: Schema, build_list: ListBuilder, path: 
         return value
     if isinstance(value, list):
         return build_list(value, schema, path)
-    return value if key in policy.whole else build_fields(Object(), value, schema, build_list, path)
+    return value if key in policy.whole else Object(fields=build_fields(value, schema, build_list, path))
 
 
-def build_fields(  # noqa: PLR0913, PLR0917 - as `build`, and the key to drop
-    target: _AnObject, sent: JSONObject, schema: Schema, build_list: ListBuilder, path: Path, dropped: str | None = None
-) -> _AnObject:
-    """Build the fields of an empty object, all but a dropped key."""
-    fields, append = target.fields, schema.policy.append
-    fields.update(sent)
+def build_fields(
+    sent: JSONObject, schema: Schema, build_list: ListBuilder, path: Path, dropped: str | None = None
+) -> dict[str, Node]:
+    """Build the fields of a new object, all but a dropped key."""
+    fields, append = cast("dict[str, Node]", sent.copy()), schema.policy.append
     if dropped is not None:
         fields.pop(dropped, None)
     for key in compress(fields, map(_has_members, map(type, fields.values()))):  # cheaper than a loop over all
@@ -559,7 +586,7 @@ def build_fields(  # noqa: PLR0913, PLR0917 - as `build`, and the key to drop
     for key in () if append.isdisjoint(fields) else append.intersection(fields):
         if type(value := sent[key]) is str:
             fields[key] = Text(value)
-    return target
+    return fields
 
 
 def as_delta(node: Node, schema: Schema) -> Json:

@@ -87,7 +87,7 @@ def _build_entries(keyed: Keyed, sent: list[JSONObject], schema: Schema) -> list
         index, ident = usable_index(item, schema.entry_key), item.get("id")
         if index is None or index in indexes or (not is_empty(ident) and id_key(ident) in keyed.ids):
             raise _DoesMore
-        entries.append(build_fields(Entry(index), item, schema, _build_list, None, schema.dropped))
+        entries.append(Entry(index, fields=build_fields(item, schema, _build_list, None, schema.dropped)))
     if len(entries) > 1 and len({entry.index for entry in entries}) < len(entries):
         raise _DoesMore
     return entries

@@ -136,7 +136,7 @@ def _says_entries(keyed: Keyed, value: list[Json], schema: Schema, known: set[st
 
 def open_repeat(sent: JSONObject, schema: Schema) -> Object:
     """Return the builder of an object that was kept after a repeat."""
-    return build_fields(Object(), sent, schema, build_list, None)
+    return Object(fields=build_fields(sent, schema, build_list, None))
 
 
 def open_ending(ident: str, sent: JSONObject, schema: Schema, *, named: bool) -> Object:
