@@ -200,9 +200,9 @@ def _bounded(text: str) -> int:
 
 def count_openers(data: bytes | str) -> int:
     """Return the number of `[` and `{` in JSON text: a cheap upper bound of the levels of nesting."""
-    if isinstance(data, str):
-        return data.count("[") + data.count("{")
-    return len(data) - len(data.translate(None, b"[{"))  # faster than to count each
+    if type(data) is bytes:
+        return len(data) - len(data.translate(None, b"[{"))  # faster than to count each
+    return text_of(data).count("[") + text_of(data).count("{")
 
 
 def bound_values(data: bytes | str) -> int:

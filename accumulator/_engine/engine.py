@@ -135,9 +135,9 @@ class Engine(Generic[U]):
         return Resource(kind, ident, (self._ranks[kind.name], len(self.resources[kind.name])))
 
     def keep(self, resource: Resource[U]) -> None:
-        """Store a resource, and note whether it is open."""
+        """Store a new resource, and note whether it is open."""
         self.resources[resource.type.name][resource.id] = resource
-        if resource.is_open is not (resource in self._open):
+        if resource.is_open:
             self._note_turn(resource)
 
     def _note_turn(self, resource: Resource[U]) -> None:
@@ -455,8 +455,9 @@ class Engine(Generic[U]):
 
         """
         self.openers = openers = count_openers(data)
-        nesting = self.nesting
-        levels = nesting if openers <= nesting else max(nesting, min(openers, MAX_DEPTH))
+        levels = self.nesting
+        if openers > levels:
+            levels = max(levels, min(openers, MAX_DEPTH))
         if levels <= known:
             return known
         if has_stack(levels):
@@ -465,7 +466,7 @@ class Engine(Generic[U]):
             levels = json_depth(parse_json(data))
         except ValueError:  # too deep for the decoder, or for the stack that is left
             levels = MAX_DEPTH
-        levels = max(levels, nesting)
+        levels = max(levels, self.nesting)
         if not has_stack(levels):
             raise RecursionError(f"expected stack for {levels} levels of nesting, too much of it is taken")
         return levels

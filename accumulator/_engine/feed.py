@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Generic, cast
+from typing import TYPE_CHECKING, Generic, NoReturn, cast
 
 from accumulator._engine.body import Body
 from accumulator._engine.engine import Engine, name_of
@@ -242,12 +242,19 @@ class Feed(Generic[U]):
             return None
         item, waiting, count, engine.touched = pending[0], len(pending), engine.count, False
         try:
-            kept = engine.kept
-            if kept is not None and type(item) is tuple and item[1] == kept.data and self._comes_again(kept, item[0]):
+            if isinstance(item, LimitError):
+                self._take_too_large(item)
+            data, kept = item[1], engine.kept
+            if kept is not None and data == kept.data and self._comes_again(kept, item[0]):
                 engine.count = count + 1
                 pending.popleft()
                 return [kept.updated(count + 1)] if self.build_updates else []
-            updates = self._apply(self._take_next(item))
+            if self._done_line is not None and type(data) is bytes and data.startswith(self._done_line):
+                updates = self._apply(self._take_first(item))
+            else:
+                self._levels = engine.require_stack(data, self._levels)
+                pending.popleft()
+                updates = self._apply(item)
             return self._raise_if_strict(updates) if self._strict else updates
         except AccumulatorError:
             raise
@@ -270,18 +277,11 @@ class Feed(Generic[U]):
             self.pending.popleft()
         return self.pending[0] if self.pending else None
 
-    def _take_next(self, item: Item) -> Frame:
-        """Take the next event, or raise the error that stands for it."""
-        if type(item) is not tuple:
-            self.pending.popleft()
-            self._begin()
-            raise self._engine.count_too_large(cast("LimitError", item))
-        data = item[1]
-        if self._done_line is not None and isinstance(data, bytes) and data.startswith(self._done_line):
-            return self._take_first(item)
-        self._levels = self._engine.require_stack(data, self._levels)
+    def _take_too_large(self, error: LimitError) -> NoReturn:
+        """Take an event that was too large, and raise the error that stands for it."""
         self.pending.popleft()
-        return item
+        self._begin()
+        raise self._engine.count_too_large(error)
 
     def _take_first(self, item: Frame) -> Frame:
         """Take the next event, or the first of the two that it is; the second waits."""

@@ -30,7 +30,7 @@ from accumulator._fold.nodes import (
     snapshot,
     snapshot_object,
 )
-from accumulator._fold.policy import WrongShape, usable_index
+from accumulator._fold.policy import WrongShape, fits_below, usable_index
 from accumulator._fold.sent import can_keep, open_ending, open_repeat, says_all
 from accumulator._fold.whole import fold_ending, fold_repeat
 from accumulator._json import Json, JSONObject, Path, json_type, value_at
@@ -199,22 +199,19 @@ class Resource(msgspec.Struct, Generic[U], eq=False):
 
     def _keep(self, role: Role, payload: JSONObject, data: bytes | str) -> bool:
         """Keep a whole object as it was sent, if it is all that there is to say; else return False."""
-        kind = self.type
-        if role == "repeat" and self.state == "open":
-            return data == self.data
-        if kind.part_end_field is not None or not can_keep(payload, data, kind.schema, ending=role == "ending"):
-            return False
+        kind, state = self.type, self.state
         if role == "repeat":
-            if self._sent_parts(payload):
-                return False
-            self._root, self._whole, self.data, self.state = None, payload, data, "open"
-            return True
-        named = False if self.state == "new" else says_all(self._whole or self.root, payload, kind.schema)
-        if named is None:
-            return False
-        self._root, self._whole, self.data, self._named, self._undone = None, payload, None, named, {}
-        self.state = "ended"
-        return True
+            if state == "open":
+                return data == self.data
+            if kind.part_end_field is None and can_keep(payload, data, kind.schema):
+                self._root, self._whole, self.data = None, payload, data  # limits may have asked for a builder
+                return True
+        elif kind.part_end_field is None and fits_below(payload, kind.schema, indexed=False):
+            named = False if state == "new" else says_all(self._whole or self.root, payload, kind.schema)
+            if named is not None:
+                self._root, self._whole, self.data, self._named, self._undone = None, payload, None, named, {}
+                return True
+        return False
 
     def _sent_parts(self, payload: JSONObject) -> list[JSONObject]:
         """Return the parts in a whole object that may be kept."""

@@ -1,9 +1,11 @@
 """Objects that are kept as they were sent, until something in them has to grow.
 
 Most whole objects say nothing that must be merged: the first event about an object, and the ending that repeats what
-was folded. Such an object is its own snapshot, and needs no builders. `can_keep` and `says_all` tell when that is so:
-when the merge of `whole` would give the very object, without a fault, but for the order of keys: an object that is kept
-has the order of the event. Both build nothing.
+was folded. Such an object is its own snapshot, and needs no builders. It is kept where the merge of `whole` would give
+the very object, without a fault, but for the order of keys: an object that is kept has the order of the event.
+
+- A repeat is kept if `can_keep` allows it.
+- An ending is kept if `fits_below` allows it without indexes, and `says_all`. An index would be left out of the JSON.
 
 `open_repeat` and `open_ending` make the builders, once something has to grow, as the merge would have made them.
 """
@@ -13,7 +15,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, cast
 
 from accumulator._fold.nodes import Keyed, Node, Object, build_fields, has_content, is_empty
-from accumulator._fold.policy import Schema, fits_below
 from accumulator._fold.texts import Text
 from accumulator._fold.whole import build_list, fold_ending
 from accumulator._json import same_json
@@ -21,6 +22,7 @@ from accumulator._json import same_json
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from accumulator._fold.policy import Schema
     from accumulator._json import Json, JSONObject
 
 _ESCAPED_LETTERS: Final = (b"\\u006", b"\\u007")
@@ -30,32 +32,41 @@ _KNOWN: Final = "known"
 _NEW: Final = "new"
 
 
-def can_keep(sent: JSONObject, data: bytes | str, schema: Schema, *, ending: bool) -> bool:
-    """Tell whether the merge of a whole object into nothing gives the very object.
+def can_keep(sent: JSONObject, data: bytes | str, schema: Schema) -> bool:
+    """Tell whether the merge of a repeat into nothing gives the very object.
 
     It does if everything is what the schema needs, and no entry of a keyed list names its index, which would be left
-    out of the JSON. An ending has keyed lists only where the schema names them, a repeat wherever entries name one.
+    out of the JSON. Lists that the schema does not name are keyed too if their entries name one. An object that has an
+    entry in a list that the schema names is not kept.
 
     Args:
         sent: the object.
         data: the JSON text of the event. That a key is nowhere in it is seen faster than in the object.
         schema: the schema of the object.
-        ending: whether the object is sent as an ending.
 
     """
-    if not ending:
-        if isinstance(data, str):
-            data = data.encode("utf-8", "surrogatepass")
-        for mark in schema.marks:
-            if mark in data:
-                return False
-        if b"\\" in data and any(letters in data for letters in _ESCAPED_LETTERS):
+    if isinstance(data, str):
+        data = data.encode("utf-8", "surrogatepass")
+    for mark in schema.marks:
+        if mark in data:
             return False
-    return fits_below(sent, schema, indexed=False)
+    if b"\\" in data and any(letters in data for letters in _ESCAPED_LETTERS):
+        return False
+    return _lists_nothing(sent, schema)
+
+
+def _lists_nothing(sent: JSONObject, schema: Schema) -> bool:
+    for key, inner in schema.members:
+        value = sent.get(key)
+        if value is None or (value == [] and inner.key is not None):
+            continue
+        if inner.key is not None or not isinstance(value, dict) or not _lists_nothing(value, inner):
+            return False
+    return True
 
 
 def says_all(node: Object | JSONObject, ending: JSONObject, schema: Schema) -> bool | None:
-    """Tell whether an ending, which `can_keep` allows, has all that was folded, and contradicts nothing.
+    """Tell whether an ending has all that was folded, and contradicts nothing. `fits_below` allows it without indexes.
 
     In all lists the entries must be known or, in all lists, new. Builders that are made of the ending could not tell
     otherwise which of the entries have an index that a delta named.
@@ -89,7 +100,7 @@ def _fields_of(node: Object | JSONObject) -> Mapping[str, Node] | None:
 def _says(node: Node, value: Json, schema: Schema, known: set[str]) -> bool:
     """Tell it of one field, and note in `known` of which kind the entries of its lists are."""
     if isinstance(node, Text):
-        return not node or node.read() == value
+        return not node.pieces or node.read() == value
     if isinstance(node, Object) or (isinstance(node, dict) and schema.known):
         return isinstance(value, dict) and _says_fields(node, value, schema, known)
     if isinstance(node, Keyed):
@@ -105,7 +116,7 @@ def _says_fields(node: Object | JSONObject, value: JSONObject, schema: Schema, k
         return False
     for key, inner in fields.items():
         sent = value.get(key)
-        if sent is inner or (type(inner) is str and inner == sent):
+        if inner == sent and (type(inner) is str or inner is None):
             continue
         if key not in value:
             if has_content(inner):
