@@ -272,8 +272,7 @@ class Engine(Generic[U]):
 
     def _apply_to_resource(self, event: Event[U], frame: Frame, *, build_updates: bool) -> list[U]:
         payload, kind, role, data = event.payload, event.resource, event.role, frame[1]
-        ident = payload.get("id") if isinstance(payload, dict) else None
-        if not ident or kind is None or not isinstance(ident, str) or not isinstance(payload, dict):
+        if not isinstance(payload, dict) or kind is None or not (ident := payload.get("id")) or type(ident) is not str:
             raise _no_id(payload)
         resource = self.resources[kind.name].get(ident) or self.new_resource(kind, ident)
         bounds, length, new = self.bounds, len(data), resource.state == "new"

@@ -142,14 +142,18 @@ class Way:
             fields = node.fields
             if texts is not None and not texts <= fields.items():
                 return None
-            for key, value in others.items() if others is not None else ():
-                if not (key in fields if value is None else value == [] and isinstance(fields.get(key), Keyed)):
-                    return None
+            if others is not None and not all(_has(fields, key, value) for key, value in others.items()):
+                return None
             objects.append(node)
             node = fields.get(name)
         if not isinstance(node, Text) or entry.assumed:
             return None
         return node, objects, entries
+
+
+def _has(fields: dict[str, Node], key: str, value: Json) -> bool:
+    """Tell whether an object has what a delta says there, which is no text: that takes null or an empty list."""
+    return key in fields if value is None else value == [] and isinstance(fields.get(key), Keyed)
 
 
 class _Plan:

@@ -578,7 +578,8 @@ def build_fields(
     sent: JSONObject, schema: Schema, build_list: ListBuilder, path: Path, dropped: str | None = None
 ) -> dict[str, Node]:
     """Build the fields of a new object, all but a dropped key."""
-    fields, append = cast("dict[str, Node]", sent.copy()), schema.policy.append
+    fields: dict[str, Node] = {**sent}
+    append = schema.policy.append
     if dropped is not None:
         fields.pop(dropped, None)
     for key in compress(fields, map(_has_members, map(type, fields.values()))):  # cheaper than a loop over all

@@ -79,7 +79,6 @@ class Schema:
         policy: what is done to the fields in it.
         fields: the schemas of the fields that need one; `members` are the same as pairs.
         key: for a keyed list, the field that holds an entry's index; None for an object.
-        item: for a keyed list, the schema of an entry by itself, None if it has no fields.
         entry_key: the field that would hold an entry's index if this is a list: `key`, else the policy's `list_key`.
         grows: whether a delta without an index may continue an entry of a keyed list.
         dropped: the field that is left out of an entry's JSON: `entry_key`, or None if the index stays there.
@@ -94,7 +93,6 @@ class Schema:
         "entry_key",
         "fields",
         "grows",
-        "item",
         "key",
         "known",
         "marks",
@@ -126,7 +124,6 @@ class Schema:
         self.fields: Mapping[str, Schema] = fields or {}
         self.members = tuple(self.fields.items())
         self.key = key
-        self.item: Schema | None = Schema(policy, fields) if key is not None and fields else None
         self.grows = grows
         self.entry_key = key or policy.list_key
         self.dropped = None if keeps_key else self.entry_key
@@ -168,12 +165,14 @@ def fits_below(value: Json, schema: Schema, *, indexed: bool = True) -> bool:
                     return False
             return True
     elif isinstance(value, list):
-        refused, item = None if indexed else schema.key, schema.item
+        refused = None if indexed else schema.key
         for entry in value:
             if not isinstance(entry, dict) or refused in entry or not isinstance(entry.get("type"), (str, NoneType)):
                 return False
-            if item is not None and not fits_below(entry, item, indexed=indexed):
-                return False
+            for key, inner in schema.members:
+                found = entry.get(key)
+                if found is not None and not fits_below(found, inner, indexed=indexed):
+                    return False
         return True
     return False
 
