@@ -434,20 +434,6 @@ class FastPath(Generic[U]):
 
     """
 
-    __slots__ = (
-        "_bounds",
-        "_families",
-        "_followers",
-        "_learned",
-        "_lessons",
-        "_unmade",
-        "enabled",
-        "expected",
-        "last",
-        "last_name",
-        "tables",
-    )
-
     def __init__(self, bounds: Bounds) -> None:
         """Start with no templates."""
         self._bounds = bounds

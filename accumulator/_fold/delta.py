@@ -15,6 +15,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
+import msgspec
+
 from accumulator._fold.changes import (
     Change,
     Changes,
@@ -114,9 +116,10 @@ class Way:
                 value, dropped = value[int(key)], schema.dropped
                 continue
             name, sent = str(key), cast("JSONObject", value)
-            beside = {other: sent[other] for other in sent if other not in {name, dropped}}
-            texts: dict[str, object] = {other: said for other, said in beside.items() if isinstance(said, str)}
-            others: JSONObject = {other: said for other, said in beside.items() if not isinstance(said, str)}
+            texts, others = dict[str, object](), JSONObject()
+            for other, said in sent.items():
+                if other not in {name, dropped}:
+                    (texts if isinstance(said, str) else others)[other] = said
             self._levels.append((name, texts.items() if texts else None, others or None))
             value, schema, dropped = sent[name], schema.fields.get(name, schema.other), None
 
@@ -156,37 +159,36 @@ def _has(fields: dict[str, Node], key: str, value: Json) -> bool:
     return key in fields if value is None else value == [] and isinstance(fields.get(key), Keyed)
 
 
-class _Plan:
+class _Plan(msgspec.Struct, eq=False):
     """What a delta will do.
 
     `_new` maps the identity of a container, and the key, index or id in it, to what will be set there: a later entry of
     the same delta sees it.
     """
 
-    def __init__(self, parts: Schema | None) -> None:
-        self._parts = parts
-        self._new: dict[tuple[int, str | int], object] = {}
-        self._fields: list[tuple[Object, str, Node]] = []
-        self._entries: list[tuple[Keyed, Entry]] = []
-        self._opened: list[tuple[JSONObject, str | None, Path]] = []  # of each entry: its JSON, dropped key and path
-        self._ids: list[tuple[Keyed, str, Entry]] = []
-        self._moved: list[tuple[Keyed, Entry, int]] = []  # entries whose index was assumed, with the one that is named
-        self._placed: list[tuple[Keyed, Entry, int | None]] = []  # both, in order; the index of those that move
-        self._indexes: dict[int, int] = {}  # the planned indexes of entries that move, by their identity
-        self._heard: list[tuple[Entry, bool]] = []  # entries that only whole objects gave; whether this names their id
-        self._repeating = False  # whether such an entry is merged, with its id: it may come whole once more
-        self._uncertain = False  # whether an entry was found by an assumed index, and another id was sent
-        self._texts: list[tuple[Text, str, Object, Path]] = []
-        self._conflicts: dict[tuple[int, str], Object] = {}
-        # Entries without an index, with their types: those that only later events may continue, and those set aside.
-        self._continuable: list[tuple[OpenUnindexed, Entry, str]] = []
-        self._regrouped: list[tuple[Keyed, Entry]] = []  # entries that get an id or a type
-        self._set_aside: list[tuple[OpenUnindexed, Entry, str]] = []
-        # What has a stale snapshot after the commit.
-        self._touched: list[Object] = []
-        self._stale: list[tuple[Keyed, Entry]] = []
-        self._repeated = False  # whether a field was sent again with the value that it has
-        self._changes = Changes()
+    _parts: Schema | None
+    _new: dict[tuple[int, str | int], object] = {}
+    _fields: list[tuple[Object, str, Node]] = []
+    _entries: list[tuple[Keyed, Entry]] = []
+    _opened: list[tuple[JSONObject, str | None, Path]] = []  # of each entry: its JSON, dropped key and path
+    _ids: list[tuple[Keyed, str, Entry]] = []
+    _moved: list[tuple[Keyed, Entry, int]] = []  # entries whose index was assumed, with the one that is named
+    _placed: list[tuple[Keyed, Entry, int | None]] = []  # both, in order; the index of those that move
+    _indexes: dict[int, int] = {}  # the planned indexes of entries that move, by their identity
+    _heard: list[tuple[Entry, bool]] = []  # entries that only whole objects gave; whether this names their id
+    _repeating: bool = False  # whether such an entry is merged, with its id: it may come whole once more
+    _uncertain: bool = False  # whether an entry was found by an assumed index, and another id was sent
+    _texts: list[tuple[Text, str, Object, Path]] = []
+    _conflicts: dict[tuple[int, str], Object] = {}
+    # Entries without an index, with their types: those that only later events may continue, and those set aside.
+    _continuable: list[tuple[OpenUnindexed, Entry, str]] = []
+    _regrouped: list[tuple[Keyed, Entry]] = []  # entries that get an id or a type
+    _set_aside: list[tuple[OpenUnindexed, Entry, str]] = []
+    # What has a stale snapshot after the commit.
+    _touched: list[Object] = []
+    _stale: list[tuple[Keyed, Entry]] = []
+    _repeated: bool = False  # whether a field was sent again with the value that it has
+    _changes: Changes = msgspec.field(default_factory=Changes)
 
     def put_back(self) -> None:
         """Put back the entries that were set aside."""
