@@ -21,7 +21,8 @@ from accumulator import (
     accumulate,
 )
 from accumulator._assistants.protocol import EVENTS, MESSAGES, RUN_STEPS, Assistants
-from accumulator._engine import fast_path
+from accumulator._engine import fast_path, templates
+from accumulator._engine.engine import Engine
 from accumulator._engine.fast_path import MAX_DATA, MAX_LEARNED
 from tests.wire import (
     DONE,
@@ -816,7 +817,7 @@ def test_a_strict_drain_raises_what_a_loop_does() -> None:
 
 @pytest.mark.parametrize("keys", [["x"], ["a", 1], ["a", 0, "b"], ["a", "b"]])
 def test_what_stands_in_the_way_of_a_slot_is_not_its_value(keys: list[str | int]) -> None:
-    assert fast_path._value_at({"a": ["text"]}, keys) is None
+    assert templates._value_at({"a": ["text"]}, keys) is None
 
 
 def grow(step_id: str, words: str) -> bytes:
@@ -838,7 +839,8 @@ BOTH = [
 def test_what_followed_a_template_before_is_tried_first(monkeypatch: pytest.MonkeyPatch) -> None:
     run = Accumulator()
     run.feed(b"".join([*BOTH, *interleaved("a", "b", "c", "d")]))
-    monkeypatch.setattr(type(run._engine.fast_path), "_find_by_head", None)
+    run._engine.fast_path.tables = {}
+    monkeypatch.setattr(Engine, "apply", None)
     assert ["e", "e", "f", "f"] == [
         update.delta.to_dict()["function"]["arguments"]  # type: ignore[index]  # pyright: ignore[reportIndexIssue]
         for update in run.feed(b"".join(interleaved("e", "f")))

@@ -36,9 +36,10 @@ from accumulator import (
     tap,
 )
 from accumulator._engine.engine import Engine
-from accumulator._engine.fast_path import Template, TextTemplate
+from accumulator._engine.fast_path import FastPath
 from accumulator._engine.feed import Feed
 from accumulator._engine.resource import Resource
+from accumulator._engine.templates import TextTemplate
 from accumulator._fold.nodes import Entry, Keyed, Object, mend
 from accumulator._streams.reading import Reading
 from accumulator._streams.streams import UpdateStream
@@ -416,8 +417,10 @@ class Once:
 
 PLACES: list[tuple[type, str, int]] = [
     (SSEParser, "push", 2),
-    (TextTemplate, "commit", 3),
-    (Template, "update", 3),
+    (FastPath, "take", 3),
+    (TextTemplate, "take", 3),
+    (TextTemplate, "match_run", 1),
+    (TextTemplate, "append", 1),
     (Resource, "apply", 4),
     (Resource, "build_updates", 4),
     (Engine, "apply", 4),

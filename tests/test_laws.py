@@ -43,7 +43,7 @@ from accumulator import (
 )
 from accumulator._assistants.protocol import MESSAGES as MESSAGE_TYPE
 from accumulator._assistants.protocol import RUN_STEPS
-from accumulator._engine.fast_path import NewEntry, ResentId, TextTemplate
+from accumulator._engine.templates import EntryTemplate, ResentIdTemplate, Template, TextTemplate
 from accumulator._fold.delta import fold_delta
 from accumulator._fold.nodes import Keyed, Object, snapshot_object
 from accumulator._fold.texts import Text
@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator, Sequence
 
     from accumulator import AsyncRunStream, RunStream, Update
+    from accumulator._engine.engine import Engine
     from accumulator._fold.nodes import Node
     from accumulator._json import Json
     from tests.strategies import JsonObject, Kind, Run
@@ -1156,22 +1157,23 @@ def test_generated_runs_hold_what_the_laws_are_about() -> None:
 def test_generated_fragments_take_the_fast_path(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: Counter[str] = Counter()
 
-    def count(kind: type[TextTemplate[Update] | NewEntry[Update] | ResentId[Update]]) -> None:
-        commit = kind.commit
+    def count(kind: type[Template[Update]]) -> None:
+        take = kind.take
 
-        def counted(self: TextTemplate[Update] | NewEntry[Update] | ResentId[Update], text: str) -> None:
-            taken[kind.__name__] += 1
-            commit(self, text)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - of its own class
+        def counted(self: Template[Update], data: bytes, number: int, engine: Engine[Update], build: bool) -> object:  # noqa: FBT001 - as `take`
+            update = take(self, data, number, engine, build)
+            taken[kind.__name__] += update is not None
+            return update
 
-        monkeypatch.setattr(kind, "commit", counted)
+        monkeypatch.setattr(kind, "take", counted)
 
     count(TextTemplate)
-    count(NewEntry)
-    count(ResentId)
+    count(EntryTemplate)
+    count(ResentIdTemplate)
     for number in range(200):
         made = make_fragment_run(Tape(hashlib.shake_256(b"%d" % number).digest(TAPE_LENGTH)))
         run = Accumulator()
         for each in made.events:
             run.apply(*each)
-    assert min(taken["TextTemplate"] - taken["ResentId"], taken["NewEntry"]) > 30
-    assert taken["ResentId"] > 10
+    assert min(taken["TextTemplate"], taken["EntryTemplate"]) > 30
+    assert taken["ResentIdTemplate"] > 10

@@ -28,8 +28,8 @@ from accumulator import (
     aaccumulate,
     accumulate,
 )
-from accumulator._engine.fast_path import Template
 from accumulator._engine.resource import Resource
+from accumulator._engine.templates import Template
 from tests.bodies import (
     ARGUMENTS,
     DONE,
@@ -281,7 +281,7 @@ def test_a_drain_builds_no_update_that_nobody_reads(make: Make, monkeypatch: pyt
 
         monkeypatch.setattr(owner, method, build_noted)
 
-    noted(Template, "update")
+    noted(Template, "_make_sample")
     noted(Resource, "build_updates")
     make(*FIRST_EVENTS).take()
     assert {"Template", "Resource"} == set(built)

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Generic, NoReturn, cast
 
 from accumulator._engine.body import Body
 from accumulator._engine.engine import Engine, name_of
-from accumulator._engine.fast_path import TextTemplate
 from accumulator._engine.protocol import Report, U
+from accumulator._engine.templates import TextTemplate
 from accumulator._errors import AccumulatorError, LimitError, MergeError, attach
 from accumulator._formats import is_plain_text
 from accumulator._json import text_of
 from accumulator._sse import DEFAULT_NAME, FOREIGN_SIZE, Frame, Item, SSEParser, as_bytes, may_have_field
 
 if TYPE_CHECKING:
-    from accumulator._engine.fast_path import Match
     from accumulator._engine.resource import Resource
 
 _NO_NAMES = frozenset({b"", DEFAULT_NAME.encode()})
@@ -144,10 +143,7 @@ class Feed(Generic[U]):
                 and self.body is engine.body
                 and not (self.body.ended or engine.exact)
             ):
-                before = fast_path.last
-                match = fast_path.find(item[0], item[1])
-                if match is not None:
-                    self._drain_from(item[0], match, before)
+                self._drain_fast()
             updates = self._step_general()
             most -= 1
             if updates is None or most <= 0 or self.body.ended:
@@ -158,21 +154,16 @@ class Feed(Generic[U]):
         pending, body, engine = self.pending, self.body, self._engine
         if not pending or body.ended or body is not engine.body or engine.exact:
             return None
-        item, fast_path = pending[0], self._fast_path
+        item, fast_path, build = pending[0], self._fast_path, True
         if type(item) is not tuple:
             return None
         update: U | None = None
         expected, number = fast_path.expected, engine.count + 1
         try:
             if expected is not None and expected is fast_path.last and item[0] == fast_path.last_name:
-                update = expected.take(item[1], number, engine)
-            if update is None:
-                match = fast_path.find(item[0], item[1])
-                if match is None:
-                    return None
-                update = match.update(number, match.text)
-                engine.count = number
-                match.commit(match.text)
+                update = expected.take(item[1], number, engine, build)
+            if update is None and (update := fast_path.take(item[0], item[1], number, engine, build)) is None:
+                return None
             pending.popleft()
             return update  # noqa: TRY300 - an exception here loses the update
         except BaseException:
@@ -180,41 +171,31 @@ class Feed(Generic[U]):
                 self._break_off(item, number)
             raise
 
-    def _drain_from(self, name: bytes, match: Match[U] | None, before: object) -> None:
-        """Apply the next event, whose name and match these are, and those behind it that the fast path takes.
-
-        `before` is the match of the event before it.
-        """
-        pending, count, taken = self.pending, self._engine.count, 0
-        waiting, committing = len(pending), False
-        find = self._fast_path.find
-        items = iter(pending)
-        next(items)
+    def _drain_fast(self) -> None:
+        """Apply the next events as long as the fast path takes them, without updates."""
+        pending, engine, fast_path, build = self.pending, self._engine, self._fast_path, False
+        waiting, items, first = len(pending), iter(pending), engine.count
+        item, done = next(items, None), first  # the number of the last event that is folded for sure
         try:
-            while match is not None:
-                if match is before and isinstance(match, TextTemplate):  # two in a row: expect more
-                    texts, item = match.match_run(name, items)
-                    committing, taken = True, taken + len(texts)
-                    match.commit("".join(texts))
+            while type(item) is tuple:
+                before = fast_path.last
+                if fast_path.take(item[0], item[1], done + 1, engine, build) is None:
+                    break
+                done += 1
+                if before is fast_path.last and type(before) is TextTemplate:  # two in a row: expect more
+                    texts, item = before.match_run(item[0], items)
+                    engine.count += len(texts)
+                    before.append("".join(texts))
+                    done = engine.count
                 else:
                     item = next(items, None)
-                    committing, taken = True, taken + 1
-                    match.commit(match.text)
-                committing = False
-                before = match
-                if type(item) is not tuple:
-                    break
-                name = item[0]
-                match = find(name, item[1])
-            if taken == waiting:
-                pending.clear()
-                self._engine.count = count + taken
-            else:
-                self._take(waiting - taken, count + taken)
+            if done > first:
+                self._take(waiting - (done - first), done)
         except BaseException:
-            self._take(waiting - taken, count + taken)
-            if committing:
-                self._engine.note_interrupt()
+            count = engine.count
+            self._take(waiting - (count - first), count)
+            if count != done:
+                engine.note_interrupt()
             raise
 
     def _take(self, left: int, count: int) -> None:

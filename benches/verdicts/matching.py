@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from accumulator import Accumulator
-from accumulator._engine.fast_path import TextTemplate
+from accumulator._engine.templates import TextTemplate
 from accumulator._sse import SSEParser
 from benches import workloads
 from benches.verdicts import compare
@@ -78,9 +78,12 @@ def in_one(template: TextTemplate[Update], frames: list[Frame]) -> list[str]:
 
 def in_use(template: TextTemplate[Update], frames: list[Frame]) -> list[str]:
     """Take them as the library does."""
-    first, *rest = frames
-    template.match(first[1])
-    return template.match_run(NAME, iter(rest))[0]
+    return template.match_run(NAME, iter(frames))[0]
+
+
+def anew(template: TextTemplate[Update], frames: list[Frame]) -> list[str]:
+    """Take each by itself."""
+    return [text for frame in frames for text in template.match_run(NAME, iter([frame]))[0]]
 
 
 def main(size: int = 20_000) -> None:
@@ -104,9 +107,7 @@ def main(size: int = 20_000) -> None:
             "head and tail asked for, and a slice": lambda: each(asked),
             "slices made once": lambda: each(sliced),
             "all strings of a run in one list": lambda: each(in_one),
-            "the template asked for anew": lambda: [
-                match.text for name, data, _, _ in frames if (match := templates.find(name, data)) is not None
-            ],
+            "the template asked for anew": lambda: each(anew),
         },
         len(frames),
     )

@@ -13,7 +13,8 @@ import pytest
 
 from accumulator import Accumulator, CheckpointError
 from accumulator._cli.reading import Reading
-from accumulator._engine.fast_path import TextTemplate
+from accumulator._engine.templates import TextTemplate
+from accumulator._fold.texts import Text
 from accumulator._sse import Item, SSEParser
 from tests.conftest import ROOT
 from tests.fuzz.__main__ import CORPUS, MAX_SIZE, inputs
@@ -24,6 +25,9 @@ from tests.fuzz.worker import changed_json
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from accumulator import Update
+    from accumulator._engine.engine import Engine
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -99,10 +103,13 @@ def is_checkpoint(data: bytes) -> bool:
 
 @pytest.mark.parametrize("target", ["feed", "apply"])
 def test_a_fast_path_that_loses_a_text_is_found(target: str, shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def forget(_template: object, _text: str) -> None:
-        pass
+    take = TextTemplate.take
 
-    monkeypatch.setattr(TextTemplate, "commit", forget)
+    def forget(template: TextTemplate[Update], data: bytes, number: int, engine: Engine[Update], build: bool) -> object:  # noqa: FBT001 - as `take`
+        template._grown = Text()
+        return take(template, data, number, engine, build)
+
+    monkeypatch.setattr(TextTemplate, "take", forget)
     failures = [failure(TARGETS[target], data) for data in inputs(target, [shipped])]
     assert {BrokenWordError} == {type(error) for error in failures if error}
 
