@@ -19,12 +19,13 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 TESTS = ("tests/test_fast_path.py", "tests/test_sent.py")
-SENT, OPENING, DELTA, FAST, RESOURCE, ENGINE, FEED = (
+SENT, OPENING, DELTA, TEMPLATES, FAST, RESOURCE, ENGINE, FEED = (
     f"accumulator/{name}.py"
     for name in (
         "_fold/sent",
         "_fold/opening",
         "_fold/delta",
+        "_engine/templates",
         "_engine/fast_path",
         "_engine/resource",
         "_engine/engine",
@@ -43,20 +44,24 @@ class Fault(NamedTuple):
 
 FAULTS = (
     # An object that may be kept.
-    Fault(SENT, "            if mark in data:\n", "            if False:\n"),
+    Fault(SENT, "        if mark in data:\n", "        if False:\n"),
     Fault(SENT, 'if b"\\\\" in data and any(', "if False and any("),
-    Fault(SENT, "return fits_below(sent, schema, indexed=False)", "return True"),
-    Fault(RESOURCE, "            if self._sent_parts(payload):\n", "            if False:\n"),
-    Fault(RESOURCE, "        if named is None:\n", "        if False:\n"),
+    Fault(SENT, "    return _lists_nothing(sent, schema)\n", "    return True\n"),
+    Fault(SENT, "if value is None or (value == [] and inner.key is not None):", "if not value:"),
+    Fault(SENT, "if inner.key is not None or not isinstance(value, dict) or", "if not isinstance(value, dict) or"),
+    Fault(SENT, "not isinstance(value, dict) or not _lists_nothing(value, inner):", "not isinstance(value, dict):"),
+    Fault(RESOURCE, "and fits_below(payload, kind.schema, indexed=False):", "and True:"),
+    Fault(RESOURCE, "            if named is not None:\n", "            if True:\n"),
     # An ending that says all.
     Fault(SENT, "if fields is None or not fields.keys() <= ending.keys():", "if fields is None:"),
     Fault(SENT, "        if not _says(fields.get(key), ending.get(key), inner, known):\n", "        if False:\n"),
     Fault(SENT, "return None if len(known) > 1 else _KNOWN in known", "return _KNOWN in known"),
     Fault(SENT, "return None if node.conflicts else node.fields", "return node.fields"),
-    Fault(SENT, "return not node or node.read() == value", "return True"),
+    Fault(SENT, "return not node.pieces or node.read() == value", "return True"),
     Fault(SENT, "return isinstance(value, list) and _says_entries(", "return True or _says_entries("),
     Fault(SENT, "        known.add(_NEW)\n    return is_empty(node)", "        pass\n    return is_empty(node)"),
     Fault(SENT, "return is_empty(node) or same_json(node, value)", "return True"),
+    Fault(SENT, "if inner == sent and (type(inner) is str or inner is None):", "if inner == sent:"),
     Fault(SENT, "            if has_content(inner):\n", "            if False:\n"),
     Fault(SENT, "        if key not in fields and value.get(key):\n", "        if False:\n"),
     Fault(SENT, "if schema.key is None or len(value) != len(entries) or", "if len(value) != len(entries) or"),
@@ -67,43 +72,47 @@ FAULTS = (
     Fault(SENT, "        if not _says_fields(entry, item, schema, known):\n", "        if False:\n"),
     Fault(SENT, "    if named:\n        _name_entries", "    if False:\n        _name_entries"),
     # An object that comes again.
-    Fault(RESOURCE, "return data == self._data", "return self._whole is not None"),
-    Fault(FAST, " and name in kept.type.repeated_by:", ":"),
+    Fault(RESOURCE, "return data == self.data", "return self._whole is not None"),
+    Fault(FEED, "return name in kept.type.repeated_by and", "return"),
+    Fault(FEED, "repeated_by and body is engine.body and not", "repeated_by and not"),
+    Fault(FEED, "body is engine.body and not (body.ended or engine.exact)\n\n", "body is engine.body\n\n"),
     Fault(ENGINE, 'if role == "repeat" and not event.within and', 'if role == "repeat" and'),
-    Fault(ENGINE, "        self.fast_path.kept = None  # its run", "        # its run"),
+    Fault(ENGINE, "        self.kept = None  # its run", "        # its run"),
     Fault(FEED, "body.ended or body is not engine.body or", "body.ended or not body.began or"),
     # A delta that only opens parts.
     Fault(DELTA, "if moment is None and parts is not None else None", "if parts is not None else None"),
     Fault(OPENING, "key = None if node.settled else _next_key", "key = _next_key"),
-    Fault(OPENING, "        if inner is not None:\n", "        if False:\n"),
-    Fault(OPENING, "if found is None and value and key in schema.fields:", "if value and key in schema.fields:"),
     Fault(
-        OPENING, "if found is None and value and key in schema.fields:", "if found is None and key in schema.fields:"
+        OPENING, "if not isinstance(inner, Object) or not isinstance(sent, dict):", "if not isinstance(inner, Object):"
     ),
+    Fault(OPENING, "if not fits_below(sent, parts) or not", "if not"),
+    Fault(OPENING, "or not (inner is None or isinstance(inner, Keyed)):", ":"),
+    Fault(OPENING, "if found is not None or not value:", "if not value:"),
+    Fault(OPENING, "if found is not None or not value:", "if found is not None:"),
     Fault(OPENING, "elif type(value) is not str or value != fields.get(key):", "elif value != fields.get(key):"),
     Fault(OPENING, "type(value) is not str or value != fields.get(key):", "type(value) is not str:"),
     Fault(OPENING, "if index is None or index in indexes or", "if index is None or"),
     Fault(OPENING, " or (not is_empty(ident) and id_key(ident) in keyed.ids):", ":"),
     Fault(OPENING, "if len(entries) > 1 and len({entry.index", "if False and len({entry.index"),
     # A template that is expected.
-    Fault(FAST, "expected is not None and name == self.last_name and (found", "expected is not None and (found"),
+    Fault(FAST, "if expected is not None and name == self.last_name:", "if expected is not None:"),
     Fault(FAST, "            self._followers = {}\n", ""),
     # A fragment that is folded in one call.
     Fault(FEED, "is fast_path.last and item[0] == fast_path.last_name:", "is fast_path.last:"),
     Fault(
-        FAST,
+        TEMPLATES,
         "!= self.around:\n            return None\n        try:\n            text =",
         "< 0:\n            return None\n        try:\n            text =",
     ),
     Fault(
-        FAST,
+        TEMPLATES,
         "                self._growth.drop_snapshots()\n        return update",
         "                pass\n        return update",
     ),
     # A template that is foretold.
     Fault(DELTA, "or node.entries.get(index) is not entry:", "or False:"),
     Fault(DELTA, "if texts is not None and not texts <= fields.items():", "if False:"),
-    Fault(DELTA, "if not (key in fields if value is None else", "if not (True if value is None else"),
+    Fault(DELTA, "return key in fields if value is None else", "return True if value is None else"),
     Fault(DELTA, "value == [] and isinstance(fields.get(key), Keyed)", "isinstance(fields.get(key), Keyed)"),
     Fault(DELTA, "value == [] and isinstance(fields.get(key), Keyed)", "value == []"),
     Fault(DELTA, "if not isinstance(node, Text) or entry.assumed:", "if not isinstance(node, Text):"),
