@@ -24,6 +24,7 @@ from accumulator._fold.nodes import (
     Keyed,
     Node,
     Object,
+    by_order,
     depth_of,
     is_empty,
     mend,
@@ -204,12 +205,14 @@ class Resource(msgspec.Struct, Generic[U], eq=False):
             if state == "open":
                 return data == self.data
             if kind.part_end_field is None and can_keep(payload, data, kind.schema):
-                self._root, self._whole, self.data = None, payload, data  # limits may have asked for a builder
+                # There may be a builder: limits ask for one.
+                self._root, self._whole, self.data, self.state = None, payload, data, "open"
                 return True
         elif kind.part_end_field is None and fits_below(payload, kind.schema, indexed=False):
             named = False if state == "new" else says_all(self._whole or self.root, payload, kind.schema)
             if named is not None:
                 self._root, self._whole, self.data, self._named, self._undone = None, payload, None, named, {}
+                self.state = "ended"
                 return True
         return False
 
@@ -271,7 +274,7 @@ class Resource(msgspec.Struct, Generic[U], eq=False):
         if parts is None:
             return []
         parts.end_unindexed()
-        finished = sorted(self._undone, key=lambda entry: entry.order)
+        finished = sorted(self._undone, key=by_order)
         for entry in finished:
             entry.done = True
         self._undone = {}

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from itertools import chain, compress, islice
-from typing import TYPE_CHECKING, Literal, TypeAlias, Union, cast
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, Union, cast
 
 import msgspec
 
@@ -247,7 +248,7 @@ class Keyed(msgspec.Struct, eq=False):
         """All entries, in the order of the list."""
         if self._order is None:
             order = InOrder()
-            for entry in sorted(self.arrivals, key=lambda entry: entry.order):
+            for entry in sorted(self.arrivals, key=by_order):
                 order.add(entry)
             self._order = order
         return self._order
@@ -382,7 +383,7 @@ class Keyed(msgspec.Struct, eq=False):
             if entry.position is None:
                 self._unlist(entry)
         missing = [entry for entry in dict.fromkeys(candidates) if entry.position is None and not entry.missed]
-        return sorted(missing, key=self.order.place)
+        return sorted(missing, key=by_order)
 
     def _place_listed(self, before: Iterable[Entry]) -> None:
         """Put the listed entries into their order, and those that were listed before back into their own places."""
@@ -440,6 +441,10 @@ class Keyed(msgspec.Struct, eq=False):
             ident = entry.fields.get("id")
             if not is_empty(ident):
                 self.ids[id_key(ident)] = entry
+
+
+by_order: Final = attrgetter("order")
+"""What entries are sorted by to stand in the order of their list."""
 
 
 def is_empty(value: Node) -> bool:
