@@ -154,6 +154,8 @@ KEPT: dict[str, tuple[bytes, ...]] = {
 
 MERGED: dict[str, tuple[bytes, ...]] = {
     "a call in the beginning": (created(step_details={"type": "tool_calls", "tool_calls": [CALL]}),),
+    "an object in the place of the calls": (created(step_details={"type": "tool_calls", "tool_calls": {}}),),
+    "a list in the place of the details": (created(step_details=[]),),
     "an index in the ending": (*BEGUN, completed("step_1", [{**CALL, "index": 0}])),
     "an index elsewhere": (created(x=[{"index": 0}]),),
     "an index that is spelled otherwise": (created().replace(b'"usage"', b'"x":[{"\\u0069ndex":1}],"usage"'),),
