@@ -164,6 +164,11 @@ MERGED: dict[str, tuple[bytes, ...]] = {
     "another text": (*STREAMED, completed("step_1", [call("call_1", "f", "x")])),
     "another id": (*STREAMED, completed("step_1", [call("call_2", "f", "ab")])),
     "another type": (*STREAMED, completed("step_1", [{**CALL, "type": "other"}])),
+    "a boolean that was a number": (
+        *BEGUN,
+        delta("step_1", {"index": 0, **CALL, "x": 1}),
+        completed("step_1", [{**CALL, "x": True}]),
+    ),
     "an empty text": (*STREAMED, completed("step_1", [call("call_1", "f", "")])),
     "no call": (*STREAMED, completed("step_1", [])),
     "one call more": (*STREAMED, completed("step_1", [CALL, OTHER])),
