@@ -59,30 +59,6 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     path: Path
 
 
-class Changes(msgspec.Struct, eq=False):
-    """What the merge of one event did.
-
-    Attributes:
-        parts: of a delta, the parts that it names, without those left out because their type is not the folded one; of
-            a whole object, its new parts.
-        faults: what is wrong in the event.
-        outside_parts: whether a delta set a field and named no part.
-        replaced: whether a delta replaced a value by another.
-        growth: the only thing that a delta did, if it was the growth of one part; see `Growth`.
-
-    """
-
-    parts: list[Change] = []
-    faults: list[Fault] = []
-    outside_parts: bool = False
-    replaced: bool = False
-    growth: Growth | None = None
-
-
-NOTHING: Final = Changes()
-"""What an event did that changed nothing. It must not be changed."""
-
-
 class _Growth(msgspec.Struct, frozen=True):
     """The only thing that a delta did, in a part that existed before.
 
@@ -125,6 +101,30 @@ class ListGrowth(_Growth, frozen=True):
 
 
 Growth: TypeAlias = TextGrowth | ListGrowth
+
+
+class Changes(msgspec.Struct, eq=False):
+    """What the merge of one event did.
+
+    Attributes:
+        parts: of a delta, the parts that it names, without those left out because their type is not the folded one; of
+            a whole object, its new parts.
+        faults: what is wrong in the event.
+        outside_parts: whether a delta set a field and named no part.
+        replaced: whether a delta replaced a value by another.
+        growth: the only thing that a delta did, if it was the growth of one part; see `Growth`.
+
+    """
+
+    parts: list[Change] = []
+    faults: list[Fault] = []
+    outside_parts: bool = False
+    replaced: bool = False
+    growth: Growth | None = None
+
+
+NOTHING: Final = Changes()
+"""What an event did that changed nothing. It must not be changed."""
 
 
 def value_conflict(path: Path, key: str, value: Json) -> Fault:

@@ -88,18 +88,7 @@ class Schema:
 
     """
 
-    __slots__ = (
-        "dropped",
-        "entry_key",
-        "fields",
-        "grows",
-        "key",
-        "known",
-        "marks",
-        "members",
-        "other",
-        "policy",
-    )
+    __slots__ = ("dropped", "entry_key", "fields", "grows", "key", "known", "marks", "members", "other", "policy")
 
     def __init__(
         self,

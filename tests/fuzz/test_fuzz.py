@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from accumulator import Accumulator, CheckpointError
+from accumulator import Accumulator, CheckpointError, Update
 from accumulator._cli.reading import Reading
 from accumulator._engine.templates import TextTemplate
 from accumulator._fold.texts import Text
@@ -24,9 +24,9 @@ from tests.fuzz.targets import NAMES, TARGETS, BrokenWordError, _events, checkpo
 from tests.fuzz.worker import changed_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from accumulator import Update
     from accumulator._engine.engine import Engine
 
 
@@ -103,7 +103,7 @@ def is_checkpoint(data: bytes) -> bool:
 
 @pytest.mark.parametrize("target", ["feed", "apply"])
 def test_a_fast_path_that_loses_a_text_is_found(target: str, shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    take = TextTemplate.take
+    take: Callable[..., object] = TextTemplate[Update].take
 
     def forget(template: TextTemplate[Update], data: bytes, number: int, engine: Engine[Update], build: bool) -> object:  # noqa: FBT001 - as `take`
         template._grown = Text()
