@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # "few" is for further interpreters, once "quick" has passed on one.
 for profile, max_examples in {"few": 20, "quick": 100, "ci": 1_000, "long": 20_000}.items():
     settings.register_profile(profile, max_examples=max_examples, deadline=None, print_blob=True)
+# "found" is for who wants to know only whether a test fails: it makes no failure smaller, which can take minutes.
+settings.register_profile("found", deadline=None, phases=(Phase.explicit, Phase.generate))
 settings.load_profile("quick")
 
 

@@ -3,7 +3,8 @@
 What is kept as sent and what takes the fast path must come to the result of the general merge. Each condition of these
 ways is there because without it some stream would come to another. So each is taken out, one at a time, in a copy of
 the package, and the tests that hold the special ways against the general one run on the copy. It fails if a fault
-passes them, and if the source of a condition has changed. `--only TEXT` plants only the faults with that text.
+passes them, and if the source of a condition has changed. `--only TEXT` plants only the faults with that text, and
+`--from N` only those from number N on.
 """
 
 from __future__ import annotations
@@ -125,9 +126,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Plant each fault, and print which ones the tests found. Return how many passed."""
     parser = argparse.ArgumentParser(prog="python -m tests.planted", description=(__doc__ or "").partition(":")[0])
     parser.add_argument("--only", default="", metavar="TEXT")
-    only = parser.parse_args(arguments).only
-    passed = 0
-    for fault in FAULTS:
+    parser.add_argument("--from", default=0, type=int, metavar="N", dest="first")
+    given = parser.parse_args(arguments)
+    only, passed = given.only, 0
+    for fault in FAULTS[given.first :]:
         if only not in f"{fault.file} {fault.condition} {fault.instead}":
             continue
         found = _is_found(fault)
@@ -149,7 +151,8 @@ def _is_found(fault: Fault) -> bool:
         if source.count(fault.condition) != 1:
             raise SystemExit(f"{fault.file}: expected once, got {source.count(fault.condition)}: {fault.condition!r}")
         path.write_text(source.replace(fault.condition, fault.instead), "utf-8")
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *TESTS]
+        options = ["-q", "-x", "-p", "no:cacheprovider", "--hypothesis-profile=found"]
+        command = [sys.executable, "-m", "pytest", *options, *TESTS]
         done = subprocess.run(
             command, cwd=folder, env={**os.environ, "PYTHONPATH": folder}, check=False, capture_output=True, text=True
         )
