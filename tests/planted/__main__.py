@@ -79,7 +79,9 @@ FAULTS = (
     Fault(FEED, "body is engine.body and not (body.ended or engine.exact)\n\n", "body is engine.body\n\n"),
     Fault(ENGINE, 'if role == "repeat" and not event.within and', 'if role == "repeat" and'),
     Fault(ENGINE, "        self.kept = None  # its run", "        # its run"),
-    Fault(FEED, "body.ended or body is not engine.body or", "body.ended or not body.began or"),
+    Fault(FEED, "if not pending or body.ended or not body.began or engine.exact:", "if not pending or engine.exact:"),
+    Fault(FEED, "body.ended or not body.began or engine.exact:", "body.ended or engine.exact:"),
+    Fault(FEED, "body.ended or not body.began or engine.exact:", "body.ended or not body.began:"),
     # A delta that only opens parts.
     Fault(DELTA, "if moment is None and parts is not None else None", "if parts is not None else None"),
     Fault(OPENING, "key = None if node.settled else _next_key", "key = _next_key"),
