@@ -43,7 +43,7 @@ from tests.wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from accumulator import Update
     from accumulator._engine.protocol import Event, ResourceType
@@ -590,6 +590,31 @@ def test_whatever_comes_about_a_call_the_fast_path_agrees(
     checkpoints: bool,
 ) -> None:
     Pair(checkpoints=checkpoints).fast(*(SENT[kind](step, index) for kind, step, index in sent))
+
+
+def test_the_first_fragment_of_a_body_goes_the_general_way() -> None:
+    pair = Pair()
+    assert 1 == pair.fast(*BEGIN, *map(SHAPES["plain"], "xyz"))
+    assert 1 == pair.fast(DONE, *map(SHAPES["plain"], "ab"))
+
+
+@pytest.mark.parametrize("drain", [True, False])
+def test_the_first_fragment_of_a_stream_begins_its_body(drain: bool) -> None:  # noqa: FBT001 - a parameter
+    outcomes: list[str | None] = []
+
+    def fragments(run: Accumulator) -> Iterator[bytes]:
+        for words in "ab":
+            yield SHAPES["plain"](words)
+            outcomes.append(run.outcome)
+
+    run = Accumulator()
+    run.feed(b"".join([*BEGIN, *map(SHAPES["plain"], "xyz"), DONE]))
+    stream = accumulate(fragments(run), into=run)
+    if drain:
+        stream.until_done()
+    assert drain or [BodyEnded(8, "truncated", ("step_1",))] == list(stream)[-1:]
+    assert [None, None] == outcomes
+    assert [call("call_1", "f", "xyzab")] == calls_json(run)
 
 
 def named_again(name: str) -> bytes:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-TESTS = ("tests/test_fast_path.py", "tests/test_sent.py")
+TESTS = ("tests/test_fast_path.py", "tests/test_sent.py", "tests/test_limits.py")
 SENT, OPENING, DELTA, TEMPLATES, FAST, RESOURCE, ENGINE, FEED = (
     f"accumulator/{name}.py"
     for name in (
@@ -79,9 +79,20 @@ FAULTS = (
     Fault(FEED, "body is engine.body and not (body.ended or engine.exact)\n\n", "body is engine.body\n\n"),
     Fault(ENGINE, 'if role == "repeat" and not event.within and', 'if role == "repeat" and'),
     Fault(ENGINE, "        self.kept = None  # its run", "        # its run"),
-    Fault(FEED, "if not pending or body.ended or not body.began or engine.exact:", "if not pending or engine.exact:"),
+    Fault(FEED, "if not pending or body.ended or not body.began or", "if not pending or not body.began or"),
     Fault(FEED, "body.ended or not body.began or engine.exact:", "body.ended or engine.exact:"),
     Fault(FEED, "body.ended or not body.began or engine.exact:", "body.ended or not body.began:"),
+    Fault(
+        FEED,
+        "                and self.body.began\n                and not (self.body.ended or",
+        "                and not (self.body.ended or",
+    ),
+    Fault(
+        FEED, "                and not (self.body.ended or engine.exact)\n", "                and not engine.exact\n"
+    ),
+    Fault(
+        FEED, "                and not (self.body.ended or engine.exact)\n", "                and not self.body.ended\n"
+    ),
     # A delta that only opens parts.
     Fault(DELTA, "if moment is None and parts is not None else None", "if parts is not None else None"),
     Fault(OPENING, "key = None if node.settled else _next_key", "key = _next_key"),
