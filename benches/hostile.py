@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 SIZES = (4_000, 8_000, 16_000)
-LIMITS = Limits(max_open=None)
+LIMITS = Limits(max_open=None, max_event_values=None)
 MOST = 1.5
 """The exponent above which `hostile` fails. Time in proportion to the events gives 1, to their square 2. At these sizes
 up to 1.4 is measured: memory that no cache holds any more, copies of lists of pointers, and the measuring of what is
