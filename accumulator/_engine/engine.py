@@ -33,6 +33,7 @@ from accumulator._json import (
     MAX_DEPTH,
     Json,
     JSONObject,
+    bound_values,
     count_openers,
     count_values,
     dump_json,
@@ -103,6 +104,7 @@ class Engine(Generic[U]):
         self.entries = 0
         self.problem_count = 0
         self._measured = 0  # the size when it was measured last
+        self._longest = 0  # the entries of the longest list then
         self.resources: dict[str, dict[str, Resource[U]]] = {kind.name: {} for kind in protocol.resources}
         self.run: JSONObject | None = None
         self.runs: dict[str, JSONObject] = {}
@@ -259,7 +261,7 @@ class Engine(Generic[U]):
         if len(data) > self.bounds.short:
             self.bounds.check_ids(payload)
         self._require_room(data)
-        self.size += MOST_PER_BYTE * len(data)
+        self.size += self._most(data)
         if not body.named:
             self._name_run(body, event)
         ident = event.run
@@ -276,7 +278,7 @@ class Engine(Generic[U]):
             raise _no_id(payload)
         resource = self.resources[kind.name].get(ident) or self.new_resource(kind, ident)
         bounds, length, new = self.bounds, len(data), resource.state == "new"
-        most = MOST_PER_BYTE * length + RESOURCE_SIZE
+        most = self._most(data) + RESOURCE_SIZE
         if (
             length > bounds.short
             or (new and len(self._open) >= bounds.open)
@@ -327,10 +329,17 @@ class Engine(Generic[U]):
             raise over("max_open", bounds.open, "objects that have not ended")
         if len(data) > bounds.short:
             bounds.check_ids(payload)
-        if self.entries + self.count + len(data) > bounds.entries:
+        if self._may_fill_a_list(len(data)):
             sent, path = value_at(payload, resource.type.delta_path if event.role == "delta" else ())
             bounds.check_lists(resource.root, sent, resource.type.schema, path, event.role)
         self._require_room(data, RESOURCE_SIZE if new else 0)
+
+    def _may_fill_a_list(self, length: int) -> bool:
+        """Tell whether an event of a length could fill a list. The longest list is looked for if that is due."""
+        most, known = self.bounds.entries, self.entries + self.count
+        if known + length > most and known - self._longest > most // 2:
+            self.measure()
+        return self.entries + self.count + length > most
 
     def _require_room(self, data: bytes | str, extra: int = 0) -> None:
         """Raise `LimitError` if there is no room for all that is in an event, and something more."""
@@ -338,6 +347,16 @@ class Engine(Generic[U]):
             return
         if not self.has_room(len(data) + VALUE_SIZE * count_values(data) + extra):
             raise over("max_total_size", self.bounds.total, f"characters, and {VALUE_SIZE} for each value, in all")
+
+    def _most(self, data: bytes | str) -> int:
+        """Return the most that an event can make the accumulator hold.
+
+        At first that is what its bytes could be. Once that comes to much, its values are counted: that is far less, and
+        takes a look at the data.
+        """
+        if self.size <= self.bounds.cheap:
+            return MOST_PER_BYTE * len(data)
+        return len(data) + VALUE_SIZE * bound_values(data)
 
     def has_room(self, size: int) -> bool:
         """Tell whether so much more can be held. What is held is measured if that is due."""
@@ -353,8 +372,9 @@ class Engine(Generic[U]):
         texts = (text for problem in problems for text in problem.values() if isinstance(text, str))
         size = sum(map(len, texts)) + PROBLEM_SIZE * len(problems) + RESOURCE_SIZE * len(known)
         nodes: list[Node] = [*self.runs.values(), *(resource.node for resource in known)]
-        self.size = self._measured = size + size_of(nodes, VALUE_SIZE)
-        self.entries = self.size // VALUE_SIZE
+        held, self._longest = size_of(nodes, VALUE_SIZE)
+        self.size = self._measured = size + held
+        self.entries = self._longest - self.count
         self.exact = True
 
     def _place(self, error: LimitError, payload: Json = None) -> LimitError:

@@ -56,7 +56,7 @@ VALUE_SIZE: Final = 64
 """What a JSON value, or a fragment of a text, counts beside its characters. That is about what Python takes for one."""
 
 MOST_PER_BYTE: Final = 1 + VALUE_SIZE
-"""The most that a byte of an event counts: there are no more values than bytes. Counting the values would cost more."""
+"""The most that a byte of an event counts: there are no more values than bytes."""
 
 RESOURCE_SIZE: Final = 1024
 """What a step or message counts beside its values."""
@@ -65,7 +65,7 @@ PROBLEM_SIZE: Final = 512
 """What a problem counts beside its texts."""
 
 REMEASURED: Final = 16
-"""The part of `max_total_size` after which what is held is measured again."""
+"""The part of `max_total_size` after which what is held is measured again, and up to which no values are counted."""
 
 SHOWN: Final = 80
 """Characters of an id that a message shows."""
@@ -122,17 +122,19 @@ class Bounds:
 
     Attributes:
         values, depth, total, open, entries, problems, name, id: one for each limit but `max_event_size`.
+        cheap: the size up to which what events add is counted by their bytes alone.
         short: the most bytes of an event that is within the limits on values, depth and ids whatever is in it.
 
     """
 
-    __slots__ = ("depth", "entries", "id", "name", "open", "problems", "short", "total", "values")
+    __slots__ = ("cheap", "depth", "entries", "id", "name", "open", "problems", "short", "total", "values")
 
     def __init__(self, limits: Limits) -> None:
         """Read the limits."""
         self.values = _number(limits.max_event_values)
         self.depth = _number(limits.max_event_depth)
         self.total = _number(limits.max_total_size)
+        self.cheap = self.total // REMEASURED
         self.open = _number(limits.max_open)
         self.entries = _number(limits.max_list_entries)
         self.problems = _number(limits.max_problems)

@@ -492,12 +492,13 @@ def depth_of(nodes: Iterable[Node]) -> int:
     return depth
 
 
-def size_of(nodes: Iterable[Node], each: int) -> int:
-    """Return the number of characters of all texts and keys in nodes, and `each` for every node and piece of a text.
+def size_of(nodes: Iterable[Node], each: int) -> tuple[int, int]:
+    """Return the size of nodes, and how many entries the longest list in them has.
 
-    The cost is linear in the number of nodes, not in the length of texts. Eight bits of an integer are a character.
+    The size is the number of characters of all texts and keys, and `each` for every node and piece of a text. Eight
+    bits of an integer are a character. The cost is linear in the number of nodes, not in the length of texts.
     """
-    size, rest = 0, list(nodes)
+    size, longest, rest = 0, 0, list(nodes)
     while rest:
         node = rest.pop()
         size += each
@@ -510,11 +511,14 @@ def size_of(nodes: Iterable[Node], each: int) -> int:
         else:
             keys = node.fields if isinstance(node, Object) else node if isinstance(node, dict) else ()
             size += sum(map(len, keys))
-            rest += _children(node)
-    return size
+            children = _children(node)
+            if isinstance(node, (list, Keyed)):
+                longest = max(longest, len(children))
+            rest += children
+    return size, longest
 
 
-def _children(node: Node) -> Iterable[Node]:
+def _children(node: Node) -> Collection[Node]:
     if isinstance(node, Object):
         return node.fields.values()
     if isinstance(node, Keyed):
