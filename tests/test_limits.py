@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import pickle
-from typing import cast
+from collections import Counter
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from accumulator import Accumulator, BodyEnded, LimitError, Limits, MergeError, accumulate
-from accumulator._engine.limits import RESOURCE_SIZE, VALUE_SIZE
+from accumulator._engine.engine import Engine
+from accumulator._engine.limits import RESOURCE_SIZE, VALUE_SIZE, Bounds
 from accumulator._fold.nodes import size_of
 from accumulator._fold.texts import Text
 from accumulator._json import bound_values, count_values
@@ -30,6 +32,9 @@ from tests.wire import (
     step,
     text,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LONG = "n" * 40
 VALUES = delta("step_1", {"index": 0, "x": json.loads("[1,2,{}]")})
@@ -386,6 +391,27 @@ def counted(value: object) -> int:
     if isinstance(value, dict):
         return 1 + (sum(map(counted, cast("dict[str, object]", value).values())) or 1)
     return 1 + (sum(map(counted, cast("list[object]", value))) or 1) if isinstance(value, list) else 1
+
+
+def test_many_small_objects_are_measured_seldom_and_fill_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: Counter[str] = Counter()
+    for owner, name in ((Engine, "measure"), (Bounds, "check_lists")):
+        method = getattr(owner, name)
+
+        def counted(*given: object, method: Callable[..., object] = method, name: str = name) -> object:
+            called[name] += 1
+            return method(*given)
+
+        monkeypatch.setattr(owner, name, counted)
+    run = Accumulator(limits=Limits(max_total_size=16_000_000, max_list_entries=5_000))
+    for number in range(1_000):
+        run.feed(created(f"step_{number}") + completed(f"step_{number}", [call(f"call_{number}", "f", "ab")]))
+    assert called["measure"] == 0
+    assert called["check_lists"] == 0
+    for number in range(1_000):
+        run.feed(created(f"open_{number}") + delta(f"open_{number}", {"index": 0, "x": [{}, {}, {"y": [{}]}]}))
+    assert called["measure"] <= 3
+    assert called["check_lists"] < 100
 
 
 @given(JSON, st.booleans())

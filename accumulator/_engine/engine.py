@@ -33,7 +33,6 @@ from accumulator._json import (
     MAX_DEPTH,
     Json,
     JSONObject,
-    bound_values,
     count_openers,
     count_values,
     dump_json,
@@ -90,7 +89,7 @@ class Engine(Generic[U]):
         limits: the limits, and `bounds` the same as numbers.
         size: an upper bound of the size of all that is held, and of what came and waits; see `limits`.
         exact: whether `size` leaves out what waits. Then no event goes the fast path, and each is checked by itself.
-        entries: with `count` an upper bound of the entries of the longest list.
+        entries: an upper bound of the entries of the longest list.
 
     """
 
@@ -278,11 +277,11 @@ class Engine(Generic[U]):
             raise _no_id(payload)
         resource = self.resources[kind.name].get(ident) or self.new_resource(kind, ident)
         bounds, length, new = self.bounds, len(data), resource.state == "new"
-        most = self._most(data) + RESOURCE_SIZE
+        most = (MOST_PER_BYTE * length if self.size <= bounds.cheap else self._most(data)) + RESOURCE_SIZE
         if (
             length > bounds.short
             or (new and len(self._open) >= bounds.open)
-            or self.entries + self.count + length > bounds.entries
+            or self.entries + length > bounds.entries
             or self.size + most > bounds.total
         ):
             self._check_limits(resource, event, payload, data)
@@ -291,11 +290,12 @@ class Engine(Generic[U]):
         self.touched = True
         applied = resource.apply(role, payload, data, build_updates=build_updates)
         changes, growth = applied.changes, applied.growth if role == "delta" else None
-        if growth is None:
+        if isinstance(growth, TextGrowth):
+            self.size += VALUE_SIZE + len(growth.fragment)
+        else:
             self.size += most
-            self.entries += self.openers
-        else:  # one entry at most, which `count` counts
-            self.size += VALUE_SIZE + len(growth.fragment) if isinstance(growth, TextGrowth) else most
+            added = self.openers if growth is None else 1
+            self.entries = max(self.entries, added) if new or applied.kept else self.entries + added
         if new:
             self.keep(resource)
         elif resource.is_open is not (resource in self._open):
@@ -336,10 +336,10 @@ class Engine(Generic[U]):
 
     def _may_fill_a_list(self, length: int) -> bool:
         """Tell whether an event of a length could fill a list. The longest list is looked for if that is due."""
-        most, known = self.bounds.entries, self.entries + self.count
-        if known + length > most and known - self._longest > most // 2:
+        most = self.bounds.entries
+        if self.entries + length > most and self.entries - self._longest > most // 2:
             self.measure()
-        return self.entries + self.count + length > most
+        return self.entries + length > most
 
     def _require_room(self, data: bytes | str, extra: int = 0) -> None:
         """Raise `LimitError` if there is no room for all that is in an event, and something more."""
@@ -356,7 +356,8 @@ class Engine(Generic[U]):
         """
         if self.size <= self.bounds.cheap:
             return MOST_PER_BYTE * len(data)
-        return len(data) + VALUE_SIZE * bound_values(data)
+        commas = data.count(",") if isinstance(data, str) else data.count(b",")
+        return len(data) + VALUE_SIZE * (1 + self.openers + commas)
 
     def has_room(self, size: int) -> bool:
         """Tell whether so much more can be held. What is held is measured if that is due."""
@@ -374,7 +375,7 @@ class Engine(Generic[U]):
         nodes: list[Node] = [*self.runs.values(), *(resource.node for resource in known)]
         held, self._longest = size_of(nodes, VALUE_SIZE)
         self.size = self._measured = size + held
-        self.entries = self._longest - self.count
+        self.entries = self._longest
         self.exact = True
 
     def _place(self, error: LimitError, payload: Json = None) -> LimitError:

@@ -2,10 +2,12 @@
 
 Most limits are about one event, and are checked before it is folded. The others are about all that is held:
 
-- `max_total_size` is a sum. Each event adds the most that it can make the accumulator hold, often more than it does. So
-  when the sum reaches the limit, what is held is measured, and the sum goes on from there. It is measured again only
-  after another sixteenth of the limit, so that the measuring costs next to nothing for each event.
-- `max_list_entries` is checked event by event once all events together could have filled one list.
+- `max_total_size` is a sum. Each event adds the most that it can make the accumulator hold: first what its bytes could
+  be, and from a sixteenth of the limit on what its values could be. When the sum reaches the limit, what is held is
+  measured, and the sum goes on from there. It is measured again only after another sixteenth of the limit, so that the
+  measuring costs next to nothing for each event.
+- `max_list_entries` is checked event by event once what was added to lists could have filled one. Before, the longest
+  list is looked for, if as much as half a list was added since that was done last.
 """
 
 from __future__ import annotations

@@ -88,6 +88,7 @@ class Applied(msgspec.Struct, frozen=True, gc=False):
         role: the event's role.
         changes: what the fold did.
         finished: the parts that ended with the event.
+        kept: whether the object is kept as the event sent it.
 
     """
 
@@ -95,6 +96,7 @@ class Applied(msgspec.Struct, frozen=True, gc=False):
     role: Role
     changes: Changes
     finished: list[Entry]
+    kept: bool
 
     @property
     def growth(self) -> Growth | None:
@@ -185,7 +187,8 @@ class Resource(msgspec.Struct, Generic[U], eq=False):
         """
         state = self.state
         step = LIFE[state, role]
-        if role == "delta" or state == "ended" or not self._keep(role, payload, data):
+        kept = role != "delta" and state != "ended" and self._keep(role, payload, data)
+        if not kept:
             changes = self._fold(step.fold, payload)
             for change in changes.parts:
                 if change.created:
@@ -196,7 +199,7 @@ class Resource(msgspec.Struct, Generic[U], eq=False):
         else:
             changes, finished = NOTHING, []
         self.state = step.state
-        return Applied(step, role, changes, finished)
+        return Applied(step, role, changes, finished, kept)
 
     def _keep(self, role: Role, payload: JSONObject, data: bytes | str) -> bool:
         """Keep a whole object as it was sent, if it is all that there is to say; else return False."""

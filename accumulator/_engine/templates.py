@@ -55,6 +55,7 @@ class Counter(Protocol):
     """The engine, as `Template.take` needs it."""
 
     count: int
+    entries: int
 
 
 class Template(ABC, Generic[U]):
@@ -246,6 +247,7 @@ class EntryTemplate(Template[U]):
             return None
         update: object = self._build(number, text, index=(self._index_key, index)) if build else _FOLDED
         engine.count = number
+        engine.entries += 1
         if keyed.snap is not None:  # else the snapshots are stale already
             self._growth.drop_snapshots()
         keyed.add(Entry(index, fields={**self._fields, self._key: Text(text)}))
