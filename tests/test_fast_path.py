@@ -592,6 +592,15 @@ def test_whatever_comes_about_a_call_the_fast_path_agrees(
     Pair(checkpoints=checkpoints).fast(*(SENT[kind](step, index) for kind, step, index in sent))
 
 
+def test_fragments_with_ids_of_their_own_are_in_what_is_read_after_each() -> None:
+    pair = Pair()
+    pair.fast(*BEGIN)
+    for number, words in enumerate("abcd"):
+        taken = pair.fast(delta("step_1", {**function(0, arguments=words), "id": f"other_{number}"}))
+        assert (number > 1) == taken
+        assert [call("call_1", "f", "abcd"[: number + 1])] == calls_json(pair.run)
+
+
 def test_the_first_fragment_of_a_body_goes_the_general_way() -> None:
     pair = Pair()
     assert 1 == pair.fast(*BEGIN, *map(SHAPES["plain"], "xyz"))

@@ -408,8 +408,9 @@ def test_many_small_objects_are_measured_seldom_and_fill_no_list(monkeypatch: py
         run.feed(created(f"step_{number}") + completed(f"step_{number}", [call(f"call_{number}", "f", "ab")]))
     assert called["measure"] == 0
     assert called["check_lists"] == 0
+    many: dict[str, object] = {"index": 0, "x": [{"y": number} for number in range(5)]}
     for number in range(1_000):
-        run.feed(created(f"open_{number}") + delta(f"open_{number}", {"index": 0, "x": [{}, {}, {"y": [{}]}]}))
+        run.feed(created(f"open_{number}") + delta(f"open_{number}", many))
     assert called["measure"] <= 3
     assert called["check_lists"] < 100
 
