@@ -24,6 +24,7 @@ SUBJECTS = {
     "limits": "what a server can make a process take; takes minutes and is not part of `all`",
     "live": "a soak of live streams over sockets: memory and answers; not part of `all`",
     "recordings": "many recordings, shown by the command line; a GB of them, and not part of `all`",
+    "caches": "instructions and cache misses of short streams, counted by cachegrind; not part of `all`",
     "guard": "instructions counted by callgrind, against what is kept in guard.json; not part of `all`",
 }
 
@@ -51,10 +52,11 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Measure what is asked for, and return the exit status."""
     options = parser().parse_args()
-    if options.subject == "guard":
+    if options.subject in {"caches", "guard"}:
+        from benches.caches import caches
         from benches.guard import guard
 
-        return guard(update=options.update)
+        return caches() if options.subject == "caches" else guard(update=options.update)
     if options.subject == "hostile":
         from benches.hostile import hostile
 

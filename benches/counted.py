@@ -8,7 +8,7 @@ CHUNK = 4_096
 
 
 def main(stream: str, reader: str, passes: str) -> None:
-    """Read a stream so many times: by the floor, to the end, or in a loop over all updates."""
+    """Read a stream so many times: by the floor, to the end, in a loop over all updates, or as people do."""
     with open(stream, "rb") as file:  # noqa: PTH123 - pathlib is one import more
         data = file.read()
     chunks = [data[start : start + CHUNK] for start in range(0, len(data), CHUNK)]
@@ -17,6 +17,13 @@ def main(stream: str, reader: str, passes: str) -> None:
 
         for _ in range(int(passes)):
             decode(chunks)
+        return
+    if reader in {"by-hand", "leanest"}:
+        from benches.contenders import ByHand, Leanest
+
+        loop = Leanest() if reader == "leanest" else ByHand()
+        for _ in range(int(passes)):
+            loop.run(chunks, "final")
         return
     from accumulator import accumulate
 

@@ -98,14 +98,15 @@ def judged(name: str, ratio: float, kept: float | None) -> Verdict:
 
 def instructions(valgrind: str, stream: Path, reader: str, passes: int) -> int:
     """Return how many instructions a process takes that reads a stream so many times."""
-    said = _run([valgrind, "--tool=callgrind", "--callgrind-out-file=/dev/null"], stream, reader, passes)
+    said = run_counted([valgrind, "--tool=callgrind", "--callgrind-out-file=/dev/null"], stream, reader, passes)
     found = re.search(r"Collected : (\d+)", said)
     if found is None:
         raise RuntimeError(f"expected a count of callgrind, got:\n{said[-2000:]}")
     return int(found[1])
 
 
-def _run(under: list[str], stream: Path, reader: str, passes: int) -> str:
+def run_counted(under: list[str], stream: Path, reader: str, passes: int) -> str:
+    """Read a stream so many times in a process, under a tool, and return what the tool says."""
     done = subprocess.run(  # noqa: S603 - a command of our own
         [*under, sys.executable, "-m", "benches.counted", str(stream), reader, str(passes)],
         cwd=HERE.parent,
@@ -129,7 +130,7 @@ def counted(valgrind: str) -> dict[str, float]:
         wanted = {(streams[work.make, work.size], work.reader) for work in WORKS.values()}
         wanted |= {(path, FLOOR) for path in streams.values()}
         for path, reader in wanted:
-            _run([], path, reader, 1)  # what is compiled in a first run only is not counted
+            run_counted([], path, reader, 1)  # what is compiled in a first run only is not counted
         few, many = ({each: pool.submit(instructions, valgrind, *each, passes) for each in wanted} for passes in PASSES)
         cost = {each: many[each].result() - few[each].result() for each in wanted}
     return {

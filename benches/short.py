@@ -55,14 +55,19 @@ class _Tolerant(Ours):
         return stream.accumulator
 
 
-def loads() -> Iterable[Load]:
-    """Give the streams: made ones, those that come with the project, and real ones where there are some."""
+def made_loads() -> Iterable[Load]:
+    """Give the streams that are made."""
     for name, made in {
         "whole_steps": workloads.whole_steps(50),
         "short_steps": workloads.short_steps(50),
         "50 events": workloads.arguments(33, calls=1, steps=3),
     }.items():
         yield Load(name, made.data(), made.answer)
+
+
+def loads() -> Iterable[Load]:
+    """Give the streams: made ones, those that come with the project, and real ones where there are some."""
+    yield from made_loads()
     folders = [ROOT / "tests" / "recordings", real_recordings()]
     for path in (path for folder in folders if folder is not None for path in sorted(folder.glob("*.sse"))):
         if (data := _plain(path)) is not None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from benches import (
+    caches,
     contenders,
+    counted,
     floors,
     guard,
     hostile,
@@ -129,6 +132,56 @@ def test_the_guard_is_skipped_without_valgrind(
     monkeypatch.setenv("PATH", "")
     assert 0 == guard.guard(update=False)
     assert "guard: skipped: valgrind not found\n" == capsys.readouterr().out
+
+
+SAID = "==1== I refs:        {},000\n==1== D1  misses:  {} (1 rd + 2 wr)\n==1== Mispredicts:   {} (3 cond)\n"
+
+
+def test_caches_are_counted_for_each_event(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def run(_under: list[str], _stream: Path, reader: str, passes: int) -> str:
+        events = passes * {"final": 154, "by-hand": 308, "leanest": 462}[reader]
+        return SAID.format(events, 2 * events, 3 * events)
+
+    def which(name: str) -> str:
+        return name
+
+    monkeypatch.setattr(shutil, "which", which)
+    monkeypatch.setattr(caches, "run_counted", run)
+    monkeypatch.setattr(caches, "made_loads", lambda: list(short.made_loads())[:1])
+    assert 0 == caches.caches()
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [
+        ["whole_steps", "ours", "1,000", "2", "3"],
+        ["whole_steps", "by-hand", "2,000", "4", "6"],
+        ["whole_steps", "leanest", "3,000", "6", "9"],
+    ] == rows
+
+
+def test_caches_are_skipped_without_valgrind(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert 0 == caches.caches()
+    assert "caches: skipped: valgrind not found\n" == capsys.readouterr().out
+    with pytest.raises(RuntimeError, match="expected a summary of cachegrind"):
+        caches.counts("valgrind: no such tool")
+
+
+@pytest.mark.parametrize("reader", ["by-hand", "leanest"])
+def test_what_is_counted_is_what_people_write(reader: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, answers = tmp_path / "load.sse", list[str]()
+    load = next(iter(short.made_loads()))
+    path.write_bytes(load.data)
+    run = ByHand.run  # `Leanest` has it too
+
+    def noted(self: ByHand, chunks: list[bytes], mode: str) -> object:
+        result = run(self, chunks, mode)
+        answers.append(self.answer(result))
+        return result
+
+    monkeypatch.setattr(ByHand, "run", noted)
+    counted.main(str(path), reader, "2")
+    assert [load.answer] * 2 == answers
 
 
 @pytest.mark.parametrize("power", [0.0, 1.0, 2.0])
