@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from accumulator import Update
+    from accumulator._engine.feed import Feed
     from accumulator._engine.protocol import Event, ResourceType
 
 STEP_DELTA = "thread.run.step.delta"
@@ -693,6 +694,26 @@ def test_an_object_that_comes_again_names_the_run_of_a_body_that_began_before() 
         ends = [BodyEnded(6, "completed", ("step_1",)), BodyEnded(6, "truncated", ("step_1",))]
         assert ends == [next(each) for each in (newer, older)]
     assert runs[0].to_bytes() == runs[1].to_bytes()
+
+
+def test_an_object_that_came_in_an_older_body_names_the_run_of_the_last_one() -> None:
+    step, other = created(run_id="run_1"), run_event("completed", id="run_2")
+    ends: list[Update] = []
+    for run in (Accumulator(), without_templates()):
+        older, last = run._new_feed(), run._new_feed()
+        for feed, events in ((older, event("thread.created", {})), (last, event("thread.created", {}))):
+            applied(feed, events)
+        applied(older, step)
+        applied(last, step + run_event("created", id="run_2") + other)
+        ends += last.end()
+    assert [BodyEnded(6, "truncated", ("step_1",))] * 2 == ends
+
+
+def applied(feed: Feed[Update], events: bytes) -> None:
+    """Apply events of a source."""
+    feed.push(events)
+    while feed.step() is not None:
+        pass
 
 
 def test_a_template_that_was_foretold_leaves_the_moment_of_an_update_before_it() -> None:

@@ -35,6 +35,7 @@ from accumulator import (
     atap,
     tap,
 )
+from accumulator._assistants.protocol import Assistants
 from accumulator._engine.engine import Engine
 from accumulator._engine.fast_path import FastPath
 from accumulator._engine.feed import Feed
@@ -450,6 +451,17 @@ def test_an_exception_in_a_step_of_the_library_loses_and_doubles_nothing_in_sile
             check(*read(CHUNKS))
         raised += [mode] if once.raised else []
     assert raised
+
+
+def test_an_error_that_is_not_made_yet_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Accumulator()
+    run.feed(created())
+    with monkeypatch.context() as patched:
+        Once(patched, Assistants, "error", 1, after=False)
+        with pytest.raises(Boom):
+            run.apply("error", '{"error":{"message":"boom"}}')
+    assert ["ErrorReceived", "BodyEnded"] == [type(update).__name__ for update in run.feed(b"") + run.end()]
+    assert "error" == run.outcome
 
 
 def test_a_source_that_ends_hands_out_what_was_interrupted() -> None:

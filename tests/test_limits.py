@@ -26,6 +26,7 @@ from tests.wire import (
     delta,
     event,
     fragment,
+    function,
     kinds,
     opening,
     run_event,
@@ -35,6 +36,9 @@ from tests.wire import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from accumulator import Update
+    from accumulator._engine.feed import Feed
 
 LONG = "n" * 40
 VALUES = delta("step_1", {"index": 0, "x": json.loads("[1,2,{}]")})
@@ -412,7 +416,75 @@ def test_many_small_objects_are_measured_seldom_and_fill_no_list(monkeypatch: py
     for number in range(1_000):
         run.feed(created(f"open_{number}") + delta(f"open_{number}", many))
     assert called["measure"] <= 3
-    assert called["check_lists"] < 100
+
+
+def test_a_small_limit_of_entries_measures_no_more_often_the_more_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+    measure = Engine.measure
+
+    def counted(engine: Engine[Update]) -> None:
+        counts[-1] += 1
+        measure(engine)
+
+    monkeypatch.setattr(Engine, "measure", counted)
+    for steps in (250, 1_000):
+        counts.append(0)
+        run = Accumulator(limits=Limits(max_list_entries=16))
+        for number in range(steps):
+            name = f"step_{number}"
+            run.feed(
+                created(name) + delta(name, opening(0, "call_1", "f")) + completed(name, [call("call_1", "f", "")])
+            )
+    assert counts[1] <= counts[0] + 4
+
+
+def test_what_waits_in_several_streams_is_within_the_limit_too() -> None:
+    run = Accumulator(limits=Limits(max_total_size=200_000))
+    streams = [run._new_feed() for _ in range(8)]
+    for number, stream in enumerate(streams):
+        name = f"step_{number}"
+        stream.build_updates = False
+        stream.push(created(name) + delta(name, opening(0, "call_1", "f")))
+        stream.push(b"".join(delta(name, function(0, arguments=words)) for words in "abc"))
+        drained(stream)
+    for number, stream in enumerate(streams):
+        stream.push(delta(f"step_{number}", function(0, arguments="z" * 1_000)) * 90)
+    assert sum(map(drained, streams)) > 0
+    assert 150_000 < size_of_all(run) <= 200_000
+
+
+def drained(stream: Feed[Update]) -> int:
+    """Apply all events that wait, and return how many were left out."""
+    left_out = 0
+    while True:
+        try:
+            if stream.step() is None:
+                return left_out
+        except LimitError:
+            left_out += 1
+
+
+@pytest.mark.parametrize("drain", [True, False])
+def test_entries_count_for_all_that_is_in_them(drain: bool) -> None:  # noqa: FBT001 - a parameter
+    fields = {f"{number:x}": 1 for number in range(100)}
+
+    def output(index: int) -> bytes:
+        logs = {"index": index, "type": "logs", "logs": "x", **fields}
+        return delta("step_1", {"index": 0, "id": "call_1", "code_interpreter": {"outputs": [logs]}})
+
+    run = Accumulator(limits=Limits(max_total_size=200_000))
+    run._own.build_updates = not drain
+    run.feed(created())
+    with pytest.raises(LimitError, match="max_total_size"):
+        run.feed(b"".join(map(output, range(1_000))))
+    assert 150_000 < size_of_all(run) < 220_000
+
+
+def test_a_run_counts_the_status_that_it_gets() -> None:
+    run = Accumulator(limits=Limits(max_total_size=20_000))
+    with pytest.raises(LimitError, match="max_total_size"):
+        run.feed(b"".join(event("thread.run.in_progress", {"id": f"{number}"}) for number in range(1_000)))
+    assert 15_000 < size_of(list(run._engine.runs.values()), VALUE_SIZE)[0] <= 20_000
 
 
 @given(JSON, st.booleans())

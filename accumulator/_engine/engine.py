@@ -17,6 +17,7 @@ from accumulator._engine.limits import (
     REMEASURED,
     RESOURCE_SIZE,
     SHOWN,
+    STATUS_SIZE,
     VALUE_SIZE,
     Bounds,
     Limits,
@@ -89,7 +90,7 @@ class Engine(Generic[U]):
         limits: the limits, and `bounds` the same as numbers.
         size: an upper bound of the size of all that is held, and of what came and waits; see `limits`.
         exact: whether `size` leaves out what waits. Then no event goes the fast path, and each is checked by itself.
-        entries: an upper bound of the entries of the longest list.
+        entries: an upper bound of the entries of the longest list that deltas add to.
 
     """
 
@@ -191,7 +192,7 @@ class Engine(Generic[U]):
             if is_long or len(event.name) > bounds.name:
                 bounds.check_event(event.name, event.payload)
             if event.kind == "resource":
-                updates = self._apply_to_resource(event, frame, build_updates=build_updates)
+                updates = self._apply_to_resource(body, event, frame, build_updates=build_updates)
                 if not body.named:
                     self._name_run(body, event)
             else:
@@ -218,17 +219,18 @@ class Engine(Generic[U]):
             return [protocol.unknown_event(self.count, event.name, payload_text(event, data))]
         if event.kind == "undecodable":
             return [self._report_undecodable(payload_text(event, data), event.message)]
+        if event.kind == "error":
+            error = protocol.error(event.payload)
+            self.touched = True
+            if body.error is None:  # the first says what happened, later ones what followed from it
+                body.error = cast("dict[str, object]", error)
+            return [protocol.error_received(self.count, error, payload_text(event, data))]
         self.touched = True
         if event.kind == "run":
             run = self._apply_to_run(body, event, data)
             return [protocol.run_updated(self.count, run)] if build_updates else []
-        if event.kind == "done":
-            body.done = True
-            return []
-        error = protocol.error(event.payload)
-        if body.error is None:  # the first says what happened, later ones what followed from it
-            body.error = cast("dict[str, object]", error)
-        return [protocol.error_received(self.count, error, payload_text(event, data))]
+        body.done = True
+        return []
 
     def begin_body(self, body: Body) -> None:
         """Make a body the last one. Until it names its run, that is the run that waits since the body before."""
@@ -259,8 +261,8 @@ class Engine(Generic[U]):
         payload = _object(event.payload)
         if len(data) > self.bounds.short:
             self.bounds.check_ids(payload)
-        self._require_room(data)
-        self.size += self._most(data)
+        self._require_room(data, STATUS_SIZE)
+        self.size += self._most(data) + STATUS_SIZE
         if not body.named:
             self._name_run(body, event)
         ident = event.run
@@ -271,7 +273,7 @@ class Engine(Generic[U]):
         self.runs[ident or ""] = payload
         return payload
 
-    def _apply_to_resource(self, event: Event[U], frame: Frame, *, build_updates: bool) -> list[U]:
+    def _apply_to_resource(self, body: Body, event: Event[U], frame: Frame, *, build_updates: bool) -> list[U]:
         payload, kind, role, data = event.payload, event.resource, event.role, frame[1]
         if not isinstance(payload, dict) or kind is None or not (ident := payload.get("id")) or type(ident) is not str:
             raise _no_id(payload)
@@ -302,7 +304,7 @@ class Engine(Generic[U]):
             self._note_turn(resource)
         if role != "delta" or changes.replaced or changes.outside_parts:
             self.fast_path.forget(resource)  # the last for the moment of the update: see `History`
-            if role == "repeat" and not event.within and resource.data == data:
+            if role == "repeat" and not event.within and resource.data == data and body is self.body:
                 self.kept = resource if self.fast_path.enabled else None
         elif changes.parts:
             self._learn(resource, event, frame, changes.parts[-1].entry, growth)
@@ -335,9 +337,13 @@ class Engine(Generic[U]):
         self._require_room(data, RESOURCE_SIZE if new else 0)
 
     def _may_fill_a_list(self, length: int) -> bool:
-        """Tell whether an event of a length could fill a list. The longest list is looked for if that is due."""
-        most = self.bounds.entries
-        if self.entries + length > most and self.entries - self._longest > most // 2:
+        """Tell whether an event of a length could fill a list. If that is due, the longest list is looked for.
+
+        It is due once as much came as was held: the more is held, the more that costs.
+        """
+        most, added = self.bounds.entries, self.size - self._measured
+        is_due = self.entries - self._longest > most // 2 and added >= max(self.bounds.cheap, self._measured)
+        if self.entries + length > most and is_due:
             self.measure()
         return self.entries + length > most
 

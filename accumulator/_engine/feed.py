@@ -140,7 +140,7 @@ class Feed(Generic[U]):
             if (
                 type(item) is tuple
                 and item[0] in fast_path.tables
-                and self.body.began
+                and self.body is engine.body
                 and not (self.body.ended or engine.exact)
             ):
                 self._drain_fast()
@@ -152,7 +152,7 @@ class Feed(Generic[U]):
     def next_fragment(self) -> U | None:
         """Apply the next event if the fast path takes it, and return its update; else return None."""
         pending, body, engine = self.pending, self.body, self._engine
-        if not pending or body.ended or not body.began or engine.exact:
+        if not pending or body.ended or body is not engine.body or engine.exact:
             return None
         item, fast_path, build = pending[0], self._fast_path, True
         if type(item) is not tuple:
@@ -248,7 +248,7 @@ class Feed(Generic[U]):
             raise
 
     def _comes_again(self, kept: Resource[U], name: bytes) -> bool:
-        """Tell whether an event that has the data of an object that is kept only sends it again."""
+        """Tell whether an event does nothing but send an object again that is kept. It has the same data."""
         body, engine = self.body, self._engine
         return name in kept.type.repeated_by and body is engine.body and not (body.ended or engine.exact)
 

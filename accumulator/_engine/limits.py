@@ -63,6 +63,9 @@ MOST_PER_BYTE: Final = 1 + VALUE_SIZE
 RESOURCE_SIZE: Final = 1024
 """What a step or message counts beside its values."""
 
+STATUS_SIZE: Final = 2 * VALUE_SIZE
+"""What a status counts that a run got from the name of its event: a key, a value and its text."""
+
 PROBLEM_SIZE: Final = 512
 """What a problem counts beside its texts."""
 

@@ -293,7 +293,7 @@ class Resource(msgspec.Struct, Generic[U], eq=False):
             if not entry.done and not is_empty(entry.fields.get(self.type.part_end_field)):
                 entry.done = True
                 finished.append(entry)
-                cast("Keyed", self._parts()).open_unindexed.take(entry)
+                cast("Keyed", self._parts()).take_open(entry)
                 self._undone.pop(entry, None)
         return finished
 

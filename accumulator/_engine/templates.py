@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeAlias, cast
 
 import msgspec
 
+from accumulator._engine.limits import VALUE_SIZE
 from accumulator._engine.protocol import Event, Fragment, U
 from accumulator._fold.changes import Growth, ListGrowth, TextGrowth
-from accumulator._fold.nodes import Entry
+from accumulator._fold.nodes import Entry, size_of
 from accumulator._fold.texts import BLOCK, Text
 from accumulator._json import JSONObject, dump_json, path_keys
 
@@ -56,6 +57,7 @@ class Counter(Protocol):
 
     count: int
     entries: int
+    size: int
 
 
 class Template(ABC, Generic[U]):
@@ -225,7 +227,7 @@ class ResentIdTemplate(TextTemplate[U]):
 class EntryTemplate(Template[U]):
     """Entries of a keyed list that differ in their index and one text only."""
 
-    __slots__ = ("_fields", "_growth", "_index_key", "_keyed", "_middle", "_most")
+    __slots__ = ("_fields", "_growth", "_index_key", "_keyed", "_middle", "_most", "_size")
 
     def __init__(
         self, pieces: list[bytes], growth: ListGrowth, keys: list[str | int], sample: Callable[[], U], most: int
@@ -236,6 +238,7 @@ class EntryTemplate(Template[U]):
         self._middle = pieces[1]
         self._growth, self._keyed, self._index_key = growth, growth.keyed, growth.key
         self._fields = {name: value for name, value in growth.sent.items() if name != growth.key}
+        self._size, _ = size_of([self._fields], VALUE_SIZE)  # what each entry adds; the text in it is too much
 
     def take(self, data: bytes, number: int, engine: Counter, build: bool) -> U | None:  # noqa: FBT001 - as its base
         first, _, second = (self._between(data) or b"").partition(self._middle)
@@ -248,6 +251,7 @@ class EntryTemplate(Template[U]):
         update: object = self._build(number, text, index=(self._index_key, index)) if build else _FOLDED
         engine.count = number
         engine.entries += 1
+        engine.size += self._size
         if keyed.snap is not None:  # else the snapshots are stale already
             self._growth.drop_snapshots()
         keyed.add(Entry(index, fields={**self._fields, self._key: Text(text)}))

@@ -461,7 +461,7 @@ class _Plan(msgspec.Struct, eq=False):
             self._changes.faults.append(_no_index(delta, key, path))
         known = find(keyed, delta, index, self._new, schema)
         if known is not None:
-            if (kind := keyed.open_unindexed.take(known)) is not None:
+            if (kind := keyed.take_open(known)) is not None:
                 self._set_aside.append((keyed.open_unindexed, known, kind))
             return known, False
         entry = Entry(index)

@@ -335,6 +335,10 @@ class Keyed(msgspec.Struct, eq=False):
         """Drop the snapshot of the list, and the order of the entries in the previous one."""
         self.snap = self._last = None
 
+    def take_open(self, entry: Entry) -> str | None:
+        """Remove an entry from those that are open without an index; see `OpenUnindexed.take`."""
+        return None if self._open_unindexed is None else self._open_unindexed.take(entry)
+
     def end_unindexed(self) -> None:
         """Note that no entry without an index is open any more."""
         self._open_unindexed = None
@@ -378,7 +382,7 @@ class Keyed(msgspec.Struct, eq=False):
         self.listed, self._seen = listed, len(self.arrivals)
         self._place_listed(before)
         for entry in listed:
-            self.open_unindexed.take(entry)
+            self.take_open(entry)
         for entry in before:
             if entry.position is None:
                 self._unlist(entry)
@@ -428,8 +432,10 @@ class Keyed(msgspec.Struct, eq=False):
 
     def refresh(self, entry: Entry) -> None:
         """Find an entry by the type and id that it has now."""
-        self.open_unindexed.refresh(entry)
-        self.groups.refresh(entry)
+        if self._open_unindexed is not None:
+            self._open_unindexed.refresh(entry)
+        if self._groups is not None:
+            self._groups.refresh(entry)
 
     def register_anew(self, entries: list[Entry], before: list[Node]) -> None:
         """Register entries whose ids were `before`. They take their ids from all others; the first of them keeps it."""

@@ -5,7 +5,8 @@ was folded. Such an object is its own snapshot, and needs no builders. It is kep
 the very object, without a fault, but for the order of keys: an object that is kept has the order of the event.
 
 - A repeat is kept if `can_keep` allows it.
-- An ending is kept if `fits_below` allows it without indexes, and `says_all`. An index would be left out of the JSON.
+- An ending is kept if it fits without indexes, see `fits_below`, and `says_all` does not return None. An index would be
+  left out of the JSON.
 
 `open_repeat` and `open_ending` make the builders, once something has to grow, as the merge would have made them.
 """
@@ -66,7 +67,7 @@ def _lists_nothing(sent: JSONObject, schema: Schema) -> bool:
 
 
 def says_all(node: Object | JSONObject, ending: JSONObject, schema: Schema) -> bool | None:
-    """Tell whether an ending has all that was folded, and contradicts nothing. `fits_below` allows it without indexes.
+    """Tell whether an ending has all that was folded, and contradicts nothing. It must fit without indexes.
 
     In all lists the entries must be known or, in all lists, new. Builders that are made of the ending could not tell
     otherwise which of the entries have an index that a delta named.
@@ -116,7 +117,7 @@ def _says_fields(node: Object | JSONObject, value: JSONObject, schema: Schema, k
         return False
     for key, inner in fields.items():
         sent = value.get(key)
-        if inner == sent and (type(inner) is str or inner is None):
+        if (type(inner) is str or inner is None) and inner == sent:
             continue
         if key not in value:
             if has_content(inner):

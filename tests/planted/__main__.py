@@ -62,7 +62,7 @@ FAULTS = (
     Fault(SENT, "return isinstance(value, list) and _says_entries(", "return True or _says_entries("),
     Fault(SENT, "        known.add(_NEW)\n    return is_empty(node)", "        pass\n    return is_empty(node)"),
     Fault(SENT, "return is_empty(node) or same_json(node, value)", "return True"),
-    Fault(SENT, "if inner == sent and (type(inner) is str or inner is None):", "if inner == sent:"),
+    Fault(SENT, "if (type(inner) is str or inner is None) and inner == sent:", "if inner == sent:"),
     Fault(SENT, "            if has_content(inner):\n", "            if False:\n"),
     Fault(SENT, "        if key not in fields and value.get(key):\n", "        if False:\n"),
     Fault(SENT, "if schema.key is None or len(value) != len(entries) or", "if len(value) != len(entries) or"),
@@ -79,14 +79,11 @@ FAULTS = (
     Fault(FEED, "body is engine.body and not (body.ended or engine.exact)\n\n", "body is engine.body\n\n"),
     Fault(ENGINE, 'if role == "repeat" and not event.within and', 'if role == "repeat" and'),
     Fault(ENGINE, "        self.kept = None  # its run", "        # its run"),
-    Fault(FEED, "if not pending or body.ended or not body.began or", "if not pending or not body.began or"),
-    Fault(FEED, "body.ended or not body.began or engine.exact:", "body.ended or engine.exact:"),
-    Fault(FEED, "body.ended or not body.began or engine.exact:", "body.ended or not body.began:"),
-    Fault(
-        FEED,
-        "                and self.body.began\n                and not (self.body.ended or",
-        "                and not (self.body.ended or",
-    ),
+    Fault(ENGINE, "resource.data == data and body is self.body:", "resource.data == data:"),
+    Fault(FEED, "if not pending or body.ended or body is not", "if not pending or body is not"),
+    Fault(FEED, "body.ended or body is not engine.body or", "body.ended or not body.began or"),
+    Fault(FEED, "body is not engine.body or engine.exact:", "body is not engine.body:"),
+    Fault(FEED, "                and self.body is engine.body\n", "                and self.body.began\n"),
     Fault(
         FEED, "                and not (self.body.ended or engine.exact)\n", "                and not engine.exact\n"
     ),
