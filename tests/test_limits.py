@@ -397,9 +397,10 @@ def counted(value: object) -> int:
     return 1 + (sum(map(counted, cast("list[object]", value))) or 1) if isinstance(value, list) else 1
 
 
-def test_many_small_objects_are_measured_seldom_and_fill_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
+def count_calls(monkeypatch: pytest.MonkeyPatch, *methods: tuple[type, str]) -> Counter[str]:
+    """Count the calls of methods by name, from now on."""
     called: Counter[str] = Counter()
-    for owner, name in ((Engine, "measure"), (Bounds, "check_lists")):
+    for owner, name in methods:
         method = getattr(owner, name)
 
         def counted(*given: object, method: Callable[..., object] = method, name: str = name) -> object:
@@ -407,6 +408,11 @@ def test_many_small_objects_are_measured_seldom_and_fill_no_list(monkeypatch: py
             return method(*given)
 
         monkeypatch.setattr(owner, name, counted)
+    return called
+
+
+def test_many_small_objects_are_measured_seldom_and_fill_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    called = count_calls(monkeypatch, (Engine, "measure"), (Bounds, "check_lists"))
     run = Accumulator(limits=Limits(max_total_size=16_000_000, max_list_entries=5_000))
     for number in range(1_000):
         run.feed(created(f"step_{number}") + completed(f"step_{number}", [call(f"call_{number}", "f", "ab")]))
@@ -419,23 +425,16 @@ def test_many_small_objects_are_measured_seldom_and_fill_no_list(monkeypatch: py
 
 
 def test_a_small_limit_of_entries_measures_no_more_often_the_more_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    counts: list[int] = []
-    measure = Engine.measure
-
-    def counted(engine: Engine[Update]) -> None:
-        counts[-1] += 1
-        measure(engine)
-
-    monkeypatch.setattr(Engine, "measure", counted)
+    called, before = count_calls(monkeypatch, (Engine, "measure")), list[int]()
     for steps in (250, 1_000):
-        counts.append(0)
+        before.append(called["measure"])
         run = Accumulator(limits=Limits(max_list_entries=16))
         for number in range(steps):
             name = f"step_{number}"
             run.feed(
                 created(name) + delta(name, opening(0, "call_1", "f")) + completed(name, [call("call_1", "f", "")])
             )
-    assert counts[1] <= counts[0] + 4
+    assert called["measure"] - before[1] <= before[1] + 4
 
 
 def test_what_waits_in_several_streams_is_within_the_limit_too() -> None:
