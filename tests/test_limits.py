@@ -437,12 +437,13 @@ def test_a_small_limit_of_entries_measures_no_more_often_the_more_is_held(monkey
     assert called["measure"] - before[1] <= before[1] + 4
 
 
-def test_what_waits_in_several_streams_is_within_the_limit_too() -> None:
+@pytest.mark.parametrize("drain", [True, False])
+def test_what_waits_in_several_streams_is_within_the_limit_too(drain: bool) -> None:  # noqa: FBT001 - a parameter
     run = Accumulator(limits=Limits(max_total_size=200_000))
     streams = [run._new_feed() for _ in range(8)]
     for number, stream in enumerate(streams):
         name = f"step_{number}"
-        stream.build_updates = False
+        stream.build_updates = not drain
         stream.push(created(name) + delta(name, opening(0, "call_1", "f")))
         stream.push(b"".join(delta(name, function(0, arguments=words)) for words in "abc"))
         drained(stream)
