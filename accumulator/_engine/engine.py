@@ -355,13 +355,10 @@ class Engine(Generic[U]):
             raise over("max_total_size", self.bounds.total, f"characters, and {VALUE_SIZE} for each value, in all")
 
     def _most(self, data: bytes | str) -> int:
-        """Return the most that an event can make the accumulator hold.
+        """Return the most that an event can make the accumulator hold, by the values that could be in it.
 
-        At first that is what its bytes could be. Once that comes to much, its values are counted: that is far less, and
-        takes a look at the data.
+        That is far less than `MOST_PER_BYTE` for each byte, but takes a look at the data.
         """
-        if self.size <= self.bounds.cheap:
-            return MOST_PER_BYTE * len(data)
         commas = data.count(",") if isinstance(data, str) else data.count(b",")
         return len(data) + VALUE_SIZE * (1 + self.openers + commas)
 

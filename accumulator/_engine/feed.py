@@ -248,7 +248,7 @@ class Feed(Generic[U]):
             raise
 
     def _comes_again(self, kept: Resource[U], name: bytes) -> bool:
-        """Tell whether an event does nothing but send an object again that is kept. It has the same data."""
+        """Tell whether an event with the data of a kept object does nothing but send that object again."""
         body, engine = self.body, self._engine
         return name in kept.type.repeated_by and body is engine.body and not (body.ended or engine.exact)
 

@@ -6,8 +6,8 @@ Most limits are about one event, and are checked before it is folded. The others
   be, and from a sixteenth of the limit on what its values could be. When the sum reaches the limit, what is held is
   measured, and the sum goes on from there. It is measured again only after another sixteenth of the limit, so that the
   measuring costs next to nothing for each event.
-- `max_list_entries` is checked event by event once what was added to lists could have filled one. Before, the longest
-  list is looked for, if as much as half a list was added since that was done last.
+- `max_list_entries` is checked event by event once what was added to lists could have filled one. Before that, the
+  longest list is looked for, if enough came since the last look to pay for it.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ class Resource(msgspec.Struct, Generic[U], eq=False):
         type: its type.
         id: its id.
         place: its place among all resources: the number of its type, and how many of its type are older.
-        state: what it has come to.
+        state: its state, see `LIFE`.
         data: the data of the event that it was sent with, while it is kept as sent and open.
 
     """

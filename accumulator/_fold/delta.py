@@ -155,7 +155,7 @@ class Way:
 
 
 def _has(fields: dict[str, Node], key: str, value: Json) -> bool:
-    """Tell whether an object has what a delta says there, which is no text: that takes null or an empty list."""
+    """Tell whether a value in a delta, which is no text, changes nothing in a field: only null or an empty list may."""
     return key in fields if value is None else value == [] and isinstance(fields.get(key), Keyed)
 
 
